@@ -1,0 +1,67 @@
+"""The JSON documents of `--json`: a contract that scripts rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.tracking.reader import ExperimentView, RunView
+
+
+def plan_document(view: ExperimentView) -> dict[str, Any]:
+    """`plan --json`: what varies, every cell with its runs and their states."""
+    by_cell: dict[str, list[RunView]] = {}
+    for run in view.runs:
+        by_cell.setdefault(run.run.cell.name, []).append(run)
+    return {
+        "experiment": view.plan.experiment.name,
+        "factors": list(view.plan.factors),
+        "cells": [
+            {
+                "name": cell.name,
+                "names": list(cell.names),
+                "grids": list(cell.grids),
+                "varied": _plain(cell.varied),
+                "hyperparameters": cell.hyperparameters.model_dump(mode="json"),
+                "runs": [
+                    {"seed": run.run.seed, "key": run.run.key, "state": run.status.state} for run in by_cell[cell.name]
+                ],
+            }
+            for cell in view.plan.cells
+        ],
+        "merged": view.plan.merged,
+        "runs": len(view.runs),
+    }
+
+
+def status_document(view: ExperimentView) -> dict[str, Any]:
+    """`status --json`: one entry per run."""
+    return {
+        "experiment": view.plan.experiment.name,
+        "runs": [
+            {
+                "cell": run.run.cell.name,
+                "seed": run.run.seed,
+                "key": run.run.key,
+                "state": run.status.state,
+                "step": run.status.step,
+                "steps": view.plan.experiment.training.steps,
+                "attempts": len(run.status.attempts),
+                "fid": last_fid(view, run),
+                "log": str(run.directory.log) if run.directory else None,
+            }
+            for run in view.runs
+        ],
+    }
+
+
+def last_fid(view: ExperimentView, run: RunView) -> float | None:
+    """Mean over repeats of the first evaluation at the last measured checkpoint."""
+    evaluation = view.last_measured(run)
+    if evaluation is None or not evaluation.values.get("fid"):
+        return None
+    values = evaluation.values["fid"][: view.blocks[0].settings.repeats]
+    return sum(values) / len(values)
+
+
+def _plain(levels: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(level) if isinstance(level, tuple) else level for name, level in levels.items()}

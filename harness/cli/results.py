@@ -1,0 +1,123 @@
+"""Commands that look at results: status, report, sync."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.console import columns, say, show, show_json
+from harness.cli.documents import last_fid, status_document
+from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.cli.reporting import write_report
+from harness.design.keys import key_parts
+from harness.errors import HarnessError
+from harness.tracking.reader import ExperimentView
+
+
+def status(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each run's key is made of.")] = False,
+) -> None:
+    """One row per run: state, step, last FID, attempts, log."""
+    view = view_of(open_file(file, sets), runs_dir)
+    if as_json:
+        show_json(status_document(view))
+        return
+    show(status_text(view))
+    if explain:
+        for run in view.runs:
+            parts = key_parts(run.run.cell.hyperparameters, run.run.seed, view.plan.experiment.data)
+            show(f"\n{run.run.name}\n  key {run.run.key}")
+            for name, value in parts.items():
+                show(f"  {name}: {value}")
+            if run.status.attempts:
+                show(f"  last attempt on: {run.status.attempts[-1].machine}")
+
+
+def status_text(view: ExperimentView) -> str:
+    steps = view.plan.experiment.training.steps
+    column = f"FID ({view.blocks[0].column})" if view.blocks else "FID"
+    rows = [["cell", "seed", "state", "step", column, "attempts", "log"]]
+    for run in view.runs:
+        fid = last_fid(view, run)
+        rows.append(
+            [
+                run.run.cell.name,
+                str(run.run.seed),
+                run.status.state,
+                f"{run.status.step}/{steps}",
+                "" if fid is None else f"{fid:.4g}",
+                str(len(run.status.attempts)),
+                _relative(run.directory.log) if run.directory else "",
+            ]
+        )
+    reasons = [f"{run.run.name}: {run.status.reason}" for run in view.runs if run.status.reason]
+    return "\n".join([columns(rows, right=frozenset({3, 4, 5})), *reasons])
+
+
+def report(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder of the report; default: reports/NAME.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="md", help="Form of the report.")] = "md",
+    language: Annotated[str, typer.Option("--language", hidden=True)] = "en",
+    source: Annotated[str, typer.Option("--source", hidden=True)] = "runs",
+    verify: Annotated[str | None, typer.Option("--verify", hidden=True)] = None,
+) -> None:
+    """Write the report from what the runs hold now."""
+    for option, value, allowed in (
+        ("--format", form, "md"),
+        ("--language", language, "en"),
+        ("--source", source, "runs"),
+    ):
+        if value != allowed:
+            raise HarnessError(f"{value!r} is not part of this version; allowed: {allowed}", where=option)
+    if verify is not None:
+        raise HarnessError("verifying reports is not part of this version", where="--verify")
+    opened = open_file(file, sets)
+    path = write_report(view_of(opened, runs_dir), output or REPORTS / opened.experiment.name)
+    if as_json:
+        show_json({"experiment": opened.experiment.name, "report": str(path)})
+    else:
+        say(f"report: {path}")
+
+
+def sync(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Project what the runs hold into MLflow; nothing else."""
+    if tracking_uri == "none":
+        raise HarnessError("there is nothing to sync into", where="--tracking-uri none")
+    from harness.tracking.projection import finish, project
+    from harness.tracking.stores import resolve_address
+
+    opened = open_file(file, sets)
+    view = view_of(opened, runs_dir)
+    address = resolve_address(tracking_uri, runs_dir)
+    projected = project(view, address)
+    output = REPORTS / opened.experiment.name
+    finish(view, address, output if (output / "report.md").exists() else None)
+    if as_json:
+        show_json({"experiment": opened.experiment.name, "runs": projected.runs, "points": projected.points})
+    else:
+        say(f"{projected.runs} runs are in MLflow; {projected.points} points were new")
+
+
+def _relative(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

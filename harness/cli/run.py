@@ -1,0 +1,197 @@
+"""Commands that work on runs: run and evaluate."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.console import duration, say, show_json
+from harness.cli.documents import plan_document, status_document
+from harness.cli.options import (
+    REPORTS,
+    RUNS,
+    File,
+    Json,
+    Only,
+    RunsDir,
+    SeedRange,
+    Sets,
+    TrackingUri,
+    chosen_keys,
+    find_cell,
+    open_file,
+    view_of,
+)
+from harness.cli.reporting import report_is_current, write_report
+from harness.cli.tracker import Tracker
+from harness.design.experiment_file import ExperimentFile
+from harness.errors import HarnessError
+from harness.execution.interruption import Interruption
+from harness.execution.options import DeviceChoice, ExecutorName, RunOptions, open_runs
+from harness.tracking.reader import ExperimentView
+
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: from the cores.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="CPU threads of each worker; default: as at the first run, else 1."),
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")]
+Executor = Annotated[str, typer.Option("--executor", metavar="local|inline", help="Worker processes, or this process.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave with exit 3 when another process holds a run.")]
+
+
+def run(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    executor: Executor = "local",
+    workers: Workers = None,
+    threads: Threads = None,
+    device: Device = "auto",
+    only: Only = None,
+    seeds: SeedRange = None,
+    retry: Annotated[
+        list[str] | None, typer.Option("--retry", metavar="CELL", help="Try this cell's diverged runs again.")
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+    no_wait: NoWait = False,
+) -> None:
+    """Do whatever is missing: train, evaluate, project into MLflow, report. Stopped, the same command goes on."""
+    opened = open_file(file, sets)
+    view = view_of(opened, runs_dir)
+    retried = {find_cell(view, text) for text in retry or ()}
+    options = RunOptions(
+        runs_dir=runs_dir,
+        keys=chosen_keys(view, only, seeds),
+        retry=frozenset(run.key for run in view.plan.runs if run.cell.name in retried),
+        executor=_executor(executor),
+        workers=workers,
+        threads=threads,
+        device=_device(device),
+        wait=not no_wait,
+        sets=tuple(sets or ()),
+    )
+    output = None if no_report else REPORTS / opened.experiment.name
+    code = _work(opened, view, options, tracking_uri, output)
+    if as_json:
+        report = output / "report.md" if output else None
+        document: dict[str, Any] = plan_document(view_of(opened, runs_dir))
+        show_json({**document, "report": str(report) if report and report.exists() else None})
+    raise typer.Exit(code)
+
+
+def evaluate(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    executor: Executor = "local",
+    workers: Workers = None,
+    device: Device = "auto",
+    only: Only = None,
+    seeds: SeedRange = None,
+    no_wait: NoWait = False,
+) -> None:
+    """Do only the missing evaluations of checkpoints that exist; train nothing."""
+    opened = open_file(file, sets)
+    options = RunOptions(
+        runs_dir=runs_dir,
+        keys=chosen_keys(view_of(opened, runs_dir), only, seeds),
+        work="evaluate",
+        executor=_executor(executor),
+        workers=workers,
+        device=_device(device),
+        wait=not no_wait,
+        sets=tuple(sets or ()),
+    )
+    code = _work(opened, view_of(opened, runs_dir), options, "none", None)
+    if as_json:
+        show_json(status_document(view_of(opened, runs_dir)))
+    raise typer.Exit(code)
+
+
+def _work(
+    file: ExperimentFile,
+    view: ExperimentView,
+    options: RunOptions,
+    tracking_uri: str | None,
+    output: Path | None,
+) -> int:
+    """Runs, reports, projects; returns the exit code. Does nothing, and says so, where nothing is missing."""
+    tracker = Tracker.of(tracking_uri, options.runs_dir)
+    busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
+    waiting = open_runs(view, options)
+    started = time.monotonic()
+    with Interruption() as interruption:
+        code = 0
+        if waiting or busy:
+            code = _execute(file, options, tracker, interruption)
+            view = view_of(file, options.runs_dir)
+        if code >= 128:
+            return code
+        reported = output is None or report_is_current(view, output)
+        if not reported and output:
+            say(f"report: {write_report(view, output)}")
+        tracked = tracker.finish(view, output)
+    if not (waiting or busy) and reported and tracked:
+        say(
+            f"nothing to do: all {len(options.keys)} runs are done"
+            + (f"; report: {output}/report.md" if output else "")
+        )
+    elif waiting:
+        say(_closing(view, options, time.monotonic() - started))
+    return code or (0 if tracked is not None else 1)
+
+
+def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption) -> int:
+    from harness.cli.display import display
+    from harness.execution.runner import run_experiment
+
+    def project() -> None:
+        tracker.project(view_of(file, options.runs_dir))
+
+    with display(file.plan, tracker.note) as screen, tracker.background(project):
+        summary = run_experiment(file, options, screen.observe, interruption)
+    if interruption():
+        say("stopped; every run's state is saved. The same command goes on from there.")
+        tracker.project(view_of(file, options.runs_dir))
+        return interruption.exit_code
+    if summary.held_elsewhere:
+        say(f"another process holds: {', '.join(summary.held_elsewhere)}")
+        return 3
+    return 1 if any(result.outcome == "failed" for result in summary.results.values()) else 0
+
+
+def _closing(view: ExperimentView, options: RunOptions, seconds: float) -> str:
+    """The last words: how many runs ended how, and the next command for those that failed."""
+    runs = [run for run in view.runs if run.run.key in options.keys]
+    counts: dict[str, int] = {}
+    for run in runs:
+        counts[run.status.state] = counts.get(run.status.state, 0) + 1
+    told = ", ".join(f"{count} {state}" for state, count in counts.items())
+    lines = [f"{len(runs)} runs: {told}, in {duration(seconds)}"]
+    for run in runs:
+        if run.status.state == "failed" and run.directory:
+            lines.append(f"failed: {run.run.name}: {run.status.reason}")
+            lines.append(f"  log: {run.directory.log}; the same command tries it again")
+    return "\n".join(lines)
+
+
+def _executor(name: str) -> ExecutorName:
+    if name in ("ray", "slurm"):
+        raise HarnessError(f"the {name} executor is not part of this version", where="--executor")
+    if name not in ("local", "inline"):
+        raise HarnessError(f"{name!r} is no executor; allowed: local, inline", where="--executor")
+    return "local" if name == "local" else "inline"
+
+
+def _device(name: str) -> DeviceChoice:
+    match name:
+        case "auto" | "cpu" | "cuda" | "mps":
+            return name
+    raise HarnessError(f"{name!r} is no device; allowed: auto, cpu, cuda, mps", where="--device")

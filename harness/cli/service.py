@@ -1,0 +1,158 @@
+"""Commands around the runs: fetch, ui, doctor, prune, and those that this version does not have."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import __version__
+from harness.cli.console import columns, say, show, show_json
+from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.errors import HarnessError, WeightsError
+from harness.store.locks import held
+
+
+def fetch(file: File, sets: Sets = None, runs_dir: RunsDir = RUNS, as_json: Json = False) -> None:
+    """Bring the data set and the extractors' weights here, once, with their checksums."""
+    from harness.data.sources import content_sha256
+    from harness.data.sources import fetch as fetch_data
+    from harness.evaluation.extractor_weights import weights_file, weights_sha256
+
+    experiment = open_file(file, sets).experiment
+    fetch_data(experiment.data)
+    found = [
+        {
+            "what": experiment.data.source,
+            "where": experiment.data.root,
+            "sha256": content_sha256(experiment.data),
+        }
+    ]
+    for settings in experiment.evaluation:
+        try:
+            digest = weights_sha256(settings)
+        except WeightsError:
+            if settings.required:
+                raise
+            say(f"{settings.extractor}: no weights; its evaluation is not required and will be left out")
+            continue
+        found.append({"what": settings.extractor, "where": str(weights_file(settings)), "sha256": digest})
+    if as_json:
+        show_json(found)
+    else:
+        show(
+            columns(
+                [
+                    ["what", "where", "SHA-256"],
+                    *([item["what"], item["where"], item["sha256"]] for item in found),
+                ]
+            )
+        )
+
+
+def ui(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    tracking_uri: TrackingUri = None,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open MLflow's page on the projected runs."""
+    from harness.tracking.stores import resolve_address
+    from harness.tracking.ui import ui_command
+
+    open_file(file, sets)
+    if tracking_uri == "none":
+        raise HarnessError("there is no page without a store", where="--tracking-uri none")
+    address = resolve_address(tracking_uri, runs_dir)
+    command = ui_command(address, port)
+    if as_json:
+        show_json({"address": address.shown, "command": command})
+        return
+    if not command:
+        say(f"MLflow's page: {address.shown}")
+        return
+    say(f"MLflow's page: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine offers: versions, devices, cores, disk."""
+    from importlib.metadata import version
+
+    import torch
+
+    from harness.execution.devices import available_cores, has_nvidia_gpu
+
+    nvidia = has_nvidia_gpu()
+    cuda = torch.cuda.is_available()
+    free = shutil.disk_usage(Path.cwd()).free
+    facts = {
+        "harness": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "mlflow": version("mlflow"),
+        "cores": str(available_cores()),
+        "cuda": torch.cuda.get_device_name()
+        if cuda
+        else "a GPU is there, but torch cannot use it"
+        if nvidia
+        else "none",
+        "mps": "yes" if torch.backends.mps.is_available() else "no",
+        "free disk": f"{free / 2**30:.0f} GiB",
+    }
+    if as_json:
+        show_json(facts)
+    else:
+        show(columns([[name, value] for name, value in facts.items()]))
+    if nvidia and not cuda:
+        raise typer.Exit(1)
+
+
+def prune(
+    file: File,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
+) -> None:
+    """Remove run folders that the file no longer names (lists them first)."""
+    view = view_of(open_file(file, sets), runs_dir)
+    named = {run.run.key[:8] for run in view.runs}
+    left = {key: run for key, run in view.directory.runs().items() if key not in named}
+    removed = []
+    for run in left.values():
+        if yes:
+            with held(run.lock, timeout_s=0.0) as mine:
+                if not mine:
+                    say(f"in use, kept: {run.root}")
+                    continue
+                shutil.rmtree(run.root)
+        removed.append(str(run.root))
+    if as_json:
+        show_json({"removed" if yes else "would_remove": removed})
+        return
+    for path in removed:
+        show(path)
+    say(
+        f"{len(removed)} run folders "
+        + ("removed" if yes else "would be removed; add --yes" if removed else "to remove")
+    )
+
+
+def not_in_this_version(name: str) -> Callable[..., None]:
+    """A command that says that it is not there yet, instead of `No such command`."""
+
+    def refuse(_arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+        raise HarnessError(
+            f"`harness {name}` is not part of version {__version__}", remedy="`harness --help` lists what is."
+        )
+
+    refuse.__doc__ = f"Not part of version {__version__}."
+    return refuse

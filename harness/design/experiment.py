@@ -1,0 +1,192 @@
+"""What an experiment file may say, as frozen models. `experiment_file` reads one, `expansion` turns it into cells."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness.design.factors import Hyperparameters, LevelLists, Levels
+
+Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+DataSource = Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"]
+ExtractorName = Literal["digits", "inception"]
+MetricName = Literal["fid"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Model):
+    """Which images are learned. Where they lie (`root`) is no part of a run's key; the rest is."""
+
+    source: DataSource = Field("digits", description="digits ships with scikit-learn; folder is your own images")
+    root: str = Field("data", min_length=1, description="where data sets lie; for folder: the image folder itself")
+    split: Literal["train", "test"] = Field("train", description="split of mnist, fashion-mnist and cifar10")
+    color: Literal["gray", "rgb"] | None = Field(None, description="folder only: channels to read; default rgb")
+    corrupt: Literal["error", "skip"] = Field("error", description="folder only: what an unreadable image does")
+
+    @model_validator(mode="after")
+    def _options_fit_source(self) -> Self:
+        if self.source != "folder" and self.color is not None:
+            raise ValueError(f'color is for source = "folder"; {self.source} has its own channels')
+        if self.source != "folder" and self.corrupt != "error":
+            raise ValueError(f'corrupt is for source = "folder"; {self.source} is read whole or not at all')
+        if self.source in ("digits", "folder") and self.split != "train":
+            raise ValueError(f'{self.source} has one split; leave out split or say "train"')
+        return self
+
+    @property
+    def channels(self) -> int:
+        """1 for gray images, 3 for RGB."""
+        if self.source == "cifar10":
+            return 3
+        if self.source == "folder":
+            return 1 if self.color == "gray" else 3
+        return 1
+
+    def declared(self) -> dict[str, str | int]:
+        """What of this belongs to a run's key: everything but where the images lie."""
+        declared: dict[str, str | int] = {
+            "source": self.source,
+            "split": self.split,
+            "channels": self.channels,
+        }
+        if self.source == "folder":
+            declared |= {"crop": "center", "corrupt": self.corrupt}
+        return declared
+
+
+class TrainingSettings(_Model):
+    """How long a run trains and what it keeps, in steps. None of it is in a run's key."""
+
+    steps: Count = Field(5000, description="steps that every run trains")
+    log_every: Count = Field(10, description="steps averaged into one metrics record")
+    checkpoint_every: Count = Field(1000, description="steps between checkpoints; the last step always has one")
+
+    def checkpoint_steps(self) -> tuple[int, ...]:
+        """The steps that have a checkpoint, ascending; the last is always `steps`."""
+        steps = list(range(self.checkpoint_every, self.steps + 1, self.checkpoint_every))
+        return tuple(steps if steps and steps[-1] == self.steps else [*steps, self.steps])
+
+
+class EvaluationSettings(_Model):
+    """One `[[evaluation]]` block: what is measured at which checkpoints, under which protocol."""
+
+    extractor: ExtractorName = Field("digits", description="network whose features are compared")
+    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = Field(("fid",), description="what is measured")
+    samples: Annotated[int, Field(strict=True, ge=2, le=10**7)] = Field(1000, description="generated images per repeat")
+    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(
+        5, description="measurements of each checkpoint with fresh latent noise"
+    )
+    at: Literal["all", "last"] | Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+        "all", description='checkpoints measured: "all", "last" or a list of steps'
+    )
+    resolution: Annotated[int, Field(strict=True, ge=4, le=512)] | None = Field(
+        None, description="pixels that every image is brought to; default: the baseline's resolution"
+    )
+    reference: Annotated[int, Field(strict=True, ge=2)] | Literal["all"] = Field(
+        "all", description="real images compared with: a fixed draw of so many from the data, or all"
+    )
+    extractor_weights: str | None = Field(None, min_length=1, description="file of the inception weights")
+    unverified_weights: bool = Field(
+        False, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
+    )
+    generator_mode: Literal["eval", "train"] = Field("eval", description="mode of the generator's batch norm")
+    generator_weights: Literal["raw"] = Field("raw", description="weights that are measured")
+    required: bool = Field(True, description="false: left out, and said so, where its weights are missing")
+
+    @model_validator(mode="after")
+    def _weights_are_for_inception(self) -> Self:
+        if self.extractor != "inception" and (self.extractor_weights or self.unverified_weights):
+            raise ValueError(f"extractor_weights is for inception; the weights of {self.extractor} ship with harness")
+        return self
+
+    def steps_measured(self, training: TrainingSettings) -> tuple[int, ...]:
+        """The checkpoints' steps that this block asks for, ascending."""
+        if self.at == "all":
+            return training.checkpoint_steps()
+        if self.at == "last":
+            return (training.steps,)
+        return tuple(sorted(set(self.at)))
+
+
+class Grid(_Model):
+    """One `[[grid]]`: levels and how they combine. Level names may be aliases."""
+
+    kind: Literal["factorial", "one-at-a-time", "paired"] = Field("factorial", description="how levels combine")
+    name: Name | None = Field(None, description="what people call this grid")
+    levels: LevelLists = Field(description="levels.FACTOR = [LEVEL, ...]")
+    seeds: Seeds | None = Field(None, description="seeds of these cells; default: the experiment's")
+
+    @model_validator(mode="after")
+    def _levels_combine(self) -> Self:
+        levels = self.lists()
+        if not levels:
+            raise ValueError("a grid without levels; name some: levels.FACTOR = [LEVEL, ...]")
+        if self.kind == "paired" and len({len(values) for values in levels.values()}) > 1:
+            lengths = ", ".join(f"{name} has {len(values)}" for name, values in levels.items())
+            raise ValueError(f"levels that walk together need lists of one length; {lengths}")
+        return self
+
+    def lists(self) -> dict[str, list[Any]]:
+        """Levels by factor or alias, in file order."""
+        given: dict[str, list[Any]] = self.levels.given()
+        return given
+
+    def count(self) -> int:
+        """How many cells this grid proposes, without making them."""
+        lengths = [len(values) for values in self.lists().values()]
+        match self.kind:
+            case "factorial":
+                return math.prod(lengths)
+            case "one-at-a-time":
+                return sum(lengths)
+            case "paired":
+                return lengths[0]
+
+
+class NamedCell(Levels):
+    """One `[[cell]]`: a combination of levels with a name; everything beside `name` and `seeds` is a level."""
+
+    name: Name | None = Field(None, description="what people call this cell; default: its levels")
+    seeds: Seeds | None = Field(None, description="seeds of this cell; default: the experiment's")
+
+
+class ReportSettings(_Model):
+    """What workers draw for the report."""
+
+    samples: Annotated[int, Field(strict=True, ge=1, le=1024)] = Field(64, description="images in each sample grid")
+
+
+class Experiment(_Model):
+    """A checked experiment file. `baseline` holds the resolved reference level of every factor."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\w[\w .-]*$")] = Field(
+        description="names the folders under runs/ and reports/ and the MLflow experiment"
+    )
+    seeds: Seeds = Field((0,), description="seeds of every cell that has none of its own")
+    max_runs: Count = Field(10_000, description="refuse to expand to more runs than this")
+    include_baseline: bool = Field(True, description="whether the baseline is a cell")
+    data: DataSettings = Field(default_factory=DataSettings)
+    baseline: Hyperparameters = Field(default_factory=Hyperparameters)
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    evaluation: tuple[EvaluationSettings, ...] = ()
+    grid: tuple[Grid, ...] = ()
+    cell: tuple[NamedCell, ...] = ()
+    exclude: tuple[Levels, ...] = ()
+    report: ReportSettings = Field(default_factory=ReportSettings)
+    labels: dict[str, str] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder(cls, name: str) -> str:
+        if name.rstrip(". ") != name:
+            raise ValueError("a name may not end with a dot or a space")
+        return name

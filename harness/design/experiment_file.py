@@ -1,0 +1,302 @@
+"""Reads an experiment file: TOML text, `--set` on top of it, checked, with the line of everything that is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from harness.design import locate
+from harness.design.expansion import Plan, expand
+from harness.design.experiment import Experiment
+from harness.design.factors import ALIASES, Hyperparameters, as_fields
+from harness.errors import ExperimentFileError
+
+MAX_BYTES = 64 * 1024
+MAX_ERRORS_SHOWN = 8
+
+LATER: dict[tuple[str, ...], str] = {
+    ("report", "interpolations"): "latent interpolations are not part of this version",
+    ("claim",): "claims are not part of this version",
+    ("cost",): "cost estimates are not part of this version",
+    ("resources",): "use --workers and --threads in this version",
+    ("slurm",): "the slurm executor is not part of this version",
+}
+"""Keys of the full file format that this version refuses by name, with what to tell."""
+
+EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "string": "a text in quotes",
+    "bool": "true or false",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "a table",
+    "model": "a table",
+}
+
+
+@dataclass(frozen=True)
+class ExperimentFile:
+    """An experiment file as read: its text for copies, its plan for everything else."""
+
+    path: Path
+    text: str
+    experiment: Experiment
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where each key of the document came from: a line of the file, or an override."""
+
+    file: Path
+    lines: locate.Lines
+    overrides: tuple[tuple[tuple[str | int, ...], str], ...]
+
+    def where(self, path: tuple[str | int, ...]) -> str:
+        dotted = ".".join(map(str, path))
+        for target, text in self.overrides:
+            if path[: len(target)] == target or (path and target[: len(path)] == path):
+                return f"--set {text}: {dotted}"
+        line = self.lines.of(path) or 1
+        return f"{self.file}:{line}: {dotted}" if dotted else f"{self.file}:{line}"
+
+    def as_written(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """`path` with a factor of the baseline replaced by the alias that the file used for it."""
+        if len(path) < 2 or path[0] != "baseline" or path in self.lines.by_path:
+            return path
+        for alias, fields in ALIASES.items():
+            written = ("baseline", alias, *path[2:])
+            if path[1] in fields and (
+                written[:2] in self.lines.by_path or any(t == written for t, _ in self.overrides)
+            ):
+                return written
+        return path
+
+
+def read_experiment_file(path: Path, overrides: Sequence[str] = ()) -> ExperimentFile:
+    """Reads, checks and expands `path` with `--set` overrides (`a.b=v`); ExperimentFileError names line and key."""
+    text = _read_text(path)
+    lines = _locate(path, text)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _syntax_error(path, error) from None
+    except RecursionError:
+        raise ExperimentFileError("lists or tables are nested too deep", where=f"{path}:1") from None
+    applied = tuple(_apply_override(document, override) for override in overrides)
+    origin = _Origin(path, lines, applied)
+    experiment = _validate(document, origin)
+    try:
+        plan = expand(experiment)
+    except ExperimentFileError as error:
+        where = tuple(int(part) if part.isdigit() else part for part in error.where.split("."))
+        raise ExperimentFileError(error.what, where=origin.where(where), remedy=error.remedy) from None
+    return ExperimentFile(path, text, experiment, plan)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.toml")], 1)
+        hint = f"Did you mean {path.parent / near[0]}?" if near else "`harness init FILE` writes a starter file."
+        raise ExperimentFileError("no such file", where=str(path), remedy=hint) from None
+    except OSError as error:
+        raise ExperimentFileError(f"cannot be read: {error.strerror}", where=str(path)) from None
+    if len(content) > MAX_BYTES:
+        raise ExperimentFileError(f"larger than {MAX_BYTES // 1024} KiB; no experiment file is", where=str(path))
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ExperimentFileError("not UTF-8 text", where=f"{path}:{line}") from None
+
+
+def _locate(path: Path, text: str) -> locate.Lines:
+    try:
+        return locate.locate(text)
+    except locate.NestingError as error:
+        raise ExperimentFileError(error.what, where=f"{path}:{error.line}", remedy="Write it flatter.") from None
+
+
+def _syntax_error(path: Path, error: tomllib.TOMLDecodeError) -> ExperimentFileError:
+    """tomllib keeps the line in its text alone: `Invalid value (at line 3, column 8)`."""
+    match = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", str(error))
+    what, where = (match[1], f"{path}:{match[2]}") if match else (re.sub(r" \(at .*\)$", "", str(error)), f"{path}")
+    return ExperimentFileError(f"no valid TOML: {what}", where=where, remedy="Strings need quotes; lists need [ ].")
+
+
+def _apply_override(document: dict[str, Any], override: str) -> tuple[tuple[str | int, ...], str]:
+    """Sets one `a.b=v` in the document (list positions by number) and returns its path and text."""
+    key, equals, raw = override.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    where = f"--set {override}"
+    if not equals or not all(parts) or len(parts) > locate.MAX_KEY_PARTS:
+        raise ExperimentFileError("expected KEY=VALUE with a dotted key, such as training.steps=100", where=where)
+    path: list[str | int] = []
+    target: Any = document
+    for part in parts[:-1]:
+        target, step = _descend(target, part, where)
+        path.append(step)
+    if isinstance(target, list):
+        position = _position(target, parts[-1], where)
+        target[position] = _override_value(raw)
+        path.append(position)
+    elif isinstance(target, dict):
+        target[parts[-1]] = _override_value(raw)
+        path.append(parts[-1])
+    else:
+        raise ExperimentFileError(f"{'.'.join(map(str, path))} is no table", where=where)
+    return tuple(path), override
+
+
+def _descend(target: Any, part: str, where: str) -> tuple[Any, str | int]:
+    if isinstance(target, list):
+        position = _position(target, part, where)
+        return target[position], position
+    if isinstance(target, dict):
+        return target.setdefault(part, {}), part
+    raise ExperimentFileError(f"{part} is inside something that is no table", where=where)
+
+
+def _position(target: list[Any], part: str, where: str) -> int:
+    if not part.isdigit() or int(part) >= len(target):
+        raise ExperimentFileError(f"{part!r} is no position in a list of {len(target)} (from 0)", where=where)
+    return int(part)
+
+
+def _override_value(raw: str) -> Any:
+    """A TOML value, or the text itself where it is none (so that quotes may be left out)."""
+    if len(raw) > 10_000:
+        return raw
+    try:
+        locate.locate(f"value = {raw}")
+        return tomllib.loads(f"value = {raw}")["value"]
+    except (tomllib.TOMLDecodeError, locate.NestingError, KeyError):
+        return raw
+
+
+def _validate(document: dict[str, Any], origin: _Origin) -> Experiment:
+    baseline = document.get("baseline")
+    checked = {**document, "baseline": as_fields(baseline)} if isinstance(baseline, dict) else document
+    try:
+        experiment = Experiment.model_validate(checked)
+    except ValidationError as error:
+        raise _validation_error(error.errors(include_url=False), origin) from None
+    for index, block in enumerate(experiment.evaluation):
+        _check_steps(experiment, index, block.steps_measured(experiment.training), origin)
+    return experiment
+
+
+def _check_steps(experiment: Experiment, index: int, steps: Iterable[int], origin: _Origin) -> None:
+    known = experiment.training.checkpoint_steps()
+    unknown = [step for step in steps if step not in known]
+    if unknown:
+        raise ExperimentFileError(
+            f"step {unknown[0]} has no checkpoint; there is one every {experiment.training.checkpoint_every} steps "
+            f"and at {experiment.training.steps}",
+            where=origin.where(("evaluation", index, "at")),
+        )
+
+
+def _validation_error(errors: Sequence[ErrorDetails], origin: _Origin) -> ExperimentFileError:
+    """All errors of one file in one message, the first line in the `FILE:LINE: key: what` form, more below."""
+    messages: dict[tuple[str | int, ...], list[str]] = {}
+    for error in errors:
+        path = origin.as_written(_document_path(error["loc"]))
+        messages.setdefault(path, [])
+        message = explain(error, path)
+        if message not in messages[path]:
+            messages[path].append(message)
+    shown = [(origin.where(path), " or ".join(texts)) for path, texts in messages.items()]
+    (where, what), rest = shown[0], shown[1:]
+    remedy = "\n".join(f"{other_where}: {other}" for other_where, other in rest[: MAX_ERRORS_SHOWN - 1])
+    if len(rest) >= MAX_ERRORS_SHOWN:
+        remedy += f"\n... and {len(rest) - MAX_ERRORS_SHOWN + 1} more"
+    return ExperimentFileError(what, where=where, remedy=remedy.replace("\n", "\n  "))
+
+
+def _document_path(location: tuple[int | str, ...]) -> tuple[str | int, ...]:
+    """A pydantic location without the names of union branches (`literal['all']`, `constrained-int`)."""
+    return tuple(
+        part for part in location if isinstance(part, int) or not re.search(r"[\[\(]|^constrained-|^int$", part)
+    )
+
+
+def explain(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
+    """One error in words: what is wrong and what is allowed."""
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return _unknown_key(path)
+        case "missing":
+            return "is missing and has no default"
+        case "literal_error":
+            return _not_allowed(given, str(context["expected"]))
+        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
+            relation, bound = next(iter(context.items()))
+            words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}[str(relation)]
+            return f"{given!r} is outside the domain; allowed: {words} {bound}"
+        case "finite_number":
+            return f"{given!r} is not a finite number"
+        case "too_short" | "string_too_short":
+            return "may not be empty"
+        case "too_long":
+            return f"too many entries or the wrong number of them; at most {context.get('max_length')}"
+        case "string_pattern_mismatch":
+            return f"{given!r} is not allowed here; use letters, digits, spaces, dots, dashes and underscores"
+        case "value_error":
+            return str(error["msg"]).removeprefix("Value error, ")
+    for name, words in EXPECTED.items():
+        if kind.startswith(name):
+            return f"expected {words}, got {_short(given)}"
+    return str(error["msg"])
+
+
+def _not_allowed(given: object, expected: str) -> str:
+    allowed = re.findall(r"'([^']*)'", expected)
+    near = difflib.get_close_matches(str(given), allowed, 1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"{_short(given)} is not allowed; allowed: {expected}{hint}"
+
+
+def _unknown_key(path: tuple[str | int, ...]) -> str:
+    names = tuple(part for part in path if isinstance(part, str))
+    if names in LATER:
+        return LATER[names]
+    allowed = allowed_keys(path[:-1])
+    near = difflib.get_close_matches(str(path[-1]), allowed, 1, cutoff=0.6)
+    if near:
+        return f"unknown key; did you mean {near[0]!r}?"
+    return f"unknown key; allowed here: {', '.join(allowed)}"
+
+
+def allowed_keys(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that the table at `path` may have."""
+    factors = [*Hyperparameters.model_fields, *ALIASES]
+    match [part for part in path if isinstance(part, str)]:
+        case []:
+            return list(Experiment.model_fields)
+        case ["baseline" | "exclude"] | ["grid", "levels"]:
+            return factors
+        case ["cell"]:
+            return ["name", "seeds", *factors]
+        case [table]:
+            annotation = Experiment.model_fields[table].annotation
+            model = next(iter(getattr(annotation, "__args__", ())), annotation)
+            return list(getattr(model, "model_fields", {}))
+    return []
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,53 @@
+"""The experiment file's JSON schema and the words of the factor reference, made from the one definition of both."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.design.experiment import Experiment
+from harness.design.factors import Hyperparameters, Levels
+
+
+def experiment_schema() -> dict[str, Any]:
+    """JSON schema (2020-12) of an experiment file. `[baseline]` takes aliases as well as factors."""
+    schema = Experiment.model_json_schema()
+    levels = Levels.model_json_schema(ref_template="#/$defs/{model}")
+    schema["$defs"] |= levels.pop("$defs", {})
+    schema["$defs"]["Levels"] = levels
+    schema["properties"]["baseline"] = {
+        "$ref": "#/$defs/Levels",
+        "description": "the reference level of every factor; what is not named keeps its default",
+    }
+    schema["$defs"].pop("Hyperparameters", None)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "harness experiment"
+    return schema
+
+
+def allowed_levels(factor: str) -> str:
+    """The domain of one factor in words: `batch | none`, `1 to 65536`, `more than 0, at most 10`."""
+    return _words(Hyperparameters.model_json_schema()["properties"][factor])
+
+
+def _words(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return " | ".join(map(str, schema["enum"]))
+    if "const" in schema:
+        return f'"{schema["const"]}"'
+    if "anyOf" in schema:
+        return " or ".join(_words(option) for option in schema["anyOf"])
+    if "prefixItems" in schema:
+        return f"[{', '.join(_words(item) for item in schema['prefixItems'])}]"
+    bounds = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "more than {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "less than {}",
+    }
+    parts = [text.format(_number(schema[name])) for name, text in bounds.items() if name in schema]
+    return re.sub(r"^at least (\S+), at most", r"\1 to", ", ".join(parts)) or str(schema.get("type", ""))
+
+
+def _number(value: float) -> str:
+    return f"{value:g}"

@@ -1,0 +1,140 @@
+"""The protocol: all that a metric's value depends on besides the generator.
+
+Values compare only under one protocol. Pure: no torch here, so that `plan` and `status` can name the
+evaluations that they look for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from harness.design.experiment import EvaluationSettings, Experiment
+from harness.store.atomic import canonical_json, sha256_of
+from harness.store.manifest import ExperimentManifest
+from harness.store.status import RequiredEvaluation
+
+RESIZE = "bilinear-antialias"
+"""The one filter that brings images to the evaluation's resolution (`data.resize`)."""
+
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""Of pt_inception-2015-12-05, the weights that published FIDs were computed with."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """extractor_sha256: of its weights; reference: real images drawn from the data (`data_sha256`) or "all".
+
+    Images are `resolution` pixels square, rounded to uint8; batch_size is None unless the generator is in
+    train mode, where batch norm makes values depend on it.
+    """
+
+    extractor: str
+    extractor_sha256: str
+    samples: int
+    resolution: int
+    resize: str
+    rounding: str
+    precision: str
+    data_sha256: str
+    reference: int | str
+    generator_mode: str
+    generator_weights: str
+    batch_size: int | None
+
+    @cached_property
+    def sha256(self) -> str:
+        """The fingerprint, 64 hex digits."""
+        return sha256_of(canonical_json(self.document()))
+
+    def document(self) -> dict[str, Any]:
+        """All of it as plain values, as stored with every evaluation."""
+        return asdict(self)
+
+    @property
+    def verified(self) -> bool:
+        """Whether the weights are the known ones; numbers of others are marked wherever they stand."""
+        return self.extractor != "inception" or self.extractor_sha256 == INCEPTION_SHA256
+
+
+def protocol_of(
+    settings: EvaluationSettings,
+    experiment: Experiment,
+    *,
+    data_sha256: str,
+    extractor_sha256: str,
+    batch_size: int,
+) -> Protocol:
+    """The protocol of one `[[evaluation]]` block for a cell with `batch_size`."""
+    return Protocol(
+        extractor=settings.extractor,
+        extractor_sha256=extractor_sha256,
+        samples=settings.samples,
+        resolution=settings.resolution or experiment.baseline.resolution,
+        resize=RESIZE,
+        rounding="uint8",
+        precision="float32 features, float64 statistics",
+        data_sha256=data_sha256,
+        reference=settings.reference,
+        generator_mode=settings.generator_mode,
+        generator_weights=settings.generator_weights,
+        batch_size=batch_size if settings.generator_mode == "train" else None,
+    )
+
+
+def weights_key(settings: EvaluationSettings) -> str:
+    """Under what `ExperimentManifest.weights_sha256` notes the weights of this block."""
+    return f"{settings.extractor}:{settings.extractor_weights}" if settings.extractor_weights else settings.extractor
+
+
+def block_protocols(
+    experiment: Experiment, manifest: ExperimentManifest | None, batch_size: int
+) -> list[Protocol | None]:
+    """The protocol of every `[[evaluation]]` block for a cell with `batch_size`, in the file's order.
+
+    None where the weights were looked for in vain, or where nothing was prepared yet (`is_prepared`).
+    """
+    protocols: list[Protocol | None] = []
+    for settings in experiment.evaluation:
+        weights = manifest.weights_sha256.get(weights_key(settings)) if manifest else None
+        data_sha256 = manifest.data_sha256_of(experiment.data.declared()) if manifest else None
+        if data_sha256 is None or weights is None:
+            protocols.append(None)
+            continue
+        protocols.append(
+            protocol_of(
+                settings,
+                experiment,
+                data_sha256=data_sha256,
+                extractor_sha256=weights,
+                batch_size=batch_size,
+            )
+        )
+    return protocols
+
+
+def is_prepared(experiment: Experiment, manifest: ExperimentManifest | None) -> bool:
+    """Whether data and weights of every block were looked up, so that every required protocol is known."""
+    return (
+        manifest is not None
+        and manifest.data_sha256_of(experiment.data.declared()) is not None
+        and all(weights_key(settings) in manifest.weights_sha256 for settings in experiment.evaluation)
+    )
+
+
+def required_evaluations(
+    experiment: Experiment, manifest: ExperimentManifest | None, batch_size: int
+) -> list[RequiredEvaluation] | None:
+    """What a run of a cell with `batch_size` must hold to be complete; None before anything was prepared."""
+    if not is_prepared(experiment, manifest):
+        return None
+    return [
+        RequiredEvaluation(
+            protocol.sha256, settings.steps_measured(experiment.training), settings.metrics, settings.repeats
+        )
+        for settings, protocol in zip(
+            experiment.evaluation, block_protocols(experiment, manifest, batch_size), strict=True
+        )
+        if protocol is not None
+    ]

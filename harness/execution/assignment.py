@@ -1,0 +1,62 @@
+"""What a worker is told to do, and what it answers. Plain values that cross process borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.design.experiment import DataSettings, EvaluationSettings, TrainingSettings
+from harness.design.factors import Hyperparameters
+from harness.evaluation.protocol import Protocol
+from harness.execution.options import Work
+from harness.store.rundir import RunDirectory
+
+WorkOutcome = Literal["finished", "interrupted", "diverged", "failed", "elsewhere"]
+
+
+@dataclass(frozen=True)
+class EvaluationAssignment:
+    """One `[[evaluation]]` block for one run. reference_images: the cached array at the protocol's resolution."""
+
+    settings: EvaluationSettings
+    protocol: Protocol
+    reference_images: Path
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One run to bring to `training.steps` with all its evaluations.
+
+    images: the cached array at the run's resolution; device: `cpu`, `mps` or `cuda`; threads: CPU threads of torch.
+    """
+
+    directory: RunDirectory
+    work: Work
+    experiment: str
+    cell: str
+    seed: int
+    key: str
+    hyperparameters: Hyperparameters
+    data: DataSettings
+    data_sha256: str
+    training: TrainingSettings
+    evaluations: tuple[EvaluationAssignment, ...]
+    samples: int
+    images: Path
+    cache: Path
+    device: str
+    threads: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.cell} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class WorkResult:
+    """How one attempt ended. elsewhere: another process holds the run. step: where the run stands."""
+
+    outcome: WorkOutcome
+    step: int = 0
+    reason: str = ""

@@ -1,0 +1,78 @@
+"""Which device trains, and how many workers and threads fit the machine. Nothing is substituted in silence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+
+from harness.errors import DeviceError
+from harness.execution.options import DeviceChoice
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def has_nvidia_gpu() -> bool:
+    """Whether the machine shows an NVIDIA GPU, whatever torch can do with it."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False  # hidden on purpose
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return False
+    try:
+        listed = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listed.returncode == 0 and "GPU " in listed.stdout
+
+
+def choose_device(choice: DeviceChoice) -> str:
+    """The device to train on: `cpu`, `cuda` or `mps`; DeviceError when the choice, or a GPU there, is unusable."""
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    match choice:
+        case "cpu":
+            return "cpu"
+        case "cuda" if not cuda:
+            raise DeviceError("torch cannot use a CUDA GPU here", where="--device cuda", remedy=_cuda_remedy())
+        case "mps" if not mps:
+            raise DeviceError("torch cannot use MPS here", where="--device mps", remedy="Use --device cpu.")
+        case "cuda" | "mps":
+            return choice
+    if cuda:
+        return "cuda"
+    if mps:
+        return "mps"
+    if has_nvidia_gpu():
+        raise DeviceError(
+            "this machine has an NVIDIA GPU that torch cannot use",
+            where="--device auto",
+            remedy=_cuda_remedy(),
+        )
+    return "cpu"
+
+
+def choose_workers(device: str, threads: int, runs: int) -> int:
+    """Worker processes for `runs` runs: one per `threads` cores, or one per GPU."""
+    if device == "cuda":
+        import torch
+
+        return max(1, min(runs, torch.cuda.device_count()))
+    if device == "mps":
+        return 1
+    return max(1, min(runs, available_cores() // threads))
+
+
+def _cuda_remedy() -> str:
+    import torch
+
+    return (
+        f"torch {torch.__version__} was built for CUDA {torch.version.cuda}; install a torch that fits the driver "
+        "(`nvidia-smi` shows it), or choose the CPU with --device cpu."
+    )

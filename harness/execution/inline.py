@@ -1,0 +1,50 @@
+"""The inline executor: all runs one after the other in this process. For tests, debuggers and machines without fork."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from harness.execution.assignment import Assignment, WorkResult
+from harness.execution.events import Event, Observer
+from harness.execution.worker import LoadedExtractors, work_on
+from harness.gan.training import make_deterministic
+
+
+class InlineExecutor:
+    """device, threads: of torch in this process."""
+
+    def __init__(self, device: str, threads: int) -> None:
+        self._device = device
+        self._threads = threads
+
+    def run(
+        self, assignments: Sequence[Assignment], observe: Observer, stop: Callable[[], bool]
+    ) -> dict[str, WorkResult]:
+        """Works on every assignment in order; returns the results by key. Stops between steps when asked."""
+        threads_before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        make_deterministic(torch.device(self._device))
+        extractors = LoadedExtractors(torch.device(self._device))
+        results: dict[str, WorkResult] = {}
+        try:
+            for assignment in assignments:
+                if stop():
+                    break
+                steps = assignment.training.steps
+                observe(Event("started", assignment.name, steps=steps))
+                result = results[assignment.key] = work_on(assignment, extractors, stop)
+                observe(
+                    Event(
+                        "finished",
+                        assignment.name,
+                        result.step,
+                        steps,
+                        outcome=result.outcome,
+                        text=result.reason,
+                    )
+                )
+        finally:
+            torch.set_num_threads(threads_before)
+        return results

@@ -1,0 +1,27 @@
+"""What this machine and its software are, as far as they may change bits or speed."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import torch
+
+from harness import __version__
+
+BIT_RELEVANT = ("torch", "device", "threads", "harness")
+"""Entries whose change ends the promise of bit-identical weights."""
+
+
+def describe_machine(device: str, threads: int) -> dict[str, str | int]:
+    """Versions, device and threads of this process, for `attempts.jsonl` and the report."""
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "threads": threads,
+        "harness": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "host": platform.node(),
+        "pid": os.getpid(),
+    }

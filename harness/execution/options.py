@@ -1,0 +1,62 @@
+"""What a call may work on, and which runs there is something to do for. Light: no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.design.factors import Hyperparameters
+from harness.tracking.reader import ExperimentView, RunView
+
+ExecutorName = Literal["local", "inline"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+Work = Literal["train and evaluate", "evaluate"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """keys: the runs that may be worked on; retry: keys of diverged runs to try again; sets: `--set` texts."""
+
+    runs_dir: Path
+    keys: frozenset[str]
+    work: Work = "train and evaluate"
+    retry: frozenset[str] = frozenset()
+    executor: ExecutorName = "local"
+    workers: int | None = None
+    threads: int | None = None
+    device: DeviceChoice = "auto"
+    wait: bool = True
+    sets: tuple[str, ...] = ()
+
+
+def open_runs(view: ExperimentView, options: RunOptions, tried: frozenset[str] = frozenset()) -> list[RunView]:
+    """The runs that there is something to do for and that nobody else holds, longest first."""
+    chosen = [
+        run
+        for run in view.runs
+        if run.run.key in options.keys and run.run.key not in tried and _is_open(view, run, options)
+    ]
+    return sorted(chosen, key=lambda run: -cost(run.run.cell.hyperparameters))
+
+
+def cost(hp: Hyperparameters) -> float:
+    """Roughly how long a step takes, for ordering alone: multiply-adds of the widest layers of both networks."""
+    generator = _network_cost(hp.generator, hp.generator_hidden_dim, hp.resolution)
+    discriminator = _network_cost(hp.discriminator, hp.discriminator_hidden_dim, hp.resolution)
+    return hp.batch_size * (generator + 2 * discriminator + 16.0 * hp.resolution**2)
+
+
+def _network_cost(architecture: str, hidden: int, resolution: int) -> float:
+    if architecture == "cnn":
+        return 4.0 * hidden * hidden * resolution**2
+    return hidden * resolution**2 + 10.0 * hidden * hidden
+
+
+def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
+    status = run.status
+    if status.state == "running":
+        return False
+    if options.work == "evaluate":
+        return status.commit is not None and (view.manifest is None or bool(status.missing))
+    return not status.is_settled or run.run.key in options.retry

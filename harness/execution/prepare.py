@@ -1,0 +1,171 @@
+"""What all runs of an experiment share, made once by the parent before any of them starts, under a lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.data.cache import ImageCache, open_images, skipped_images
+from harness.data.sources import content_sha256, fetch, is_present
+from harness.design.expansion import Plan
+from harness.design.experiment import EvaluationSettings
+from harness.design.experiment_file import ExperimentFile
+from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
+from harness.evaluation.extractor_weights import weights_sha256
+from harness.evaluation.protocol import weights_key
+from harness.execution.events import Event, Observer
+from harness.store import atomic
+from harness.store.locks import WAIT_FOR_EVER, held
+from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
+from harness.store.rundir import ExperimentDirectory
+
+DEFAULT_THREADS = 1
+"""Two single-threaded workers beat one with two threads by a quarter in total."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """images: the cached array by resolution, for training and for reference."""
+
+    manifest: ExperimentManifest
+    data_sha256: str
+    images: dict[int, Path]
+
+
+def prepare(
+    file: ExperimentFile,
+    directory: ExperimentDirectory,
+    observe: Observer,
+    *,
+    threads: int | None,
+    sets: Sequence[str],
+) -> Prepared:
+    """Data, weights and the thread count of an experiment, looked up or made, and noted in experiment.json.
+
+    threads None: as at the first run, else one. Raises DataError, WeightsError or StoreError with the remedy.
+    """
+    experiment = file.experiment
+    _make_writable(directory)
+    with held(directory.lock, timeout_s=WAIT_FOR_EVER):
+        before = _manifest_before(directory, observe)
+        if not is_present(experiment.data):
+            observe(Event("note", text=f"fetching {experiment.data.source} into {experiment.data.root}"))
+            fetch(experiment.data)
+        data_sha256 = content_sha256(experiment.data)
+        manifest = ExperimentManifest(
+            name=experiment.name,
+            threads=threads or (before.threads if before else DEFAULT_THREADS),
+            data_sha256=before.data_sha256 if before else {},
+            weights_sha256=dict(before.weights_sha256) if before else {},
+        )
+        manifest = manifest.with_data(experiment.data.declared(), data_sha256, where=experiment.data.root)
+        for settings in experiment.evaluation:
+            manifest.weights_sha256[weights_key(settings)] = _weights(settings, observe)
+        if before and manifest.threads != before.threads:
+            text = f"threads change from {before.threads} to {manifest.threads}: bit-identical weights are not promised"
+            observe(Event("note", text=text))
+        images = _images(file.plan, directory, data_sha256, observe)
+        if manifest != before:
+            write_experiment_manifest(directory, manifest)
+        overrides = "".join(f"# --set {override}\n" for override in sets)
+        _write_if_changed(directory.file_copy, (overrides + file.text).encode())
+    return Prepared(manifest, data_sha256, images)
+
+
+def note_weights(manifest: ExperimentManifest, evaluation: Sequence[EvaluationSettings]) -> ExperimentManifest:
+    """The manifest with weights that were missing before and lie there now; the same object where nothing changed."""
+    found = {}
+    for settings in evaluation:
+        if manifest.weights_sha256.get(weights_key(settings), "") is None:
+            try:
+                found[weights_key(settings)] = weights_sha256(settings, download=False)
+            except WeightsError:
+                continue
+    return replace(manifest, weights_sha256={**manifest.weights_sha256, **found}) if found else manifest
+
+
+def _weights(settings: EvaluationSettings, observe: Observer) -> str | None:
+    """SHA-256 of a block's weights, or None where they are missing and the block is not required."""
+    try:
+        return weights_sha256(settings)
+    except WeightsError as error:
+        if settings.required:
+            raise
+        observe(Event("note", text=f"evaluation with {settings.extractor} is left out: {error.what}"))
+        return None
+
+
+def _images(plan: Plan, directory: ExperimentDirectory, data_sha256: str, observe: Observer) -> dict[int, Path]:
+    data = plan.experiment.data
+    resolutions = {cell.hyperparameters.resolution for cell in plan.cells}
+    resolutions |= {
+        settings.resolution or plan.experiment.baseline.resolution for settings in plan.experiment.evaluation
+    }
+    cache = ImageCache(directory.cache)
+    paths = {resolution: cache.prepare(data, data_sha256, resolution) for resolution in sorted(resolutions)}
+    first = next(iter(paths.values()))
+    skipped = skipped_images(first)
+    if skipped:
+        shown = ", ".join(skipped[:5]) + (f" and {len(skipped) - 5} more" if len(skipped) > 5 else "")
+        observe(Event("note", text=f"{len(skipped)} unreadable images are skipped, as the file says: {shown}"))
+    _check_counts(plan, len(open_images(first)))
+    return paths
+
+
+def _check_counts(plan: Plan, count: int) -> None:
+    """Levels that the data cannot give are refused before anything trains."""
+    for cell in plan.cells:
+        hp = cell.hyperparameters
+        used = count if hp.limit == "all" else hp.limit
+        where = f"cell {cell.name}"
+        if used > count:
+            raise DataError(
+                f"limit = {used} is more than the {count} images there are",
+                where=where,
+                remedy='Lower it, or say "all".',
+            )
+        if hp.batch_size > used:
+            raise DataError(
+                f"batch_size = {hp.batch_size} is more than the {used} images of an epoch",
+                where=where,
+                remedy="Lower batch_size, or raise limit.",
+            )
+    for index, settings in enumerate(plan.experiment.evaluation):
+        if settings.reference != "all" and settings.reference > count:
+            raise DataError(
+                f"reference = {settings.reference} is more than the {count} images there are",
+                where=f"evaluation.{index}.reference",
+                remedy='Lower it, or say "all".',
+            )
+
+
+def _make_writable(directory: ExperimentDirectory) -> None:
+    try:
+        directory.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the runs folder cannot be made: {error.strerror}",
+            where=str(directory.root),
+            remedy="Choose another with --runs-dir.",
+        ) from error
+    if not os.access(directory.root, os.W_OK):
+        raise StoreError(
+            "the runs folder is not writable",
+            where=str(directory.root),
+            remedy="Choose another with --runs-dir.",
+        )
+
+
+def _manifest_before(directory: ExperimentDirectory, observe: Observer) -> ExperimentManifest | None:
+    try:
+        return read_experiment_manifest(directory)
+    except DamagedFileError as error:
+        observe(Event("note", text=f"{error}; it is made again"))
+        return None
+
+
+def _write_if_changed(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        atomic.write_bytes(path, content)

@@ -1,0 +1,106 @@
+"""Brings the chosen runs of a plan to completion: what is missing is trained and measured, the rest left alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.design.experiment_file import ExperimentFile
+from harness.evaluation.protocol import block_protocols
+from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
+from harness.execution.devices import choose_device, choose_workers
+from harness.execution.events import Event, Observer
+from harness.execution.inline import InlineExecutor
+from harness.execution.local import LocalExecutor
+from harness.execution.options import RunOptions, cost, open_runs
+from harness.execution.prepare import Prepared, prepare
+from harness.store.rundir import experiment_directory
+from harness.tracking.reader import RunView, read_experiment
+
+WAIT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """results by key of what was worked on; held_elsewhere: runs that another process kept (with wait False)."""
+
+    results: dict[str, WorkResult]
+    held_elsewhere: tuple[str, ...] = ()
+
+
+def run_experiment(file: ExperimentFile, options: RunOptions, observe: Observer, stop: Callable[[], bool]) -> Summary:
+    """Trains and evaluates what is missing; waits for runs that other processes hold. Results are in the run files."""
+    results: dict[str, WorkResult] = {}
+    prepared: Prepared | None = None
+    device = ""
+    directory = experiment_directory(options.runs_dir, file.experiment.name)
+    while not stop():
+        view = read_experiment(file.plan, options.runs_dir)
+        todo = open_runs(view, options, frozenset(key for key in results if results[key].outcome != "elsewhere"))
+        if todo:
+            if prepared is None:
+                device = choose_device(options.device)
+                prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
+                continue  # now that the protocols are known, some runs may turn out to be complete
+            results |= _execute(file, options, prepared, device, todo, observe, stop)
+            continue
+        elsewhere = [run for run in view.runs if run.run.key in options.keys and run.status.state == "running"]
+        if not elsewhere:
+            break
+        if not options.wait:
+            return Summary(results, tuple(run.run.name for run in elsewhere))
+        observe(Event("elsewhere", text=", ".join(run.run.name for run in elsewhere)))
+        time.sleep(WAIT_S)
+    return Summary(results)
+
+
+def _execute(
+    file: ExperimentFile,
+    options: RunOptions,
+    prepared: Prepared,
+    device: str,
+    todo: Sequence[RunView],
+    observe: Observer,
+    stop: Callable[[], bool],
+) -> dict[str, WorkResult]:
+    assignments = [_assignment(file, options, prepared, device, run) for run in todo]
+    threads = prepared.manifest.threads
+    for assignment in assignments:
+        expected = cost(assignment.hyperparameters) * assignment.training.steps
+        observe(Event("queued", assignment.name, steps=assignment.training.steps, cost=expected))
+    if options.executor == "inline":
+        return InlineExecutor(device, threads).run(assignments, observe, stop)
+    workers = min(options.workers or choose_workers(device, threads, len(todo)), len(todo))
+    return LocalExecutor(workers, device, threads).run(assignments, observe, stop)
+
+
+def _assignment(
+    file: ExperimentFile, options: RunOptions, prepared: Prepared, device: str, view: RunView
+) -> Assignment:
+    experiment, run = file.experiment, view.run
+    directory = experiment_directory(options.runs_dir, experiment.name)
+    hp = run.cell.hyperparameters
+    blocks = zip(experiment.evaluation, block_protocols(experiment, prepared.manifest, hp.batch_size), strict=True)
+    return Assignment(
+        directory=view.directory or directory.new_run(run.cell.name, run.seed, run.key),
+        work=options.work,
+        experiment=experiment.name,
+        cell=run.cell.name,
+        seed=run.seed,
+        key=run.key,
+        hyperparameters=hp,
+        data=experiment.data,
+        data_sha256=prepared.data_sha256,
+        training=experiment.training,
+        evaluations=tuple(
+            EvaluationAssignment(settings, protocol, prepared.images[protocol.resolution])
+            for settings, protocol in blocks
+            if protocol is not None
+        ),
+        samples=experiment.report.samples,
+        images=prepared.images[hp.resolution],
+        cache=directory.cache,
+        device=device,
+        threads=prepared.manifest.threads,
+    )

@@ -1,0 +1,332 @@
+"""One run, brought to its last step with all its evaluations, under its lock. The same code for every executor."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from harness import __version__
+from harness.data.cache import open_images, reference_indices, to_device, training_indices
+from harness.design.experiment import EvaluationSettings
+from harness.design.keys import TRAINING_VERSION
+from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
+from harness.evaluation.evaluate import evaluate, reference_statistics
+from harness.evaluation.extractors import Extractor, load_extractor
+from harness.evaluation.protocol import weights_key
+from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
+from harness.execution.machine import BIT_RELEVANT, describe_machine
+from harness.gan.checkpoints import load_generator
+from harness.gan.sampling import CheckpointSampler, samples_match, write_sample_grid
+from harness.gan.state import rewind
+from harness.gan.training import TrainingTask, train
+from harness.store import atomic
+from harness.store.attempts import Outcome, begin_attempt, end_attempt, read_attempts
+from harness.store.commits import Commit, newest_commit
+from harness.store.evaluations import Evaluation, read_evaluation, write_evaluation
+from harness.store.locks import held
+from harness.store.manifest import RunManifest, read_run_manifest, write_run_manifest
+from harness.store.rundir import RunDirectory
+
+LOCK_PATIENCE_S = 2.0
+"""Longer than any look at a lock takes, so that `status` never turns a worker away."""
+
+_log = logging.getLogger("harness")
+
+Stop = Callable[[], bool]
+
+
+class _Stopped(Exception):
+    """The process was asked to leave in the middle of an evaluation."""
+
+
+class LoadedExtractors:
+    """Extractors that a worker process has loaded, each once."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._loaded: dict[str, Extractor] = {}
+
+    def get(self, settings: EvaluationSettings) -> Extractor:
+        key = weights_key(settings)
+        if key not in self._loaded:
+            self._loaded[key] = load_extractor(settings, self._device)
+        return self._loaded[key]
+
+
+def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
+    """Trains and evaluates one run until it is complete, `stop` says yes, or something ends it.
+
+    Never raises for what belongs to the run: the outcome and its reason are in the result and in attempts.jsonl.
+    """
+    run = assignment.directory
+    try:
+        with held(run.lock, timeout_s=LOCK_PATIENCE_S) as mine:
+            if not mine:
+                return WorkResult("elsewhere")
+            with _log_file(run):
+                return _attempt(assignment, extractors, stop)
+    except (
+        HarnessError,
+        OSError,
+    ) as error:  # the run's own folder cannot be written: nothing can be noted there
+        return WorkResult("failed", reason=str(error))
+
+
+def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
+    run = assignment.directory
+    machine = describe_machine(assignment.device, assignment.threads)
+    _note_changes(run, machine)
+    begin_attempt(run, step=_step(run), machine=machine)
+    outcome: Outcome
+    step: int | None = None
+    try:
+        _claim(assignment)
+        outcome, reason, step = _train_and_evaluate(assignment, extractors, stop)
+    except _Stopped:
+        outcome, reason = "interrupted", ""
+    except HarnessError as error:
+        outcome, reason = "failed", str(error)
+        _log.error("%s", reason)
+    except MemoryError:
+        outcome, reason = "failed", "out of memory; try a smaller batch_size, hidden_dim or fewer --workers"
+        _log.error("%s", reason)
+    except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
+        outcome, reason = "failed", f"{type(error).__name__}: {error}"
+        _log.error("%s", traceback.format_exc())
+    at = _step(run) if step is None else step
+    end_attempt(run, outcome, step=at, reason=reason)
+    return WorkResult(outcome, at, reason)
+
+
+def _claim(assignment: Assignment) -> None:
+    """Writes run.json, or compares with the one there. DataError when the run was trained on other data."""
+    run = assignment.directory
+    manifest = RunManifest(
+        key=assignment.key,
+        experiment=assignment.experiment,
+        cell=assignment.cell,
+        seed=assignment.seed,
+        hyperparameters=assignment.hyperparameters.model_dump(mode="json"),
+        data=dict(assignment.data.declared()),
+        data_sha256=assignment.data_sha256,
+        training_version=TRAINING_VERSION,
+        harness_version=__version__,
+    )
+    try:
+        found = read_run_manifest(run)
+    except DamagedFileError as error:
+        _log.warning("%s; it is written again", error)
+        found = None
+    if found is None:
+        write_run_manifest(run, manifest)
+        return
+    if found.key != assignment.key:
+        raise StoreError(f"the folder belongs to another run ({found.key[:16]})", where=str(run.root))
+    if found.data_sha256 != assignment.data_sha256:
+        raise DataError(
+            f"the run was trained on other data (SHA-256 {found.data_sha256[:16]}, now {assignment.data_sha256[:16]})",
+            where=str(run.run_json),
+            remedy="Bring the data back, or use another experiment name or --runs-dir.",
+        )
+    if found.cell != assignment.cell:
+        write_run_manifest(run, replace(found, cell=assignment.cell))
+
+
+def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> tuple[Outcome, str, int]:
+    """Trains, then draws and measures every checkpoint; a checkpoint that is damaged is made again by replay."""
+    run = assignment.directory
+    for _ in range(2 + len(assignment.training.checkpoint_steps())):
+        result = _train(assignment, stop)
+        if result[0] != "finished":
+            return result
+        commit = newest_commit(run)
+        if commit is None:
+            raise StoreError("no state after training", where=str(run.states))
+        damaged = _damaged_checkpoint(run, commit)
+        if damaged is None:
+            for step in sorted(int(step) for step in commit.checkpoints):
+                _draw(assignment, step)
+            for evaluation in assignment.evaluations:
+                _measure(assignment, evaluation, commit, extractors, stop)
+            return result
+        if assignment.work == "evaluate":
+            raise DamagedFileError(
+                "the checkpoint is missing or damaged",
+                where=str(run.checkpoint(damaged)),
+                remedy="`harness run` makes it again.",
+            )
+        _log.warning("%s: missing or damaged; it is made again", run.checkpoint(damaged))
+        rewind(run, damaged)
+    raise StoreError("checkpoints do not stay whole on this disk", where=str(run.checkpoints))
+
+
+def _train(assignment: Assignment, stop: Stop) -> tuple[Outcome, str, int]:
+    run = assignment.directory
+    device = torch.device(assignment.device)
+    commit = newest_commit(run)
+    is_trained = commit is not None and commit.step >= assignment.training.steps and run.state(commit.step).exists()
+    if commit and (is_trained or assignment.work == "evaluate"):
+        return "finished", "", commit.step  # nothing to train: the images are not even looked at
+    count = len(open_images(assignment.images))
+    indices = training_indices(count, assignment.hyperparameters.limit)
+    images = to_device(assignment.images, indices, device)
+    task = TrainingTask(
+        run=run,
+        hyperparameters=assignment.hyperparameters,
+        channels=assignment.data.channels,
+        seed=assignment.seed,
+        key=assignment.key,
+        settings=assignment.training,
+        samples=assignment.samples,
+        device=device,
+    )
+    result = train(task, images, stop)
+    return result.outcome, result.reason, result.step
+
+
+def _damaged_checkpoint(run: RunDirectory, commit: Commit) -> int | None:
+    """The first step whose checkpoint is not the one that was committed."""
+    for step in sorted(int(step) for step in commit.checkpoints):
+        try:
+            content = run.checkpoint(step).read_bytes()
+        except FileNotFoundError:
+            return step
+        digest = atomic.sha256_of(content)
+        if digest != commit.checkpoints[str(step)] or digest != atomic.stored_hash(run.checkpoint(step)):
+            return step
+    return None
+
+
+def _draw(assignment: Assignment, step: int) -> None:
+    """The sample grid of one checkpoint, unless it is there for these weights and settings."""
+    run = assignment.directory
+    digest = atomic.stored_hash(run.checkpoint(step))
+    if digest is None or not samples_match(run.samples(step), digest, assignment.samples):
+        device = torch.device(assignment.device)
+        write_sample_grid(run.samples(step), load_generator(run.checkpoint(step), device), assignment.samples, device)
+
+
+def _measure(
+    assignment: Assignment,
+    block: EvaluationAssignment,
+    commit: Commit,
+    extractors: LoadedExtractors,
+    stop: Stop,
+) -> None:
+    """Whatever one `[[evaluation]]` block still lacks, stored after each checkpoint."""
+    wanted = [step for step in block.settings.steps_measured(assignment.training) if str(step) in commit.checkpoints]
+    for step in wanted:
+        stored = read_evaluation(assignment.directory, step, block.protocol.sha256)
+        if stored is None or not stored.has(block.settings.metrics, block.settings.repeats):
+            _measure_checkpoint(assignment, block, step, stored, extractors, stop)
+
+
+def _measure_checkpoint(
+    assignment: Assignment,
+    block: EvaluationAssignment,
+    step: int,
+    stored: Evaluation | None,
+    extractors: LoadedExtractors,
+    stop: Stop,
+) -> None:
+    run, settings = assignment.directory, block.settings
+    device = torch.device(assignment.device)
+    extractor = extractors.get(settings)
+    reference = reference_statistics(
+        assignment.cache,
+        block.protocol,
+        lambda: _reference_images(block),
+        extractor,
+    )
+    checkpoint = load_generator(run.checkpoint(step), device)
+    hp = assignment.hyperparameters
+    sampler = _StoppableSampler(
+        CheckpointSampler(
+            checkpoint.generator,
+            hp.latent_dim,
+            assignment.seed,
+            settings.generator_mode,
+            hp.batch_size,
+            device,
+        ),
+        stop,
+    )
+    values: dict[str, list[float]] = {
+        metric: list(stored.values.get(metric, ())) if stored else [] for metric in settings.metrics
+    }
+    for repeat in range(settings.repeats):
+        lacking = [metric for metric in settings.metrics if len(values[metric]) <= repeat]
+        if lacking:
+            for metric, fresh in evaluate(
+                sampler, block.protocol, reference, extractor, range(repeat, repeat + 1), lacking
+            ).items():
+                values[metric].extend(fresh)
+    write_evaluation(
+        run,
+        Evaluation(
+            step=step,
+            checkpoint_sha256=checkpoint.sha256,
+            protocol_sha256=block.protocol.sha256,
+            protocol=block.protocol.document(),
+            values={**(stored.values if stored else {}), **values},
+        ),
+    )
+
+
+class _StoppableSampler:
+    """A sampler that leaves between two batches when the process is asked to stop."""
+
+    def __init__(self, sampler: CheckpointSampler, stop: Stop) -> None:
+        self._sampler = sampler
+        self._stop = stop
+
+    def images(self, repeat: int, samples: int) -> Iterator[torch.Tensor]:
+        for batch in self._sampler.images(repeat, samples):
+            if self._stop():
+                raise _Stopped
+            yield batch
+
+
+def _reference_images(block: EvaluationAssignment) -> NDArray[np.uint8]:
+    images = open_images(block.reference_images)
+    return np.asarray(images[reference_indices(len(images), block.settings.reference)])
+
+
+def _step(run: RunDirectory) -> int:
+    commit = newest_commit(run)
+    return commit.step if commit else 0
+
+
+def _note_changes(run: RunDirectory, machine: dict[str, str | int]) -> None:
+    attempts = read_attempts(run)
+    if not attempts:
+        return
+    before = attempts[-1].machine
+    changed = [
+        f"{name} {before.get(name)} -> {machine[name]}" for name in BIT_RELEVANT if before.get(name) != machine[name]
+    ]
+    if changed:
+        _log.warning("since the last attempt: %s; bit-identical weights are not promised", ", ".join(changed))
+
+
+@contextmanager
+def _log_file(run: RunDirectory) -> Iterator[None]:
+    """Sends what this thread's work logs to the run's log.txt."""
+    handler = logging.FileHandler(run.log, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    thread = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == thread)
+    _log.addHandler(handler)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        handler.close()

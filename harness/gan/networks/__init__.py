@@ -1,0 +1,1 @@
+"""The networks that levels name. Generators: z [N, L] -> images [N, C, R, R]; discriminators: -> logits."""

@@ -1,0 +1,203 @@
+"""The state of a training run: everything that a step changes, and how it is stored and found again.
+
+Nothing random is in it: all noise and the data order are pure functions of the seed and the step.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.design.factors import Hyperparameters
+from harness.gan.metrics import METRICS, Interval, MetricsLog
+from harness.gan.networks.build import build_discriminator, build_generator
+from harness.gan.randomness import random_stream
+from harness.store import atomic
+from harness.store.commits import Commit, discard_commit, metrics_match, read_commits, write_commit
+from harness.store.rundir import RunDirectory
+
+_log = logging.getLogger("harness")
+_Document = dict[str, Any]
+
+
+@dataclass
+class TrainingState:
+    """step: steps done; interval: the unfinished log interval. The only mutable thing in training."""
+
+    generator: nn.Module
+    discriminator: nn.Module
+    generator_optimizer: torch.optim.Adam
+    discriminator_optimizer: torch.optim.Adam
+    step: int
+    interval: Interval
+
+    @property
+    def device(self) -> torch.device:
+        return self.interval.sums.device
+
+    def not_finite(self) -> str | None:
+        """What holds a NaN or an infinity: a loss of the interval, a network's weights; None if nothing."""
+        parts = {
+            "a loss": [self.interval.sums],
+            "the generator's weights": _float_tensors(self.generator),
+            "the discriminator's weights": _float_tensors(self.discriminator),
+        }
+        finite = torch.stack([_all_finite(tensors) for tensors in parts.values()]).tolist()
+        return next((name for name, good in zip(parts, finite, strict=True) if not good), None)
+
+
+def initial_state(hp: Hyperparameters, channels: int, seed: int, device: torch.device) -> TrainingState:
+    """The state at step 0 of a run with `seed`, on `device`, in train mode."""
+    generator = build_generator(hp, channels, random_stream(seed, "initialization", "generator"))
+    discriminator = build_discriminator(hp, channels, random_stream(seed, "initialization", "discriminator"))
+    generator.to(device).to(memory_format=memory_format(hp.generator, device))
+    discriminator.to(device).to(memory_format=memory_format(hp.discriminator, device))
+    return TrainingState(
+        generator,
+        discriminator,
+        _adam(generator, hp.generator_lr, hp.generator_betas, hp.generator_weight_decay),
+        _adam(discriminator, hp.discriminator_lr, hp.discriminator_betas, hp.discriminator_weight_decay),
+        step=0,
+        interval=Interval.empty(device),
+    )
+
+
+def memory_format(architecture: str, device: torch.device) -> torch.memory_format:
+    """channels_last makes convolutions faster on CPU and CUDA; MPS is left at torch's default layout."""
+    if architecture == "cnn" and device.type != "mps":
+        return torch.channels_last
+    return torch.preserve_format
+
+
+def commit_state(run: RunDirectory, state: TrainingState, key: str, log: MetricsLog) -> None:
+    """Makes metrics durable, then the state, then writes the commit that counts. Weights must be finite."""
+    log.sync()
+    content = encode_state(state, key)
+    atomic.write_bytes(run.state(state.step), content)
+    write_commit(run, Commit(state.step, atomic.sha256_of(content), log.offset, log.sha256))
+
+
+def resume(run: RunDirectory, key: str, fresh: Callable[[], TrainingState]) -> tuple[TrainingState, int]:
+    """The newest state that holds, and the part of metrics.jsonl in bytes that counts with it.
+
+    A commit holds when its state has the noted SHA-256 and is of the run `key`, and when metrics.jsonl still
+    begins with the records that it counted. Each that does not is named in a warning; the one before takes
+    over, at last a fresh state. Commits newer than the one used are removed, and files of states that were
+    never committed.
+    """
+    whole = {commit.step: commit for commit in read_commits(run)}
+    state, offset = fresh(), 0
+    for step in run.committed_steps():
+        damage = _restore(run, whole.get(step), step, key, state)
+        if damage is None:
+            offset = whole[step].metrics_offset
+            break
+        _log.warning("%s; the state before takes over", damage)
+        discard_commit(run, step)
+    _remove_uncommitted(run)
+    return state, offset
+
+
+def rewind(run: RunDirectory, step: int) -> None:
+    """Removes the states at and beyond `step`, so that training makes that checkpoint again, bit for bit."""
+    for committed in run.committed_steps():
+        if committed >= step:
+            discard_commit(run, committed)
+
+
+def encode_state(state: TrainingState, key: str) -> bytes:
+    """The state as torch.save writes it: tensors and plain values only."""
+    buffer = io.BytesIO()
+    document: _Document = {
+        "key": key,
+        "step": state.step,
+        "generator": state.generator.state_dict(),
+        "discriminator": state.discriminator.state_dict(),
+        "generator_optimizer": state.generator_optimizer.state_dict(),
+        "discriminator_optimizer": state.discriminator_optimizer.state_dict(),
+        "metrics": list(METRICS),
+        "sums": state.interval.sums,
+        "n": state.interval.n,
+        "seconds": state.interval.seconds,
+    }
+    torch.save(document, buffer)
+    return buffer.getvalue()
+
+
+def _restore(
+    run: RunDirectory, commit: Commit | None, step: int, key: str, state: TrainingState
+) -> str | None:
+    """Puts what `commit` names into `state`; or leaves it as it is and says which file does not hold."""
+    if commit is None:
+        return f"{run.commit(step)}: the commit does not match its checksum"
+    path = run.state(step)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return f"{path}: the state is missing"
+    if atomic.sha256_of(content) != commit.state_sha256:
+        return f"{path}: the state does not match its SHA-256"
+    if not metrics_match(run, commit):
+        return f"{run.metrics}: the records up to step {step} do not match their SHA-256"
+    try:
+        document = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        return f"{path}: the state holds something else than tensors"
+    if not _fits(document, key, step, state):
+        return f"{path}: the state is of another run or version"
+    _fill(state, document)
+    return None
+
+
+def _fits(document: _Document, key: str, step: int, state: TrainingState) -> bool:
+    return (
+        document.get("key") == key
+        and document.get("step") == step
+        and document.get("metrics") == list(METRICS)
+        and _shapes(document["generator"]) == _shapes(state.generator.state_dict())
+        and _shapes(document["discriminator"]) == _shapes(state.discriminator.state_dict())
+    )
+
+
+def _fill(state: TrainingState, document: _Document) -> None:
+    state.generator.load_state_dict(document["generator"])
+    state.discriminator.load_state_dict(document["discriminator"])
+    state.generator_optimizer.load_state_dict(document["generator_optimizer"])
+    state.discriminator_optimizer.load_state_dict(document["discriminator_optimizer"])
+    state.step = document["step"]
+    state.interval.sums.copy_(document["sums"])
+    state.interval.n = document["n"]
+    state.interval.seconds = document["seconds"]
+
+
+def _remove_uncommitted(run: RunDirectory) -> None:
+    """A process that was killed between state and commit leaves a state that never counts."""
+    committed = {path for step in run.committed_steps() for path in (run.state(step), run.commit(step))}
+    for path in run.states.glob("*"):
+        if path not in committed:
+            path.unlink()
+
+
+def _adam(network: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> torch.optim.Adam:
+    """Adam (Kingma & Ba 2015) in one kernel for all parameters, which CPU, CUDA and MPS all have."""
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _float_tensors(network: nn.Module) -> list[Tensor]:
+    """All parameters and buffers but batch norm's counters."""
+    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+
+
+def _all_finite(tensors: list[Tensor]) -> Tensor:
+    return torch.stack([tensor.isfinite().all() for tensor in tensors]).all()

@@ -1,0 +1,1 @@
+"""What a person reads: figures, tables and report.md. Imports pandas and matplotlib, never torch."""

@@ -1,0 +1,232 @@
+"""What a report is made of: the view's cells, runs and measurements, gathered once for tables, figures and evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.analysis.dynamics import LossDynamics, default_window, loss_dynamics
+from harness.analysis.frame import RunRecords, evaluation_frame
+from harness.analysis.summary import CellSummary, Measurement, StateCounts, count_states, measurements, summarize
+from harness.design.expansion import Cell
+from harness.evaluation.protocol import Protocol
+from harness.store.evaluations import Evaluation
+from harness.store.records import Record
+from harness.tracking.reader import Block, ExperimentView, RunView
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """One run as the report uses it: records and checkpoints (step -> SHA-256) up to the file's steps.
+
+    dynamics: None where there are no records.
+    """
+
+    view: RunView
+    metrics: tuple[Record, ...]
+    checkpoints: Mapping[int, str]
+    dynamics: LossDynamics | None
+
+    @property
+    def seed(self) -> int:
+        return self.view.run.seed
+
+    @property
+    def key(self) -> str:
+        return self.view.run.key
+
+
+@dataclass(frozen=True)
+class ReportCell:
+    """A row of every table. number: from 1; label: as people read it, unlike that of every other cell."""
+
+    number: int
+    label: str
+    cell: Cell
+    runs: tuple[ReportRun, ...]
+
+    @property
+    def mark(self) -> str:
+        return f"#{self.number}"
+
+    @property
+    def counts(self) -> StateCounts:
+        return count_states(run.view.status.state for run in self.runs)
+
+    def shown_run(self) -> ReportRun:
+        """The run that stands for the cell in figures of one run: its first seed that has records, else its first."""
+        return next((run for run in self.runs if run.metrics), self.runs[0])
+
+
+@dataclass(frozen=True)
+class Column:
+    """Measurements that compare: one metric of one block under one protocol.
+
+    name: `digits`, with the batch size where the protocol depends on it. protocol None: nothing was prepared yet, so
+    that it is not known.
+    """
+
+    index: int
+    block: Block
+    name: str
+    metric: str
+    protocol: Protocol | None
+
+    @property
+    def title(self) -> str:
+        """`FID (digits)`; numbers of weights that are not the known ones say so wherever they stand."""
+        mark = "" if self.protocol is None or self.protocol.verified else ", unverified weights"
+        return f"{self.metric.upper()} ({self.name}{mark})"
+
+
+Sources = Mapping[tuple[str, str, int], Evaluation]
+"""Evaluations by column name, run key and step."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """measured: every measurement by column title; window: steps that loss curves are smoothed over."""
+
+    view: ExperimentView
+    cells: tuple[ReportCell, ...]
+    columns: tuple[Column, ...]
+    left_out: tuple[Block, ...]
+    sources: Sources
+    measured: Mapping[str, Sequence[Measurement]]
+    window: int
+
+    @property
+    def runs(self) -> list[ReportRun]:
+        return [run for cell in self.cells for run in cell.runs]
+
+    def of_cell(self, cell: ReportCell, column: Column) -> list[Measurement]:
+        """Measurements of one cell in one column, ascending in step."""
+        return [found for found in self.measured[column.title] if found.cell == cell.cell.name]
+
+    def summary(self, cell: ReportCell, column: Column) -> CellSummary | None:
+        return summarize(self.of_cell(cell, column))
+
+    def evidence(self, cell: ReportCell, column: Column, step: int) -> list[tuple[ReportRun, Evaluation]]:
+        """The evaluations behind one cell's measurement, by ascending seed."""
+        found = ((run, self.sources.get((column.name, run.key, step))) for run in cell.runs)
+        return [(run, evaluation) for run, evaluation in found if evaluation]
+
+    def missing(self, cell: ReportCell, column: Column) -> int:
+        """(run, checkpoint) pairs that this column asks of the cell and that are not fully measured."""
+        wanted = self.runs_in(cell, column)
+        repeats = column.block.settings.repeats
+        return sum(
+            not (found := self.sources.get((column.name, run.key, step))) or not found.has([column.metric], repeats)
+            for run in wanted
+            for step in self.steps(column)
+        )
+
+    def steps(self, column: Column) -> tuple[int, ...]:
+        """The checkpoints that this column measures."""
+        return column.block.settings.steps_measured(self.view.plan.experiment.training)
+
+    def runs_in(self, cell: ReportCell, column: Column) -> list[ReportRun]:
+        """The cell's runs that are measured under this column's protocol."""
+        return [run for run in cell.runs if run.view.protocols[column.index] == column.protocol]
+
+    def cells_in(self, column: Column) -> list[ReportCell]:
+        """The cells that this column holds; others are measured under another protocol."""
+        return [cell for cell in self.cells if self.runs_in(cell, column)]
+
+    def environments(self) -> list[tuple[dict[str, Any], int]]:
+        """The kinds of machine that runs were trained on (host left out), each with its number of runs."""
+        found: list[dict[str, Any]] = []
+        for run in self.runs:
+            kinds = [_environment(attempt.machine) for attempt in run.view.status.attempts]
+            found += [kind for index, kind in enumerate(kinds) if kind not in kinds[:index]]
+        return [(kind, found.count(kind)) for index, kind in enumerate(found) if kind not in found[:index]]
+
+
+def gather(view: ExperimentView) -> Content:
+    """Reads all that a report needs of `view`, once."""
+    training = view.plan.experiment.training
+    window = default_window(training.steps, training.log_every)
+    by_cell: dict[str, list[ReportRun]] = {}
+    for run in view.runs:
+        by_cell.setdefault(run.run.cell.name, []).append(_run(run, training.steps, window))
+    labels = _unique_labels([cell for cell in view.plan.cells if cell.name in by_cell])
+    cells = tuple(
+        ReportCell(number, labels[name], runs[0].view.run.cell, tuple(runs))
+        for number, (name, runs) in enumerate(by_cell.items(), start=1)
+    )
+    columns = _columns(view)
+    sources = _sources(view, columns)
+    return Content(
+        view=view,
+        cells=cells,
+        columns=columns,
+        left_out=tuple(block for block in view.blocks if not block.available),
+        sources=sources,
+        measured={column.title: _measured(view, column, sources) for column in columns},
+        window=window,
+    )
+
+
+def _run(view: RunView, steps: int, window: int) -> ReportRun:
+    metrics = tuple(record for record in view.metrics() if record["step"] <= steps)
+    checkpoints = {step: digest for step, digest in view.checkpoints().items() if step <= steps}
+    return ReportRun(view, metrics, checkpoints, loss_dynamics(metrics, window) if metrics else None)
+
+
+def _unique_labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """Labels by cell name; where two cells are labelled alike, the name is added."""
+    plain = {cell.name: " ".join(cell.label.split()) or cell.name for cell in cells}
+    often = Counter(plain.values())
+    return {name: label if often[label] == 1 else f"{label} ({name})" for name, label in plain.items()}
+
+
+def _columns(view: ExperimentView) -> tuple[Column, ...]:
+    """One column per metric, block and protocol, in the file's order."""
+    columns = []
+    for index, block in enumerate(view.blocks):
+        if not block.available:
+            continue
+        protocols = list(dict.fromkeys(run.protocols[index] for run in view.runs)) or [None]
+        for protocol in protocols:
+            depends = len(protocols) > 1 and protocol is not None and protocol.batch_size is not None
+            name = f"{block.column}, batch {protocol.batch_size}" if depends and protocol else block.column
+            columns += [Column(index, block, name, metric, protocol) for metric in block.settings.metrics]
+    return tuple(columns)
+
+
+def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:
+    """Evaluations at committed checkpoints that the file asks for; those of another checkpoint do not count."""
+    training = view.plan.experiment.training
+    found: dict[tuple[str, str, int], Evaluation] = {}
+    for column in columns:
+        for run in view.runs:
+            if column.protocol is None or run.protocols[column.index] != column.protocol:
+                continue
+            checkpoints = run.checkpoints()
+            for step in column.block.settings.steps_measured(training):
+                evaluation = run.evaluation(column.index, step) if step in checkpoints else None
+                if evaluation and evaluation.checkpoint_sha256 == checkpoints[step]:
+                    found[column.name, run.run.key, step] = evaluation
+    return found
+
+
+def _measured(view: ExperimentView, column: Column, sources: Sources) -> list[Measurement]:
+    """The column's measurements, of the repeats that the file asks for."""
+    repeats = column.block.settings.repeats
+    records = []
+    for view_of_run in view.runs:
+        run = view_of_run.run
+        by_step = {
+            step: {column.metric: evaluation.values[column.metric][:repeats]}
+            for (name, key, step), evaluation in sources.items()
+            if name == column.name and key == run.key and evaluation.values.get(column.metric)
+        }
+        records.append(RunRecords(run.cell.name, run.seed, run.key, evaluations={column.name: by_step}))
+    return measurements(evaluation_frame(records))
+
+
+def _environment(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a machine may change bits; its name may not."""
+    return {name: value for name, value in machine.items() if name not in ("host", "hostname", "pid")}

@@ -1,0 +1,191 @@
+"""A metric against the step, and at the last checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.analysis.summary import Measurement
+from harness.report.figures.style import (
+    GRAY,
+    PALE,
+    TITLE_WIDTH,
+    CellStyle,
+    cell_title,
+    empty_panel,
+    figure_style,
+    is_wide,
+    log_axis,
+    new_figure,
+    pages,
+    panel_grid,
+    step_axis,
+    top_legend,
+    wrapped,
+)
+
+MOST_LINES = 8
+"""Cells that one panel can hold; more get a panel each."""
+ROWS_PER_PAGE = 40
+
+
+@dataclass(frozen=True)
+class CellCurve:
+    """One cell's measurements of one metric, ascending in step. mark: `#7`, its number in the tables."""
+
+    label: str
+    mark: str
+    style: CellStyle
+    points: Sequence[Measurement]
+
+
+@dataclass(frozen=True)
+class LastValues:
+    """One cell at its last checkpoint: every repeat's value by seed; empty where nothing was measured."""
+
+    label: str
+    mark: str
+    style: CellStyle
+    is_baseline: bool
+    values: dict[int, Sequence[float]]
+
+
+@figure_style()
+def against_step(cells: Sequence[CellCurve], title: str) -> list[Figure]:
+    """`title` against the step: mean over seeds, the band from the lowest to the highest seed.
+
+    Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page.
+    """
+    values = [mean for cell in cells for point in cell.points for mean in point.seed_means]
+    wide = is_wide(values)
+    if len(cells) <= MOST_LINES:
+        return [_one_panel(cells, title, wide)]
+    return [_many_panels(page, cells, title, wide) for page in pages(cells)]
+
+
+def _one_panel(cells: Sequence[CellCurve], title: str, wide: bool) -> Figure:
+    figure = new_figure(8.4, max(4.2, 0.55 * len(cells)))
+    axes = figure.subplots()
+    for cell in cells:
+        _curve(axes, cell)
+    _step_and_value(axes, wide)
+    axes.set(xlabel="step", ylabel=title)
+    labels = [
+        wrapped(cell.label if cell.points else f"{cell.label} (not measured)", 30, 3, cell.mark) for cell in cells
+    ]
+    figure.legend([cell.style.line() for cell in cells], labels, loc="outside right upper", handlelength=3.4)
+    return figure
+
+
+def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: str, wide: bool) -> Figure:
+    figure, panels = panel_grid(len(page), panel_height=2.3)
+    for axes, cell in zip(panels, page, strict=True):
+        cell_title(axes, wrapped(cell.label, TITLE_WIDTH, 3, cell.mark), cell.style)
+        if not cell.points:
+            empty_panel(axes, "not measured")
+            continue
+        for other in cells:
+            axes.plot([p.step for p in other.points], [p.mean for p in other.points], color=PALE, linewidth=0.7)
+        _curve(axes, cell)
+        _step_and_value(axes, wide)
+    drawn = [axes for axes, cell in zip(panels, page, strict=True) if cell.points]
+    for axes in drawn[1:]:
+        axes.sharex(drawn[0])
+        axes.sharey(drawn[0])
+    figure.supxlabel("step", fontsize=9)
+    figure.supylabel(title, fontsize=9)
+    top_legend(
+        figure,
+        [Line2D([], [], color="black", linewidth=1.8), Line2D([], [], color=PALE, linewidth=1)],
+        ["the panel's cell, in its colour", "the other cells"],
+    )
+    return figure
+
+
+def _curve(axes: Axes, cell: CellCurve) -> None:
+    steps = [point.step for point in cell.points]
+    low = [min(point.seed_means) for point in cell.points]
+    high = [max(point.seed_means) for point in cell.points]
+    axes.fill_between(steps, low, high, color=cell.style.color, alpha=0.15, linewidth=0)
+    (line,) = axes.plot(
+        steps,
+        [point.mean for point in cell.points],
+        color=cell.style.color,
+        marker=cell.style.marker,
+        markersize=5,
+        linewidth=1.6,
+    )
+    if cell.style.dashes:
+        line.set_dashes(cell.style.dashes)
+
+
+def _step_and_value(axes: Axes, wide: bool) -> None:
+    step_axis(axes)
+    if wide:
+        log_axis(axes, "y")
+
+
+@figure_style()
+def at_last(cells: Sequence[LastValues], title: str) -> list[Figure]:
+    """`title` at the last checkpoint, a row per cell: every repeat a tick, every seed's mean a dot, their mean a bar.
+
+    The baseline's mean over seeds is a vertical line. 40 rows to a page.
+    """
+    everything = [value for cell in cells for values in cell.values.values() for value in values]
+    baseline = next((_mean_over_seeds(cell) for cell in cells if cell.is_baseline and cell.values), None)
+    return [_rows(page, title, baseline, everything) for page in pages(cells, ROWS_PER_PAGE)]
+
+
+def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, everything: Sequence[float]) -> Figure:
+    figure = new_figure(8.4, 1.5 + 0.42 * len(cells))
+    axes = figure.subplots()
+    for row, cell in enumerate(cells):
+        _row(axes, row, cell)
+    handles = [
+        Line2D([], [], color=GRAY, marker="|", markersize=7, linestyle=""),
+        Line2D([], [], color=GRAY, marker="o", markersize=5, linestyle=""),
+        Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.6, linestyle=""),
+    ]
+    labels = ["one repeat", "mean of one seed's repeats", "mean over seeds"]
+    if baseline is not None:
+        axes.axvline(baseline, color="black", linewidth=1, linestyle="--", zorder=1)
+        handles.append(Line2D([], [], color="black", linewidth=1, linestyle="--"))
+        labels.append("the baseline's mean")
+    names = [wrapped(cell.label, 36, 2, cell.mark) for cell in cells]
+    axes.set_yticks(range(len(cells)), names)
+    axes.set_ylim(len(cells) - 0.5, -0.5)
+    axes.set_xlabel(title)
+    if everything:
+        margin = 0.05 * (max(everything) - min(everything)) or 0.05 * abs(everything[0]) or 1.0
+        if is_wide(everything):
+            log_axis(axes, "x")
+            axes.set_xlim(min(everything) / 1.15, max(everything) * 1.15)
+        else:
+            axes.set_xlim(min(everything) - margin, max(everything) + margin)
+    else:
+        axes.set_xticks([])
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, handlelength=2.2)
+    return figure
+
+
+def _row(axes: Axes, row: int, cell: LastValues) -> None:
+    if not cell.values:
+        axes.text(0.02, row, "not measured", transform=axes.get_yaxis_transform(), va="center", color=GRAY)
+        return
+    height = min(0.2, 0.5 / len(cell.values))
+    for index, values in enumerate(cell.values.values()):
+        y = row + (index - (len(cell.values) - 1) / 2) * height
+        color = cell.style.color
+        axes.plot(values, [y] * len(values), color=color, marker="|", markersize=6, linestyle="", alpha=0.55)
+        axes.plot(sum(values) / len(values), y, color=color, marker=cell.style.marker, markersize=5, linestyle="")
+    if len(cell.values) > 1:
+        axes.vlines(_mean_over_seeds(cell), row - 0.32, row + 0.32, color="black", linewidth=1.6)
+
+
+def _mean_over_seeds(cell: LastValues) -> float:
+    means = [sum(values) / len(values) for values in cell.values.values()]
+    return sum(means) / len(means)

@@ -1,0 +1,201 @@
+"""How figures look: one style per cell in the whole report, panels in pages, and PNG bytes that repeat exactly."""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import matplotlib
+import seaborn as sns
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+DPI = 150
+PANELS_PER_PAGE = 12
+PANEL_COLUMNS = 3
+PANEL_WIDTH = 3.3
+"""Inches."""
+TITLE_WIDTH = 34
+"""Letters that fit over one panel."""
+GRAY = "#555555"
+PALE = "#c8c8c8"
+
+_BASELINE_COLOR = "#000000"
+_CELL_COLORS = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5))
+"""Seaborn's colour-blind-safe palette without its gray and its two palest colours."""
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_DASHES: tuple[tuple[float, ...], ...] = (
+    (), (5, 1.5), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (9, 2), (4, 1, 1, 1, 1, 1), (1, 1), (8, 1, 3, 1),
+)  # fmt: skip
+_OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei")
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class CellStyle:
+    """Colour, marker and dashes (on and off lengths; empty: solid) of one cell; the latter two tell cells in gray."""
+
+    color: str
+    marker: str
+    dashes: tuple[float, ...]
+
+    def line(self) -> Line2D:
+        """A legend's handle."""
+        handle = Line2D([], [], color=self.color, marker=self.marker, markersize=5)
+        if self.dashes:
+            handle.set_dashes(self.dashes)
+        return handle
+
+
+def cell_styles(are_baseline: Sequence[bool]) -> list[CellStyle]:
+    """One style per cell, in the report's order: the baseline black and solid; pairs repeat after 56 cells."""
+    styles = []
+    others = 0
+    for is_baseline in are_baseline:
+        if is_baseline:
+            styles.append(CellStyle(_BASELINE_COLOR, "o", ()))
+            continue
+        color = _CELL_COLORS[others % len(_CELL_COLORS)]
+        mark = (others + 1) % len(_MARKERS)
+        styles.append(CellStyle(color, _MARKERS[mark], _DASHES[mark]))
+        others += 1
+    return styles
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Fonts, sizes and grid for drawing and saving, inside the block only. Labels are text, never mathematics."""
+    installed = set(font_manager.get_font_names())
+    fonts = ["DejaVu Sans", *(font for font in _OTHER_SCRIPTS if font in installed)]
+    style = {
+        **sns.axes_style("whitegrid"),
+        "font.family": fonts,
+        "font.size": 9,
+        "axes.titlesize": 9,
+        "axes.labelsize": 9,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "legend.fontsize": 8.5,
+        "legend.frameon": False,
+        "axes.edgecolor": "#888888",
+        "grid.color": "#e4e4e4",
+        "text.parse_math": False,
+        "figure.facecolor": "white",
+        "figure.dpi": DPI,
+        "savefig.dpi": DPI,
+    }
+    with matplotlib.rc_context(style):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An Agg figure of that size in inches; its layout keeps titles, labels and legends apart."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def pages(items: Sequence[Item], size: int = PANELS_PER_PAGE) -> list[Sequence[Item]]:
+    """`items` in runs of at most `size`."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def panel_grid(count: int, panel_height: float, columns: int = PANEL_COLUMNS) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels, row by row; surplus places stay empty."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = new_figure(max(PANEL_WIDTH * columns, 5.2), panel_height * rows + 0.8)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for surplus in axes[count:]:
+        surplus.remove()
+    return figure, axes[:count]
+
+
+def top_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str]) -> None:
+    """One legend over all axes, in as many columns as the width holds."""
+    columns = max(1, int(figure.get_figwidth() // 2.4))
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)), handlelength=2.6)
+
+
+def cell_title(axes: Axes, label: str, style: CellStyle) -> None:
+    """The cell's name over its panel, under a rule in the cell's colour."""
+    axes.set_title(label, color="black", pad=6)
+    axes.spines["top"].set(color=style.color, linewidth=3)
+
+
+def empty_panel(axes: Axes, reason: str) -> None:
+    """Says in an otherwise empty panel why it is empty."""
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, wrapped(reason, 30, 5), transform=axes.transAxes, ha="center", va="center", color=GRAY)
+
+
+def step_axis(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether positive values span more than a factor of ten, so that a logarithmic axis shows them best."""
+    return bool(values) and min(values) > 0 and max(values) > 10 * min(values)
+
+
+def log_axis(axes: Axes, name: str) -> None:
+    """Makes the x or y axis logarithmic, labelled in plain numbers."""
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    axes.set_xscale("log") if name == "x" else axes.set_yscale("log")
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def wrapped(label: str, width: int, lines: int = 3, mark: str = "") -> str:
+    """`label` in lines of at most `width` letters (wide letters count two), broken behind blanks and , = _ / - .
+
+    More than `lines` lines are cut with an ellipsis and `mark`, by which the whole name can be found.
+    """
+    pieces = re.findall(r"[^\s,;=/_-]*[\s,;=/_-]|[^\s,;=/_-]+", " ".join(label.split()))
+    rows = [""]
+    for piece in pieces:
+        for letters in _chunks(piece, width):
+            if _letters(rows[-1] + letters.rstrip()) > width:
+                rows.append("")
+            rows[-1] += letters
+    rows = [row.strip() for row in rows]
+    if len(rows) > lines:
+        tail = f"… {mark}".rstrip()
+        last = rows[lines - 1]
+        while _letters(last + tail) > width:
+            last = last[:-1]
+        rows = [*rows[: lines - 1], last + tail]
+    return "\n".join(rows)
+
+
+def _chunks(piece: str, width: int) -> list[str]:
+    chunks = [""]
+    for letter in piece:
+        if _letters(chunks[-1] + letter) > width and not letter.isspace():
+            chunks.append("")
+        chunks[-1] += letter
+    return chunks
+
+
+def _letters(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+
+
+@figure_style()
+def png(figure: Figure, about: Mapping[str, str]) -> bytes:
+    """The figure as PNG with `about` as its text; equal figures give equal bytes (no date, no version)."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={**about, "Software": None})
+    return buffer.getvalue()

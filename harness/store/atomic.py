@@ -1,0 +1,146 @@
+"""Files written whole or not at all: temporary file, flush, fsync, os.replace, fsync of the folder.
+
+Two forms. Binary files get `NAME.sha256` beside them, written after the file. JSON documents carry their own
+SHA-256 in the field `sha256`, so that one file is the whole commit. A file without its checksum is missing.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DamagedFileError, StoreError
+
+Json = dict[str, Any]
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces `path` by `content` in one move; StoreError with the reason (full disk, no permission)."""
+    _write_from(path, lambda file: file.write(content))
+
+
+def _write_from(path: Path, write: Callable[[BufferedRandom], object]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - the atomic primitive, named as what it is
+        _sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"cannot write: {error.strerror or error}",
+            where=str(path),
+            remedy="Free space or permission, then run the same command again.",
+        ) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_hashed(path: Path, content: bytes) -> str:
+    """Writes `path`, then `path.sha256`; returns the SHA-256 in hex."""
+    digest = sha256_of(content)
+    write_bytes(path, content)
+    write_bytes(_sidecar(path), f"{digest}  {path.name}\n".encode())
+    return digest
+
+
+def write_hashed_from(path: Path, write: Callable[[BufferedRandom], object]) -> str:
+    """As `write_hashed`, for content too large for memory: `write` puts it into the file that it is given.
+
+    Whatever `write` raises leaves the old file as it was; its OSErrors are taken for those of the disk.
+    """
+    digest = ""
+
+    def write_and_hash(file: BufferedRandom) -> None:
+        nonlocal digest
+        write(file)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    _write_from(path, write_and_hash)
+    write_bytes(_sidecar(path), f"{digest}  {path.name}\n".encode())
+    return digest
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hex, read piece by piece; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes temporary files that killed writers of `path` left. Only for who locks its writers."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def read_hashed(path: Path) -> bytes:
+    """The bytes of a file written by `write_hashed`; DamagedFileError when it does not match its checksum."""
+    content = path.read_bytes()
+    if sha256_of(content) != stored_hash(path):
+        raise DamagedFileError("the file does not match its SHA-256", where=str(path), remedy="It is made again.")
+    return content
+
+
+def stored_hash(path: Path) -> str | None:
+    """The SHA-256 noted beside `path`, or None where file or note is missing."""
+    try:
+        if not path.is_file():
+            return None
+        words = _sidecar(path).read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return words[0] if words and len(words[0]) == 64 else None
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes a JSON object with its own SHA-256 inside (over the canonical form of everything else)."""
+    body = {key: value for key, value in document.items() if key != "sha256"}
+    body["sha256"] = sha256_of(canonical_json(body))
+    write_bytes(path, (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Json:
+    """Reads what `write_json` wrote, without the checksum; DamagedFileError when it does not match."""
+    try:
+        document = json.loads(path.read_bytes())
+        digest = document.pop("sha256")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DamagedFileError("the file is not whole", where=str(path)) from error
+    if not isinstance(document, dict) or sha256_of(canonical_json(document)) != digest:
+        raise DamagedFileError("the file does not match its SHA-256", where=str(path))
+    return document
+
+
+def canonical_json(document: Any) -> bytes:
+    """One spelling of a JSON value, for hashing: sorted keys, no spaces, NaN refused."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows cannot open folders; os.replace is as far as it goes there
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""Commits: the small JSON beside a state whose writing makes everything before it count.
+
+Written by the process that trains the run; read by resuming, by status and by projection. Order of writing:
+checkpoint and pictures, metrics records, state, commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+
+from harness.errors import DamagedFileError
+from harness.store import atomic
+from harness.store.rundir import RunDirectory
+
+KEPT_STATES = 2
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Where a run stands.
+
+    step: the last step trained; state_sha256: of the state file; metrics_*: the part of metrics.jsonl that counts;
+    checkpoints: step (as text, for JSON) -> SHA-256 of every checkpoint that was written up to here.
+    """
+
+    step: int
+    state_sha256: str
+    metrics_offset: int
+    metrics_sha256: str
+    checkpoints: dict[str, str] = field(default_factory=dict)
+
+
+def write_commit(run: RunDirectory, commit: Commit) -> None:
+    """Makes `commit` the newest, then removes states older than the newest two."""
+    atomic.write_json(run.commit(commit.step), asdict(commit))
+    for step in [step for step in run.committed_steps() if step <= commit.step][KEPT_STATES:]:
+        run.commit(step).unlink(missing_ok=True)
+        run.state(step).unlink(missing_ok=True)
+
+
+def discard_commit(run: RunDirectory, step: int) -> None:
+    """Removes a commit and its state, the commit first."""
+    run.commit(step).unlink(missing_ok=True)
+    run.state(step).unlink(missing_ok=True)
+
+
+def read_commits(run: RunDirectory) -> list[Commit]:
+    """All commits that are whole, newest first. Whether their state is whole is checked by who loads it."""
+    commits = []
+    for step in run.committed_steps():
+        try:
+            commits.append(Commit(**atomic.read_json(run.commit(step))))
+        except (DamagedFileError, FileNotFoundError, TypeError):
+            continue  # the commit before takes over
+    return commits
+
+
+def newest_commit(run: RunDirectory) -> Commit | None:
+    commits = read_commits(run)
+    return commits[0] if commits else None
+
+
+def metrics_match(run: RunDirectory, commit: Commit) -> bool:
+    """Whether metrics.jsonl still begins with the records that `commit` counted."""
+    try:
+        with run.metrics.open("rb") as file:
+            prefix = file.read(commit.metrics_offset)
+    except FileNotFoundError:
+        prefix = b""
+    return len(prefix) == commit.metrics_offset and hashlib.sha256(prefix).hexdigest() == commit.metrics_sha256

@@ -1,0 +1,46 @@
+"""Locks between processes. A lock is held by a live process or by nobody: the system frees it when its holder dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.errors import StoreError
+
+WAIT_FOR_EVER = -1.0
+
+
+@contextmanager
+def held(path: Path, *, timeout_s: float) -> Iterator[bool]:
+    """Holds the lock file `path` inside the block; yields False where another process kept it for `timeout_s`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=timeout_s)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise StoreError(
+            f"cannot lock: {error.strerror or error}", where=str(path), remedy="Is the folder writable?"
+        ) from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a live process holds the lock file `path` (looked at without waiting; an absent file is free)."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False

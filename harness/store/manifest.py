@@ -1,0 +1,100 @@
+"""Manifests: what a run is, and what an experiment fixed at its first run. Written once; later runs compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
+
+from harness.errors import DamagedFileError, DataError, StoreError
+from harness.store import atomic
+from harness.store.rundir import FORMAT, ExperimentDirectory, RunDirectory
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """run.json. `cell` is for people and may be rewritten when the cell is renamed; `key` never changes."""
+
+    key: str
+    experiment: str
+    cell: str
+    seed: int
+    hyperparameters: dict[str, Any]
+    data: dict[str, Any]
+    data_sha256: str
+    training_version: int
+    harness_version: str
+    format: int = FORMAT
+
+
+@dataclass(frozen=True)
+class ExperimentManifest:
+    """experiment.json.
+
+    data_sha256: `data_key` of the declared data -> content hash; weights_sha256: `protocol.weights_key` -> SHA-256 of
+    the weights in use, None: looked for in vain.
+    """
+
+    name: str
+    threads: int
+    data_sha256: dict[str, str]
+    weights_sha256: dict[str, str | None] = field(default_factory=dict)
+    format: int = FORMAT
+
+    def data_sha256_of(self, declared: Mapping[str, str | int]) -> str | None:
+        """The content hash that was found for data declared so, or None before anything was prepared with them."""
+        return self.data_sha256.get(data_key(declared))
+
+    def with_data(self, declared: Mapping[str, str | int], sha256: str, *, where: str) -> ExperimentManifest:
+        """The manifest with this content hash noted; DataError when another one was noted before."""
+        before = self.data_sha256_of(declared)
+        if before not in (None, sha256):
+            raise DataError(
+                f"the images are not those of the first run (SHA-256 {str(before)[:16]}, now {sha256[:16]})",
+                where=where,
+                remedy="Bring the old ones back, or use another experiment name or --runs-dir.",
+            )
+        return replace(self, data_sha256={**self.data_sha256, data_key(declared): sha256})
+
+
+def data_key(declared: Mapping[str, str | int]) -> str:
+    """One spelling of `DataSettings.declared()`."""
+    return atomic.canonical_json(dict(declared)).decode()
+
+
+_Manifest = TypeVar("_Manifest", RunManifest, ExperimentManifest)
+
+
+def read_run_manifest(run: RunDirectory) -> RunManifest | None:
+    """None where run.json is absent; StoreError where another version wrote it, DamagedFileError where damaged."""
+    return _read(RunManifest, run.run_json)
+
+
+def write_run_manifest(run: RunDirectory, manifest: RunManifest) -> None:
+    atomic.write_json(run.run_json, asdict(manifest))
+
+
+def read_experiment_manifest(experiment: ExperimentDirectory) -> ExperimentManifest | None:
+    return _read(ExperimentManifest, experiment.manifest)
+
+
+def write_experiment_manifest(experiment: ExperimentDirectory, manifest: ExperimentManifest) -> None:
+    atomic.write_json(experiment.manifest, asdict(manifest))
+
+
+def _read(kind: type[_Manifest], path: Any) -> _Manifest | None:
+    try:
+        document = atomic.read_json(path)
+    except FileNotFoundError:
+        return None
+    found = document.get("format")
+    if found != FORMAT:
+        raise StoreError(
+            f"written in format {found} by another version of harness; this one reads format {FORMAT}",
+            where=str(path),
+            remedy="Use that version, or another folder with --runs-dir.",
+        )
+    try:
+        return kind(**document)
+    except TypeError as error:
+        raise DamagedFileError(f"not a manifest: {error}", where=str(path)) from error

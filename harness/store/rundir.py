@@ -1,0 +1,158 @@
+"""Where everything lies under `runs/`. These classes name every file; nobody else joins path strings.
+
+    runs/<experiment>/            ExperimentDirectory: written by the parent process of `harness run`
+    runs/<experiment>/<run>/      RunDirectory: written by the one process that holds the run's lock
+
+Checkpoints, sample pictures and finished evaluations never change once written, except to be replaced by their like.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+FORMAT = 1
+"""Version of the file formats under `runs/`; a folder of another version is refused."""
+
+_STEP_FILE = re.compile(r"step-(\d{6,})\.")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run."""
+
+    root: Path
+
+    @property
+    def run_json(self) -> Path:
+        """What the run is: key, cell, hyperparameters, and what it was made with (`manifest.RunManifest`)."""
+        return self.root / "run.json"
+
+    @property
+    def attempts(self) -> Path:
+        """Records of attempts: one when a process begins, one when it ends in order."""
+        return self.root / "attempts.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """Free text of all attempts."""
+        return self.root / "log.txt"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
+
+    @property
+    def metrics(self) -> Path:
+        """Records of training, one per log interval. Only the part up to the newest commit's offset counts."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def states(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def evaluations(self) -> Path:
+        return self.root / "evaluations"
+
+    def state(self, step: int) -> Path:
+        """Everything needed to go on from `step` (torch)."""
+        return self.states / f"step-{step:06d}.pt"
+
+    def commit(self, step: int) -> Path:
+        """The small JSON that makes the state of `step` count (`commits.Commit`)."""
+        return self.states / f"step-{step:06d}.json"
+
+    def checkpoint(self, step: int) -> Path:
+        """Generator weights of `step` (safetensors), with their SHA-256 beside them."""
+        return self.checkpoints / f"step-{step:06d}.safetensors"
+
+    def samples(self, step: int) -> Path:
+        """Sample grid of `step`; its PNG text names the checkpoint's SHA-256."""
+        return self.root / "samples" / f"step-{step:06d}.png"
+
+    def evaluation(self, step: int, protocol: str) -> Path:
+        """Every repeat's values at `step` under the protocol with this fingerprint (`evaluations.Evaluation`)."""
+        return self.evaluations / f"step-{step:06d}--{protocol[:8]}.json"
+
+    def cursor(self, store: str) -> Path:
+        """How far this run was projected into the tracking store with this fingerprint."""
+        return self.root / "tracking" / f"{store[:8]}.json"
+
+    def committed_steps(self) -> list[int]:
+        """Steps that have a commit file (whole or not), newest first."""
+        return sorted(_steps_in(self.states, ".json"), reverse=True)
+
+
+@dataclass(frozen=True)
+class ExperimentDirectory:
+    """The files that the runs of one experiment share."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        """What was fixed at the first run: format, threads, data and weights hashes (`manifest.ExperimentManifest`)."""
+        return self.root / "experiment.json"
+
+    @property
+    def file_copy(self) -> Path:
+        return self.root / "experiment.toml"
+
+    @property
+    def cache(self) -> Path:
+        """Data arrays and reference statistics; may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def reports(self) -> Path:
+        """Which reports were made from what."""
+        return self.root / "reports.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while shared files are made, never while training."""
+        return self.root / "lock"
+
+    def tracking_lock(self, store: str) -> Path:
+        return self.root / "tracking" / f"{store[:8]}.lock"
+
+    def tracking(self, store: str) -> Path:
+        """The parent run in the tracking store with this fingerprint."""
+        return self.root / "tracking" / f"{store[:8]}.json"
+
+    def new_run(self, cell: str, seed: int, key: str) -> RunDirectory:
+        """The folder that a run gets when it has none yet."""
+        return RunDirectory(self.root / f"{slug(cell)}--s{seed}--{key[:8]}")
+
+    def runs(self) -> dict[str, RunDirectory]:
+        """All run folders by the first eight characters of their key."""
+        try:
+            entries = [entry.name for entry in os.scandir(self.root) if "--" in entry.name and entry.is_dir()]
+        except FileNotFoundError:
+            return {}
+        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in sorted(entries)}
+
+
+def experiment_directory(runs_dir: Path, name: str) -> ExperimentDirectory:
+    return ExperimentDirectory(runs_dir.absolute() / name)
+
+
+def slug(text: str) -> str:
+    """A cell's name as part of a folder's name: at most 80 characters that every file system takes."""
+    return re.sub(r"[^\w=.,+-]+", "-", text).strip("-. ")[:80] or "cell"
+
+
+def _steps_in(folder: Path, suffix: str) -> list[int]:
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return []
+    matches = (_STEP_FILE.match(name) for name in names if name.endswith(suffix))
+    return [int(match[1]) for match in matches if match]

@@ -1,0 +1,241 @@
+"""One run written into the store: created, continued, or made anew where it does not continue what is there."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.store import records
+from harness.store.records import Record
+from harness.store.rundir import RunDirectory
+from harness.tracking.content import ChildContent, child_content, milliseconds
+from harness.tracking.cursor import (
+    ChildCursor,
+    Points,
+    changed_files,
+    read_cursor,
+    same_uploads,
+    write_cursor,
+)
+from harness.tracking.models import log_models
+from harness.tracking.reader import RunView
+from harness.tracking.session import (
+    Session,
+    active_runs,
+    get_active,
+    log_metrics,
+    log_params,
+    log_tags,
+    upload,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+_KILLED_BEFORE_ANY_RECORD_MS = 0
+
+
+@dataclass(frozen=True)
+class Written:
+    """What projecting one run did. points: logged now; rebuilt: the MLflow run was deleted and made anew."""
+
+    points: int = 0
+    changed: bool = False
+    rebuilt: bool = False
+
+
+def matches(cursor: ChildCursor, content: ChildContent) -> bool:
+    """Whether the store holds all of `content`, by what the cursor says."""
+    return (
+        cursor.settled
+        and (cursor.offset, cursor.reach) == (content.offset, content.offset)
+        and (not content.offset or cursor.reach_sha256 == content.sha256)
+        and (cursor.params, cursor.tags, cursor.name) == (content.params, content.tags, content.name)
+        and (cursor.status, cursor.ended_ms) == (content.status, content.ended_ms)
+        and cursor.models == {digest: role for digest, (_, role) in content.models.items()}
+        and _same_points(cursor, content)
+        and same_files(cursor, content)
+    )
+
+
+def same_files(cursor: ChildCursor, content: ChildContent) -> bool:
+    """Whether the files are up to date; what a run that is worked on lacks for now stays in the store."""
+    if content.is_running:
+        return not changed_files(content.files, cursor.uploads)
+    return same_uploads(content.files, cursor.uploads)
+
+
+def project_child(
+    session: Session, view: RunView, directory: RunDirectory, parent: str, known: dict[str, str] | None
+) -> Written:
+    """Brings the MLflow run of one run directory up to date.
+
+    known: status by MLflow run id of all undeleted runs, None where the store was not asked.
+    """
+    content = child_content(session.view, view, directory, parent)
+    path = directory.cursor(session.address.fingerprint)
+    cursor = read_cursor(ChildCursor, path, session.address)
+    untouched = known is None or (cursor is not None and known.get(cursor.run_id) == content.status)
+    if cursor and untouched and matches(cursor, content):
+        return Written()
+    committed = _committed(directory, content.offset)
+    rebuilt = False
+    if cursor is None or not _continues(session, cursor, content, committed):
+        rebuilt = _delete(session, content.key, cursor)
+        cursor = _create(session, content)
+        write_cursor(path, cursor)
+    fresh = _new_records(committed, cursor)
+    points = _merged_points(cursor, content)
+    intent = replace(
+        cursor,
+        reach=len(committed),
+        reach_sha256=hashlib.sha256(committed).hexdigest(),
+        points=points,
+        settled=False,
+    )
+    write_cursor(path, intent)  # first: should this process die now, the next one knows what may be in the store
+    metrics = _record_metrics(fresh) + _new_points(committed, cursor, points)
+    log_metrics(session, cursor.run_id, metrics)
+    write_cursor(path, _finished(session, intent, content, committed))
+    return Written(len(metrics), changed=True, rebuilt=rebuilt)
+
+
+def _finished(session: Session, intent: ChildCursor, content: ChildContent, committed: bytes) -> ChildCursor:
+    """Writes everything but points; returns the cursor that says so."""
+    client, run_id = session.client, intent.run_id
+    log_params(session, run_id, content.params)
+    log_tags(session, run_id, content.tags, intent.tags)
+    if content.name != intent.name:
+        client.update_run(run_id, name=content.name)
+    uploads = intent.uploads | upload(session, run_id, changed_files(content.files, intent.uploads))
+    if content.models:
+        log_models(session, run_id, content, lambda step: _timestamp(committed, step))
+    if content.is_running:
+        client.update_run(run_id, status="RUNNING")
+    else:
+        client.set_terminated(run_id, content.status, end_time=content.ended_ms)
+    return replace(
+        intent,
+        offset=intent.reach,
+        name=content.name,
+        tags=content.tags,
+        status=content.status,
+        ended_ms=content.ended_ms,
+        uploads=uploads,
+        models={digest: role for digest, (_, role) in content.models.items()},
+        settled=True,
+    )
+
+
+def _committed(directory: RunDirectory, offset: int) -> bytes:
+    """The committed part of metrics.jsonl, as far as it is whole."""
+    try:
+        with directory.metrics.open("rb") as file:
+            content = file.read(offset)
+    except FileNotFoundError:
+        return b""
+    end = 0
+    for _, end in records.scan(content):
+        pass
+    return content[:end]
+
+
+def _continues(session: Session, cursor: ChildCursor, content: ChildContent, committed: bytes) -> bool:
+    """Whether what the store may hold of this run is a beginning of what it should hold."""
+    if len(committed) < cursor.reach or hashlib.sha256(committed[: cursor.reach]).hexdigest() != cursor.reach_sha256:
+        return False  # rolled back, or trained again
+    if cursor.params != content.params:
+        return False  # cannot be changed in MLflow
+    if not content.is_running and not cursor.uploads.keys() <= content.files.keys():
+        return False  # files cannot be taken back one by one
+    if not content.is_running and not _extends(content.points, cursor.points):
+        return False  # more repeats, or another checkpoint
+    return get_active(session, cursor.run_id) is not None
+
+
+def _extends(points: Points, logged: Points) -> bool:
+    return all(
+        points.get(key, {}).get(step) == value for key, values in logged.items() for step, value in values.items()
+    )
+
+
+def _same_points(cursor: ChildCursor, content: ChildContent) -> bool:
+    """While a run is worked on, values that were logged stay; they are compared when it is done."""
+    return _merged_points(cursor, content) == cursor.points if content.is_running else cursor.points == content.points
+
+
+def _merged_points(cursor: ChildCursor, content: ChildContent) -> Points:
+    """What will be in the store: what is there, and what is new."""
+    keys = {**cursor.points, **content.points}
+    return {key: {**content.points.get(key, {}), **cursor.points.get(key, {})} for key in keys}
+
+
+def _delete(session: Session, key: str, cursor: ChildCursor | None) -> bool:
+    """Deletes whatever the store holds of a run, with its logged models; True where there was something."""
+    stale = {run.info.run_id for run in active_runs(session, "child", key)}
+    if cursor is not None and get_active(session, cursor.run_id) is not None:
+        stale.add(cursor.run_id)
+    for run_id in stale:
+        delete_child(session, run_id)
+    return bool(stale)
+
+
+def delete_child(session: Session, run_id: str) -> None:
+    """Deletes a run and its logged models, the run last, so that a second try finds both."""
+    source = f"source_run_id = '{run_id}'"
+    for model in session.client.search_logged_models([session.experiment_id], source):
+        session.client.delete_logged_model(model.model_id)
+    session.client.delete_run(run_id)
+
+
+def _create(session: Session, content: ChildContent) -> ChildCursor:
+    run = session.client.create_run(
+        session.experiment_id, start_time=content.started_ms, tags=content.tags, run_name=content.name
+    )
+    return ChildCursor(
+        address=session.address.shown,
+        fingerprint=session.address.fingerprint,
+        experiment_id=session.experiment_id,
+        run_id=run.info.run_id,
+        name=content.name,
+        tags=content.tags,
+        params=content.params,
+    )
+
+
+def _new_records(committed: bytes, cursor: ChildCursor) -> list[Record]:
+    return [record for record, _ in records.scan(committed[cursor.offset :])]
+
+
+def _record_metrics(fresh: list[Record]) -> list[Metric]:
+    """The points of training records: every field whose name has a `/`."""
+    from mlflow.entities import Metric
+
+    return [
+        Metric(name, value, milliseconds(record["time"]), record["step"])
+        for record in fresh
+        for name, value in record.items()
+        if "/" in name and value is not None
+    ]
+
+
+def _new_points(committed: bytes, cursor: ChildCursor, points: Points) -> list[Metric]:
+    """The points of evaluations that are not surely in the store."""
+    from mlflow.entities import Metric
+
+    sure = cursor.points if cursor.settled else {}
+    new = [
+        (key, int(step), value)
+        for key, values in points.items()
+        for step, value in values.items()
+        if step not in sure.get(key, {})
+    ]
+    times = {step: _timestamp(committed, step) for step in {step for _, step, _ in new}}
+    return [Metric(key, value, times[step], step) for key, step, value in new]
+
+
+def _timestamp(committed: bytes, step: int) -> int:
+    """When a checkpoint was reached, in ms: the time of the last record up to its step; the same at every call."""
+    times = [record["time"] for record, _ in records.scan(committed) if record["step"] <= step]
+    return milliseconds(times[-1]) if times else _KILLED_BEFORE_ANY_RECORD_MS

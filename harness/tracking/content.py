@@ -1,0 +1,247 @@
+"""What a tracking store should hold, told from run directories alone. Imports no mlflow."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.design.factors import canonical_level
+from harness.store.rundir import ExperimentDirectory, RunDirectory
+from harness.tracking.cursor import LocalFile, Points
+from harness.tracking.reader import ExperimentView, RunView
+
+MlflowStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+ROLE, KEY, DIRECTORY, STATE = "harness.role", "harness.key", "harness.directory", "harness.state"
+PARENT_RUN = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"
+_NAME_LENGTH = 250
+"""Characters of a run's name that every database of MLflow's takes."""
+_TEXT_LENGTH = 5000
+"""Characters of a tag's value that every store takes."""
+
+
+@dataclass(frozen=True)
+class ChildContent:
+    """One run as the store should hold it, beside its records.
+
+    offset, sha256: the committed part of metrics.jsonl; points: aggregates of evaluations; files by their path in the
+    store; models: checkpoints that become logged models, SHA-256 -> (step, role); times in ms since 1970.
+    """
+
+    key: str
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+    status: MlflowStatus
+    started_ms: int | None
+    ended_ms: int | None
+    offset: int
+    sha256: str
+    points: Points
+    files: dict[str, LocalFile]
+    models: dict[str, tuple[int, str]]
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == "RUNNING"
+
+
+def child_content(experiment: ExperimentView, view: RunView, directory: RunDirectory, parent: str) -> ChildContent:
+    """What the store should hold of the run in `directory`; parent: MLflow's id of the parent run."""
+    run, commit, attempts = view.run, view.status.commit, view.status.attempts
+    status = mlflow_status(view)
+    points = evaluation_points(experiment, view, settled=status != "RUNNING")
+    return ChildContent(
+        key=run.key,
+        name=_run_name(run.cell.name, run.seed),
+        params=_params(experiment, view),
+        tags=_tags(experiment, view) | {PARENT_RUN: parent},
+        status=status,
+        started_ms=milliseconds(attempts[0].started) if attempts else None,
+        ended_ms=None if status == "RUNNING" else _ended_ms(view),
+        offset=commit.metrics_offset if commit else 0,
+        sha256=commit.metrics_sha256 if commit else "",
+        points=points,
+        files=_files(view, directory, settled=status != "RUNNING"),
+        models=_models(experiment, view, points) if view.status.state == "complete" else {},
+    )
+
+
+def mlflow_status(view: RunView) -> MlflowStatus:
+    """The nearest that MLflow has; the exact state is in the tag `harness.state`. A divergence is a result."""
+    match view.status.state:
+        case "running":
+            return "RUNNING"
+        case "complete" | "diverged":
+            return "FINISHED"
+        case "failed":
+            return "FAILED"
+        case "interrupted" | "pending":
+            return "KILLED"
+
+
+def evaluation_points(experiment: ExperimentView, view: RunView, *, settled: bool) -> Points:
+    """Mean and sample SD over each block's repeats: `eval/fid.digits` and `eval/fid.digits_sd` by step.
+
+    settled False: the run is being worked on, and evaluations that still lack repeats are left out. No SD of one.
+    """
+    points: Points = {}
+    checkpoints = view.checkpoints()
+    for index, block in enumerate(experiment.blocks):
+        for step in block.settings.steps_measured(experiment.plan.experiment.training):
+            evaluation = view.evaluation(index, step) if step in checkpoints else None
+            if evaluation is None:
+                continue
+            for metric in block.settings.metrics:
+                values = evaluation.values.get(metric, [])[: block.settings.repeats]
+                if not values or not all(map(math.isfinite, values)):
+                    continue
+                if not settled and len(values) < block.settings.repeats:
+                    continue
+                key = f"eval/{metric}.{block.column}"
+                points.setdefault(key, {})[str(step)] = statistics.fmean(values)
+                if len(values) > 1:
+                    points.setdefault(f"{key}_sd", {})[str(step)] = statistics.stdev(values)
+    return points
+
+
+def experiment_identity(directory: ExperimentDirectory) -> str:
+    """Tells apart the runs folders of several people or machines that share one tracking server."""
+    return f"{platform.node()}:{directory.root}"
+
+
+def parent_tags(experiment: ExperimentView) -> dict[str, str]:
+    """Tags of the parent run, with a summary of the cells as the run's description."""
+    states = [view.status.state for view in experiment.runs]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    return {
+        ROLE: "parent",
+        DIRECTORY: experiment_identity(experiment.directory),
+        "harness.experiment": experiment.plan.experiment.name,
+        "harness.runs": counts,
+        NOTE: _summary(experiment),
+    }
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _run_name(cell: str, seed: int) -> str:
+    suffix = f" seed {seed}"
+    return cell[: _NAME_LENGTH - len(suffix)] + suffix
+
+
+def _params(experiment: ExperimentView, view: RunView) -> dict[str, str]:
+    """Everything that the run's key is made from; nothing in it ever changes."""
+    levels = view.run.cell.hyperparameters.model_dump()
+    data = experiment.plan.experiment.data.declared()
+    return {
+        **{name: canonical_level(level) for name, level in levels.items()},
+        "seed": str(view.run.seed),
+        **{f"data.{name}": canonical_level(value) for name, value in data.items()},
+    }
+
+
+def _tags(experiment: ExperimentView, view: RunView) -> dict[str, str]:
+    tags = {
+        ROLE: "child",
+        DIRECTORY: experiment_identity(experiment.directory),
+        KEY: view.run.key,
+        STATE: view.status.state,
+        "harness.cell": view.run.cell.name,
+        "harness.seed": str(view.run.seed),
+        "harness.steps": str(experiment.plan.experiment.training.steps),
+        "harness.reason": view.status.reason[:_TEXT_LENGTH],
+    }
+    for block, protocol in zip(experiment.blocks, view.protocols, strict=True):
+        if protocol is not None:
+            tags[f"harness.protocol.{block.column}"] = protocol.sha256
+    return tags
+
+
+def _ended_ms(view: RunView) -> int | None:
+    """The end of the last attempt; of a killed one, the time of its last committed record."""
+    if not view.status.attempts:
+        return None
+    last = view.status.attempts[-1]
+    if last.ended is not None:
+        return milliseconds(last.ended)
+    records = view.metrics()
+    return milliseconds(max(last.started, records[-1]["time"] if records else 0.0))
+
+
+def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str, LocalFile]:
+    """Files of a run by their path in the store. Those that grow are uploaded once the run is not worked on."""
+    commit = view.status.commit
+    paths = [directory.run_json, *_folder(directory.evaluations, "*.json"), *_folder(directory.root / "samples", "*.png")]
+    if settled:
+        paths += [directory.attempts, directory.log]
+        if commit:
+            paths.append(directory.commit(commit.step))
+    files = {path.relative_to(directory.root).as_posix(): LocalFile(path) for path in paths if path.is_file()}
+    if settled and commit and directory.metrics.is_file():
+        files[directory.metrics.name] = LocalFile(directory.metrics, commit.metrics_offset)
+    return files
+
+
+def _folder(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[str, tuple[int, str]]:
+    """The last checkpoint, and the best by the first block's first metric (all are distances: less is better)."""
+    steps = experiment.plan.experiment.training.steps
+    checkpoints = {step: digest for step, digest in view.checkpoints().items() if step <= steps}
+    if not checkpoints:
+        return {}
+    last = best = max(checkpoints)
+    if experiment.blocks:
+        block = experiment.blocks[0]
+        measured = points.get(f"eval/{block.settings.metrics[0]}.{block.column}", {})
+        ranked = [(value, int(step)) for step, value in measured.items() if int(step) in checkpoints]
+        best = min(ranked)[1] if ranked else last
+    if best == last:
+        return {checkpoints[last]: (last, "last, best" if experiment.blocks else "last")}
+    return {checkpoints[best]: (best, "best"), checkpoints[last]: (last, "last")}
+
+
+def _summary(experiment: ExperimentView) -> str:
+    """A Markdown table: per cell, the mean over seeds at the last measured checkpoint. n is said; nothing is claimed."""
+    blocks = [
+        (index, block) for index, block in enumerate(experiment.blocks) if _has_one_protocol(experiment, index)
+    ]
+    columns = [(index, metric, f"{metric}.{block.column}") for index, block in blocks for metric in block.settings.metrics]
+    lines = ["| " + " | ".join(["cell", "runs", *(f"{name} (mean over n seeds)" for _, _, name in columns)]) + " |"]
+    lines.append("| --- " * (2 + len(columns)) + "|")
+    by_cell: dict[str, list[RunView]] = {}
+    for view in experiment.runs:
+        by_cell.setdefault(view.run.cell.name, []).append(view)
+    for cell, views in by_cell.items():
+        done = sum(view.status.state == "complete" for view in views)
+        values = [_cell_mean(experiment, views, index, metric) for index, metric, _ in columns]
+        row = "| " + " | ".join([cell.replace("|", "\\|"), f"{done}/{len(views)} complete", *values]) + " |"
+        if sum(map(len, lines)) + len(lines) + len(row) > _TEXT_LENGTH - 100:
+            lines.append("\nMore cells than fit here: see the report.")
+            break
+        lines.append(row)
+    return "\n".join(lines)
+
+
+def _has_one_protocol(experiment: ExperimentView, block: int) -> bool:
+    """Values of different protocols never share a column."""
+    return len({protocol.sha256 for view in experiment.runs if (protocol := view.protocols[block])}) == 1
+
+
+def _cell_mean(experiment: ExperimentView, views: list[RunView], block: int, metric: str) -> str:
+    repeats = experiment.blocks[block].settings.repeats
+    found = []
+    for view in views:
+        evaluation = experiment.last_measured(view, block) if view.status.state == "complete" else None
+        values = evaluation.values.get(metric, [])[:repeats] if evaluation else []
+        found += [statistics.fmean(values)] if values else []
+    return f"{statistics.fmean(found):.4g} (n = {len(found)})" if found else "missing"

@@ -1,0 +1,140 @@
+"""What an experiment holds, read from its run directories: the one source of reports, tables and projections.
+
+Imports neither torch, mlflow nor pandas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness.design.expansion import Plan, Run
+from harness.design.experiment import EvaluationSettings
+from harness.evaluation.protocol import Protocol, block_protocols, is_prepared, required_evaluations
+from harness.store.atomic import canonical_json, sha256_of
+from harness.store.evaluations import Evaluation, read_evaluation
+from harness.store.manifest import ExperimentManifest, read_experiment_manifest
+from harness.store.records import Record, read_records
+from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
+from harness.store.status import RunStatus, run_status
+
+
+@dataclass(frozen=True)
+class Block:
+    """One `[[evaluation]]` block. column: `digits`, made unique where two blocks share an extractor (`digits-2`).
+
+    available False: its weights were looked for in vain, it is not required, and it was left out.
+    """
+
+    settings: EvaluationSettings
+    column: str
+    available: bool
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run and where it stands; cheap to make. protocols: one per block, None where left out or not prepared."""
+
+    run: Run
+    directory: RunDirectory | None
+    status: RunStatus
+    protocols: tuple[Protocol | None, ...]
+
+    def metrics(self) -> list[Record]:
+        """Committed records of training, ascending in step: step, n, time, seconds, and the metrics' means."""
+        if self.directory is None or self.status.commit is None:
+            return []
+        return read_records(self.directory.metrics, self.status.commit.metrics_offset)
+
+    def evaluation(self, block: int, step: int) -> Evaluation | None:
+        """The evaluation of one block at one step, or None."""
+        protocol = self.protocols[block]
+        if self.directory is None or protocol is None:
+            return None
+        return read_evaluation(self.directory, step, protocol.sha256)
+
+    def checkpoints(self) -> dict[int, str]:
+        """SHA-256 of every committed checkpoint by step, ascending."""
+        commit = self.status.commit
+        return {int(step): digest for step, digest in sorted((commit.checkpoints if commit else {}).items(), key=_step)}
+
+
+@dataclass(frozen=True)
+class ExperimentView:
+    """A plan with what stands of it on disk."""
+
+    plan: Plan
+    directory: ExperimentDirectory
+    manifest: ExperimentManifest | None
+    blocks: tuple[Block, ...]
+    runs: tuple[RunView, ...]
+
+    def last_measured(self, view: RunView, block: int = 0) -> Evaluation | None:
+        """The evaluation of the last measured checkpoint of a run, or None."""
+        if block >= len(self.blocks):
+            return None
+        steps = self.blocks[block].settings.steps_measured(self.plan.experiment.training)
+        found = (view.evaluation(block, step) for step in reversed(steps))
+        return next((evaluation for evaluation in found if evaluation), None)
+
+    def fingerprint(self) -> str:
+        """A hash of all that a report or a projection is made from: the plan and what each run holds."""
+        parts = [
+            [
+                run.run.key,
+                run.run.cell.label,
+                run.status.state,
+                len(run.status.attempts),
+                run.status.reason,
+                asdict(run.status.commit) if run.status.commit else None,
+                self._evaluations(run),
+            ]
+            for run in self.runs
+        ]
+        experiment = self.plan.experiment.model_dump(mode="json")
+        return sha256_of(
+            canonical_json([experiment, [[block.column, block.available] for block in self.blocks], parts])
+        )
+
+    def _evaluations(self, run: RunView) -> list[object]:
+        found: list[object] = []
+        for index, block in enumerate(self.blocks):
+            for step in block.settings.steps_measured(self.plan.experiment.training):
+                evaluation = run.evaluation(index, step)
+                found.append(evaluation and [evaluation.checkpoint_sha256, evaluation.values])
+        return found
+
+
+def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
+    """Looks up every run of `plan` under `runs_dir`; StoreError where another version wrote there."""
+    experiment = plan.experiment
+    directory = experiment_directory(runs_dir, experiment.name)
+    manifest = read_experiment_manifest(directory)
+    found = directory.runs()
+    by_batch: dict[int, tuple[Protocol | None, ...]] = {}
+    views = []
+    for run in plan.runs:
+        batch_size = run.cell.hyperparameters.batch_size
+        if batch_size not in by_batch:
+            by_batch[batch_size] = tuple(block_protocols(experiment, manifest, batch_size))
+        run_directory = found.get(run.key[:8])
+        required = required_evaluations(experiment, manifest, batch_size) if run_directory else None
+        status = run_status(run_directory, experiment.training.steps, required)
+        views.append(RunView(run, run_directory, status, by_batch[batch_size]))
+    return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
+
+
+def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...]:
+    prepared = is_prepared(plan.experiment, manifest)
+    protocols = block_protocols(plan.experiment, manifest, plan.experiment.baseline.batch_size)
+    seen: dict[str, int] = {}
+    blocks = []
+    for settings, protocol in zip(plan.experiment.evaluation, protocols, strict=True):
+        seen[settings.extractor] = count = seen.get(settings.extractor, 0) + 1
+        column = settings.extractor if count == 1 else f"{settings.extractor}-{count}"
+        blocks.append(Block(settings, column, available=protocol is not None or not prepared))
+    return tuple(blocks)
+
+
+def _step(item: tuple[str, str]) -> int:
+    return int(item[0])

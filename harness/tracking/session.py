@@ -1,0 +1,121 @@
+"""What the writers of one projection share, and the small steps that they take in the store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.store.atomic import sha256_of, write_bytes
+from harness.tracking.content import DIRECTORY, KEY, ROLE, experiment_identity
+from harness.tracking.cursor import LocalFile, UploadedFile, Uploads
+from harness.tracking.reader import ExperimentView
+from harness.tracking.stores import StoreAddress
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric, Run
+    from mlflow.tracking import MlflowClient
+
+METRICS_PER_BATCH = 1000
+"""MLflow's limit; with keys of at most 250 characters a batch also stays below its limit of 1 MB."""
+PARAMS_PER_BATCH = 100
+TAGS_PER_BATCH = 100
+_RUNS_PER_PAGE = 1000
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Session:
+    """One projection of one experiment into one store, under the store's lock.
+
+    experiment_id: MLflow's; directory: the tag that marks what comes from this runs folder.
+    """
+
+    client: MlflowClient
+    address: StoreAddress
+    view: ExperimentView
+    experiment_id: str
+
+    @property
+    def directory(self) -> str:
+        return experiment_identity(self.view.directory)
+
+    @property
+    def any_running(self) -> bool:
+        return any(view.status.state == "running" for view in self.view.runs)
+
+
+def active_runs(session: Session, role: str, key: str | None = None) -> list[Run]:
+    """Undeleted MLflow runs of this runs folder, oldest first."""
+    wanted = [f"tags.`{ROLE}` = '{role}'"] + ([f"tags.`{KEY}` = '{key}'"] if key else [])
+    found: list[Run] = []
+    token: str | None = None
+    while True:
+        page = session.client.search_runs(
+            [session.experiment_id], " and ".join(wanted), max_results=_RUNS_PER_PAGE, page_token=token
+        )
+        found += page
+        token = page.token
+        if not token:
+            break
+    # The tag with a path is compared here: quotes in a folder's name are no matter for a query.
+    ours = [run for run in found if run.data.tags.get(DIRECTORY) == session.directory]
+    return sorted(ours, key=lambda run: (run.info.start_time, run.info.run_id))
+
+
+def get_active(session: Session, run_id: str) -> Run | None:
+    """The run with this id in this experiment, None where it is gone or deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        run = session.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    same = run.info.experiment_id == session.experiment_id
+    return run if same and run.info.lifecycle_stage == "active" else None
+
+
+def log_metrics(session: Session, run_id: str, metrics: Sequence[Metric]) -> None:
+    """Logs points in batches; one that is there already (same key, time, value, step) is left alone by the store."""
+    for batch in _batches(metrics, METRICS_PER_BATCH):
+        session.client.log_batch(run_id, metrics=batch, synchronous=True)
+
+
+def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
+    from mlflow.entities import Param
+
+    for batch in _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH):
+        session.client.log_batch(run_id, params=batch, synchronous=True)
+
+
+def log_tags(session: Session, run_id: str, tags: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Writes those of `tags` that were other `before`."""
+    from mlflow.entities import RunTag
+
+    changed = [RunTag(name, value) for name, value in tags.items() if before.get(name) != value]
+    for batch in _batches(changed, TAGS_PER_BATCH):
+        session.client.log_batch(run_id, tags=batch, synchronous=True)
+
+
+def upload(session: Session, run_id: str, files: Mapping[str, LocalFile], folder: str | None = None) -> Uploads:
+    """Uploads `files` (by their path below `folder`) in one call; returns what each was like."""
+    if not files:
+        return {}
+    uploads: Uploads = {}
+    with tempfile.TemporaryDirectory(prefix="harness-") as staging:
+        for name, file in files.items():
+            mtime_ns = file.path.stat().st_mtime_ns  # before reading: a later change shows
+            content = file.content()
+            write_bytes(Path(staging) / name, content)
+            uploads[name] = UploadedFile(len(content), mtime_ns, sha256_of(content))
+        session.client.log_artifacts(run_id, staging, folder)
+    return uploads
+
+
+def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

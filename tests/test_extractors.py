@@ -1,0 +1,254 @@
+"""Extractors: the weights that ship, pytorch-fid's network fed as pytorch-fid feeds it, and refused files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+import torchvision
+from PIL import Image
+from pytorch_fid import fid_score, inception
+from sklearn.datasets import load_digits
+
+from harness.data.sources import load
+from harness.design.experiment import DataSettings, EvaluationSettings
+from harness.errors import WeightsError
+from harness.evaluation import extractor_weights
+from harness.evaluation.extractors import (
+    DigitsClassifier,
+    feature_matrix,
+    load_extractor,
+    to_gray,
+    weights_file,
+    weights_sha256,
+)
+from harness.evaluation.protocol import INCEPTION_SHA256
+from harness.store.atomic import file_sha256, read_json
+
+CPU = torch.device("cpu")
+DIGITS = EvaluationSettings(extractor="digits")
+INCEPTION = EvaluationSettings(extractor="inception")
+
+
+def unverified(weights: Path) -> EvaluationSettings:
+    return EvaluationSettings(extractor="inception", extractor_weights=str(weights), unverified_weights=True)
+
+
+def random_images(*shape: int) -> torch.Tensor:
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+@pytest.fixture(autouse=True)
+def empty_torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No weights but those of a test, wherever the tests run."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv(extractor_weights.INCEPTION_VARIABLE, raising=False)
+    return tmp_path / "torch"
+
+
+@pytest.fixture(scope="module")
+def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state dict of pytorch-fid's network, drawn at random, with statistics of batch norm that matter."""
+    generator = torch.Generator().manual_seed(0)
+    # pytorch-fid's patched blocks compute otherwise than torchvision's, with the same tensors.
+    with torch.device("meta"):
+        network = torchvision.models.inception_v3(
+            weights=None, num_classes=1008, aux_logits=False, init_weights=False
+        )
+    state = {}
+    for name, tensor in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            state[name] = torch.tensor(1)
+        elif name.endswith(("running_var", "bn.weight")):
+            state[name] = 0.5 + torch.rand(tensor.shape, generator=generator)
+        elif tensor.ndim > 1:
+            scale = (2 / tensor[0].numel()) ** 0.5
+            state[name] = scale * torch.randn(tensor.shape, generator=generator)
+        else:
+            state[name] = 0.1 * torch.randn(tensor.shape, generator=generator)
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    torch.save(state, path)
+    return path
+
+
+# --- digits
+
+
+def test_digits_weights_are_small_and_as_their_note_says() -> None:
+    note = read_json(extractor_weights.DIGITS_WEIGHTS.with_suffix(".json"))
+    assert weights_file(DIGITS) == extractor_weights.DIGITS_WEIGHTS
+    assert weights_sha256(DIGITS) == note["weights_sha256"] == file_sha256(extractor_weights.DIGITS_WEIGHTS)
+    assert extractor_weights.DIGITS_WEIGHTS.stat().st_size <= 200_000
+    assert note["feature_dim"] == load_extractor(DIGITS, CPU).feature_dim == 64
+
+
+@pytest.mark.parametrize("resolution", [8, 16, 32, 64])
+def test_digits_is_as_accurate_on_held_out_images_as_its_note_says(resolution: int) -> None:
+    note = read_json(extractor_weights.DIGITS_WEIGHTS.with_suffix(".json"))
+    held_out = slice(note["split"]["train"], None)
+    images = torch.from_numpy(load(DataSettings(source="digits"), resolution).images)
+    features = load_extractor(DIGITS, CPU).features(images[held_out])
+    last_layer = safetensors.numpy.load_file(extractor_weights.DIGITS_WEIGHTS)
+    logits = np.maximum(features, 0) @ last_layer["classes.weight"].T + last_layer["classes.bias"]
+    right = logits.argmax(axis=1) == load_digits().target[held_out]
+    assert len(right) == note["split"]["held out"] == 449
+    assert right.mean() == pytest.approx(note["accuracy"][f"held out at {resolution}x{resolution}"], abs=5e-3)
+    assert right.mean() >= 0.97
+
+
+def test_digits_takes_color_as_its_luminance() -> None:
+    extractor = load_extractor(DIGITS, CPU)
+    gray, color = random_images(3, 1, 32, 32), random_images(3, 3, 32, 32)
+    np.testing.assert_array_equal(extractor.features(gray.expand(-1, 3, -1, -1)), extractor.features(gray))
+    pillow = [np.array(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L")) for image in color]
+    assert (
+        np.abs(to_gray(color)[:, 0].numpy().astype(int) - np.stack(pillow)).max() <= 1
+    )  # Pillow rounds down
+
+
+def test_features_are_float64_and_repeat_to_the_bit() -> None:
+    extractor, images = load_extractor(DIGITS, CPU), random_images(70, 1, 16, 16)
+    first = extractor.features(images)
+    assert first.dtype == np.float64
+    assert first.shape == (70, DigitsClassifier.feature_dim)
+    np.testing.assert_array_equal(first, extractor.features(images))
+    np.testing.assert_array_equal(first, load_extractor(DIGITS, CPU).features(images))
+
+
+@pytest.mark.parametrize("sizes", [[200], [64, 64, 72], [1] * 200, [130, 3, 67], [0, 200, 0]])
+def test_callers_batches_change_no_bit(sizes: list[int]) -> None:
+    extractor, images = load_extractor(DIGITS, CPU), random_images(200, 1, 16, 16)
+    np.testing.assert_array_equal(feature_matrix(extractor, images.split(sizes)), extractor.features(images))
+
+
+def test_loading_draws_nothing_from_the_global_stream(random_inception: Path) -> None:
+    before = torch.get_rng_state()
+    load_extractor(DIGITS, CPU)
+    load_extractor(unverified(random_inception), CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "images", [torch.zeros(2, 1, 16, 16), random_images(2, 16, 16), random_images(2, 4, 8, 8)]
+)
+def test_other_than_uint8_images_are_refused(images: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="images are uint8"):
+        load_extractor(DIGITS, CPU).features(images)
+
+
+# --- inception
+
+
+def test_inception_features_equal_pytorch_fids(
+    random_inception: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    color, gray = random_images(2, 3, 32, 32), random_images(2, 1, 40, 40)
+    files = []
+    for i, image in enumerate([*color.permute(0, 2, 3, 1), *gray[:, 0]]):
+        files.append(tmp_path / f"{i}.png")
+        Image.fromarray(image.numpy()).save(files[-1])
+    state = torch.load(random_inception, weights_only=True)
+    monkeypatch.setattr(inception, "load_state_dict_from_url", lambda *_args, **_options: state)
+    network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
+    theirs = np.concatenate(
+        [
+            fid_score.get_activations(some, network, batch_size=2, num_workers=0)
+            for some in (files[:2], files[2:])
+        ]
+    )
+    monkeypatch.undo()
+
+    extractor = load_extractor(unverified(random_inception), CPU)
+    ours = np.concatenate([extractor.features(color), extractor.features(gray)])
+    assert ours.shape == (4, extractor.feature_dim) == (4, 2048)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).mean())
+    assert np.abs(theirs[0] - theirs[1]).mean() > 0.01 * np.abs(theirs).mean()  # images make a difference
+
+
+def test_pytorch_fid_is_left_as_it_was(random_inception: Path, tmp_path: Path) -> None:
+    original = inception.load_state_dict_from_url
+    load_extractor(unverified(random_inception), CPU)
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="not weights of pytorch-fid"):
+        load_extractor(unverified(tmp_path / "other.pth"), CPU)
+    assert inception.load_state_dict_from_url is original
+
+
+def test_another_hash_is_refused_with_both_named(random_inception: Path) -> None:
+    settings = EvaluationSettings(extractor="inception", extractor_weights=str(random_inception))
+    found = file_sha256(random_inception)
+    with pytest.raises(WeightsError, match=f"{found}.*{INCEPTION_SHA256}"):
+        weights_sha256(settings)
+    with pytest.raises(WeightsError, match=f"{found}.*{INCEPTION_SHA256}"):
+        load_extractor(settings, CPU)
+    assert weights_sha256(unverified(random_inception)) == found
+
+
+def test_places_are_looked_at_in_order(
+    tmp_path: Path, empty_torch_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = empty_torch_home / "hub" / "checkpoints" / extractor_weights.INCEPTION_FILE
+    cached.parent.mkdir(parents=True)
+    named, from_environment = tmp_path / "named.pth", tmp_path / "environment.pth"
+    for file in (cached, named, from_environment):
+        file.write_bytes(b"")
+    assert weights_file(INCEPTION) == cached
+    monkeypatch.setenv(extractor_weights.INCEPTION_VARIABLE, str(from_environment))
+    assert weights_file(INCEPTION) == from_environment
+    assert weights_file(unverified(named)) == named
+    named.unlink()
+    with pytest.raises(WeightsError, match="extractor_weights: correct the path"):
+        weights_file(unverified(named))  # a wrong path is never passed over for another place
+
+
+def test_missing_inception_weights_name_file_place_and_hash(empty_torch_home: Path) -> None:
+    with pytest.raises(WeightsError) as raised:
+        weights_sha256(INCEPTION, download=False)
+    for part in (
+        str(empty_torch_home),
+        extractor_weights.INCEPTION_FILE,
+        INCEPTION_SHA256,
+        "required = false",
+    ):
+        assert part in str(raised.value)
+
+
+def test_a_download_of_other_bytes_is_refused_and_leaves_nothing(
+    tmp_path: Path, empty_torch_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = tmp_path / "wrong.pth"
+    wrong.write_bytes(b"a captive portal's page")
+    monkeypatch.setattr(inception, "FID_WEIGHTS_URL", wrong.as_uri())
+    with pytest.raises(WeightsError, match=re.escape(wrong.as_uri())):
+        weights_file(INCEPTION)
+    assert not list(empty_torch_home.rglob("*.pth*.partial"))
+    assert not list(empty_torch_home.rglob("*.pth"))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02K\x01."])
+def test_bytes_that_are_no_weights_are_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "broken.pth"
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"broken.pth.*not weights of pytorch-fid"):
+        load_extractor(unverified(file), CPU)
+
+
+class Evil:
+    """Unpickled without care it would make a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_code_inside_a_weights_file_is_not_run(tmp_path: Path) -> None:
+    torch.save(Evil(tmp_path / "trace"), tmp_path / "evil.pth")
+    with pytest.raises(WeightsError):
+        load_extractor(unverified(tmp_path / "evil.pth"), CPU)
+    assert not (tmp_path / "trace").exists()

@@ -1,0 +1,153 @@
+"""The Frechet distance against pytorch-fid, closed forms, and a route without eigenvalues of covariances."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import scipy.linalg
+from pytorch_fid import fid_score
+
+from harness.errors import DamagedFileError, HarnessError
+from harness.evaluation.frechet import (
+    Float64Array,
+    Moments,
+    Reference,
+    distance_to,
+    frechet_distance,
+    moments,
+    reference_of,
+)
+
+
+def features(seed: int, count: int, dims: int, *, rank: int | None = None) -> Float64Array:
+    """Correlated features with a spectrum over four orders of magnitude and means of their own."""
+    generator = np.random.default_rng(seed)
+    mixing = generator.standard_normal((rank or dims, dims)) * np.logspace(0, -2, rank or dims)[:, None]
+    return generator.standard_normal((count, rank or dims)) @ mixing + generator.standard_normal(dims)
+
+
+def gaussian(mean: Float64Array, covariance: Float64Array) -> Moments:
+    return Moments(count=10**6, mean=mean, covariance=covariance)
+
+
+def nuclear_norm_distance(a: Float64Array, b: Float64Array) -> float:
+    """From the centered features: tr((S1 S2)^(1/2)) is the sum of the singular values of Xa Xb^T."""
+    a_centered, b_centered = ((x - x.mean(axis=0)) / np.sqrt(len(x) - 1) for x in (a, b))
+    shift = a.mean(axis=0) - b.mean(axis=0)
+    overlap = np.linalg.svd(a_centered @ b_centered.T, compute_uv=False).sum()
+    return float(shift @ shift + (a_centered**2).sum() + (b_centered**2).sum() - 2 * overlap)
+
+
+def test_moments_are_numpys_also_across_blocks_of_rows() -> None:
+    x = features(0, 9000, 5)
+    fitted = moments(x.astype(np.float32))
+    exact = x.astype(np.float32).astype(np.float64)
+    assert fitted.count == 9000
+    np.testing.assert_allclose(fitted.mean, exact.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(fitted.covariance, np.cov(exact, rowvar=False), rtol=1e-10, atol=1e-14)
+
+
+def test_moments_of_far_off_features_keep_their_precision() -> None:
+    x = features(0, 500, 4)
+    np.testing.assert_allclose(moments(x + 1e6).covariance, moments(x).covariance, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("count", "dims"), [(500, 8), (2000, 64), (300, 128)])
+def test_equals_pytorch_fid(count: int, dims: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # pytorch-fid asks SciPy for sqrtm's estimated error, which SciPy 1.18 no longer gives and nobody uses.
+    plain_sqrtm = SimpleNamespace(sqrtm=lambda product, disp: (scipy.linalg.sqrtm(product), None))
+    monkeypatch.setattr(fid_score, "linalg", plain_sqrtm)
+    a, b = moments(features(1, count, dims)), moments(features(2, count + 50, dims))
+    theirs = fid_score.calculate_frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+    assert frechet_distance(a, b) == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("count_a", "count_b", "rank_a", "rank_b"),
+    [
+        (20, 30, None, None),  # fewer images than dims on both sides
+        (20, 400, None, None),
+        (400, 20, None, None),
+        (400, 400, 7, None),  # dims that depend on each other
+        (400, 400, None, 7),
+        (400, 400, 7, 9),
+    ],
+)
+def test_holds_without_full_rank(count_a: int, count_b: int, rank_a: int | None, rank_b: int | None) -> None:
+    a, b = features(3, count_a, 64, rank=rank_a), features(4, count_b, 64, rank=rank_b)
+    assert frechet_distance(moments(a), moments(b)) == pytest.approx(nuclear_norm_distance(a, b), rel=1e-6)
+
+
+def test_shift_of_the_mean_alone_gives_its_squared_length() -> None:
+    covariance = moments(features(5, 100, 3)).covariance
+    a, b = gaussian(np.zeros(3), covariance), gaussian(np.array([3.0, 0.0, 4.0]), covariance)
+    assert frechet_distance(a, b) == pytest.approx(25.0, rel=1e-10)
+
+
+def test_covariances_that_commute_have_a_closed_form() -> None:
+    """With shared eigenvectors d^2 is the sum of (sd1 - sd2)^2."""
+    rotation, _ = np.linalg.qr(np.random.default_rng(6).standard_normal((4, 4)))
+    sd1, sd2 = np.array([1.0, 2.0, 3.0, 0.5]), np.array([2.0, 2.0, 0.0, 4.0])
+    a = gaussian(np.zeros(4), rotation @ np.diag(sd1**2) @ rotation.T)
+    b = gaussian(np.zeros(4), rotation @ np.diag(sd2**2) @ rotation.T)
+    assert frechet_distance(a, b) == pytest.approx(float(((sd1 - sd2) ** 2).sum()), rel=1e-7)
+
+
+def test_one_dimension() -> None:
+    a, b = gaussian(np.array([1.0]), np.array([[4.0]])), gaussian(np.array([2.0]), np.array([[9.0]]))
+    assert frechet_distance(a, b) == pytest.approx(2.0)
+
+
+def test_scaling_features_scales_the_distance_by_the_square() -> None:
+    a, b = features(7, 200, 16), features(8, 200, 16)
+    plain = frechet_distance(moments(a), moments(b))
+    assert frechet_distance(moments(10 * a), moments(10 * b)) == pytest.approx(100 * plain, rel=1e-9)
+
+
+def test_is_symmetric() -> None:
+    a, b = moments(features(9, 300, 32)), moments(features(10, 25, 32))
+    assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-8)
+
+
+@pytest.mark.parametrize("count", [2, 20, 2000])
+def test_equal_moments_have_distance_zero(count: int) -> None:
+    a = moments(features(11, count, 64))
+    assert 0.0 <= frechet_distance(a, a) < 1e-8 * np.trace(a.covariance)
+
+
+def test_constant_features_leave_shift_and_the_other_trace() -> None:
+    a, b = moments(np.ones((10, 3))), moments(features(12, 100, 3))
+    expected = float(((b.mean - 1) ** 2).sum() + np.trace(b.covariance))
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(a, a) == 0.0
+
+
+def test_stored_reference_gives_the_same_bits() -> None:
+    reference, b = reference_of(moments(features(13, 20, 64))), moments(features(14, 200, 64))
+    again = Reference.from_bytes(reference.to_bytes())
+    assert again.factor.shape == (64, 19)
+    assert distance_to(again, b) == distance_to(reference, b)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04K\x01.", b"\x02\0\0\0\0\0\0\0{}"])
+def test_other_bytes_are_no_reference(content: bytes) -> None:
+    with pytest.raises(DamagedFileError):
+        Reference.from_bytes(content)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_named(bad: float) -> None:
+    x = features(15, 10, 4)
+    x[3, 1] = x[7, 0] = bad
+    with pytest.raises(HarnessError, match=r"2 of 10 feature vectors.*image 3"):
+        moments(x)
+
+
+def test_one_image_or_other_dims_are_refused() -> None:
+    with pytest.raises(ValueError, match="n >= 2"):
+        moments(np.ones((1, 4)))
+    with pytest.raises(ValueError, match="4 dims against a reference of 5"):
+        distance_to(reference_of(moments(features(0, 10, 5))), moments(features(0, 10, 4)))
