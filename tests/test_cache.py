@@ -61,9 +61,7 @@ def test_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert prepare_digits(tmp_path) == path
 
 
-def test_everything_it_depends_on_has_a_key_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_it_depends_on_has_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     cache = ImageCache(tmp_path / "cache")
 
@@ -96,9 +94,7 @@ def test_where_the_data_lie_is_not_in_the_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "no checksum", "no notes", "broken notes"])
-def test_damage_is_found_said_and_repaired(
-    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damage_is_found_said_and_repaired(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = prepare_digits(tmp_path)
     whole = path.read_bytes()
     match damage:
@@ -180,9 +176,7 @@ def _prepare_together(folder: Path, barrier: Barrier, results: Queue[tuple[str, 
 def test_two_processes_at_once_make_it_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(2), context.Queue()
-    processes = [
-        context.Process(target=_prepare_together, args=(tmp_path, barrier, results)) for _ in range(2)
-    ]
+    processes = [context.Process(target=_prepare_together, args=(tmp_path, barrier, results)) for _ in range(2)]
     for process in processes:
         process.start()
     answers = [results.get(timeout=120) for _ in processes]

@@ -83,10 +83,7 @@ def halves(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uin
 def test_more_noise_is_worse_and_real_digits_are_best(
     digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
 ) -> None:
-    by_noise = [
-        fids(NoisySampler(digits, noise), protocol, extractor, tmp_path)[0]
-        for noise in (0, 32, 64, 128, 1000)
-    ]
+    by_noise = [fids(NoisySampler(digits, noise), protocol, extractor, tmp_path)[0] for noise in (0, 32, 64, 128, 1000)]
     assert by_noise == sorted(by_noise)
     assert by_noise[0] < 0.05 * by_noise[-1]  # two sets of real digits against digits and noise
     assert by_noise[0] > 0
@@ -114,9 +111,7 @@ def test_batch_size_changes_no_bit(
     batch_size: int, digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
 ) -> None:
     sampler = NoisySampler(digits, 16, batch_size=batch_size)
-    assert fids(sampler, protocol, extractor, tmp_path) == fids(
-        NoisySampler(digits, 16), protocol, extractor, tmp_path
-    )
+    assert fids(sampler, protocol, extractor, tmp_path) == fids(NoisySampler(digits, 16), protocol, extractor, tmp_path)
 
 
 def test_more_repeats_only_add(

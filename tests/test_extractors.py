@@ -56,9 +56,7 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = torch.Generator().manual_seed(0)
     # pytorch-fid's patched blocks compute otherwise than torchvision's, with the same tensors.
     with torch.device("meta"):
-        network = torchvision.models.inception_v3(
-            weights=None, num_classes=1008, aux_logits=False, init_weights=False
-        )
+        network = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
     state = {}
     for name, tensor in network.state_dict().items():
         if name.endswith("num_batches_tracked"):
@@ -105,9 +103,7 @@ def test_digits_takes_color_as_its_luminance() -> None:
     gray, color = random_images(3, 1, 32, 32), random_images(3, 3, 32, 32)
     np.testing.assert_array_equal(extractor.features(gray.expand(-1, 3, -1, -1)), extractor.features(gray))
     pillow = [np.array(Image.fromarray(image.permute(1, 2, 0).numpy()).convert("L")) for image in color]
-    assert (
-        np.abs(to_gray(color)[:, 0].numpy().astype(int) - np.stack(pillow)).max() <= 1
-    )  # Pillow rounds down
+    assert np.abs(to_gray(color)[:, 0].numpy().astype(int) - np.stack(pillow)).max() <= 1  # Pillow rounds down
 
 
 def test_features_are_float64_and_repeat_to_the_bit() -> None:
@@ -132,9 +128,7 @@ def test_loading_draws_nothing_from_the_global_stream(random_inception: Path) ->
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(
-    "images", [torch.zeros(2, 1, 16, 16), random_images(2, 16, 16), random_images(2, 4, 8, 8)]
-)
+@pytest.mark.parametrize("images", [torch.zeros(2, 1, 16, 16), random_images(2, 16, 16), random_images(2, 4, 8, 8)])
 def test_other_than_uint8_images_are_refused(images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="images are uint8"):
         load_extractor(DIGITS, CPU).features(images)
@@ -155,10 +149,7 @@ def test_inception_features_equal_pytorch_fids(
     monkeypatch.setattr(inception, "load_state_dict_from_url", lambda *_args, **_options: state)
     network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
     theirs = np.concatenate(
-        [
-            fid_score.get_activations(some, network, batch_size=2, num_workers=0)
-            for some in (files[:2], files[2:])
-        ]
+        [fid_score.get_activations(some, network, batch_size=2, num_workers=0) for some in (files[:2], files[2:])]
     )
     monkeypatch.undo()
 
@@ -188,9 +179,7 @@ def test_another_hash_is_refused_with_both_named(random_inception: Path) -> None
     assert weights_sha256(unverified(random_inception)) == found
 
 
-def test_places_are_looked_at_in_order(
-    tmp_path: Path, empty_torch_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_places_are_looked_at_in_order(tmp_path: Path, empty_torch_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = empty_torch_home / "hub" / "checkpoints" / extractor_weights.INCEPTION_FILE
     cached.parent.mkdir(parents=True)
     named, from_environment = tmp_path / "named.pth", tmp_path / "environment.pth"

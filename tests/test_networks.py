@@ -38,9 +38,7 @@ def hyperparameters(*, architecture: str = "cnn", hidden: int = 4, **levels: Any
         ("mlp", 16, 16, (21_328, 68_321)),
     ],
 )
-def test_published_parameter_counts(
-    architecture: str, latent_dim: int, hidden: int, expected: tuple[int, int]
-) -> None:
+def test_published_parameter_counts(architecture: str, latent_dim: int, hidden: int, expected: tuple[int, int]) -> None:
     levels = {"architecture": architecture, "latent_dim": latent_dim, "hidden": hidden, "resolution": 32}
     assert (parameter_count(generator(**levels)), parameter_count(discriminator(**levels))) == expected
 
@@ -64,9 +62,7 @@ def test_networks_may_be_of_different_families() -> None:
 
 
 def test_widths_follow_the_map_size() -> None:
-    transposed = [
-        m for m in generator(hidden=4, resolution=128).modules() if isinstance(m, nn.ConvTranspose2d)
-    ]
+    transposed = [m for m in generator(hidden=4, resolution=128).modules() if isinstance(m, nn.ConvTranspose2d)]
     assert [m.out_channels for m in transposed] == [64, 32, 16, 8, 4, 1]
     assert [m.bias is None for m in transposed] == [False, False, False, False, False, True]
     convolutions = [m for m in discriminator(hidden=4, resolution=128).modules() if isinstance(m, nn.Conv2d)]
@@ -136,9 +132,7 @@ def test_only_the_given_stream_matters(architecture: str, build: Any) -> None:
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
     other = build(architecture=architecture, seed=1).state_dict()
-    assert not any(
-        torch.equal(states[0][name], other[name]) for name in other if name.endswith("weighted.weight")
-    )
+    assert not any(torch.equal(states[0][name], other[name]) for name in other if name.endswith("weighted.weight"))
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:

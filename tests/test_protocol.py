@@ -51,9 +51,7 @@ def test_resolution_defaults_to_the_baselines() -> None:
 
 def test_repeats_steps_and_where_weights_lie_are_not_in_it() -> None:
     plain = protocol(EvaluationSettings(extractor="inception"))
-    other = EvaluationSettings(
-        extractor="inception", repeats=9, at="last", extractor_weights="/elsewhere.pth"
-    )
+    other = EvaluationSettings(extractor="inception", repeats=9, at="last", extractor_weights="/elsewhere.pth")
     assert protocol(other).sha256 == plain.sha256
 
 
@@ -71,7 +69,5 @@ def test_only_the_published_inception_weights_are_verified() -> None:
 
 
 def test_needs_no_torch() -> None:
-    code = (
-        "import sys, harness.evaluation.protocol; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
-    )
+    code = "import sys, harness.evaluation.protocol; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

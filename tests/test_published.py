@@ -38,9 +38,7 @@ def test_real_mnist(shared_data: Path, tmp_path: Path) -> None:
     sources.fetch(data)
     native = sources.load(data, 28).images
     assert native.shape == (60_000, 1, 28, 28) and native.dtype == np.uint8
-    assert native.mean() / 255 == pytest.approx(
-        0.1307, abs=1e-4
-    )  # the mean that everyone normalizes MNIST with
+    assert native.mean() / 255 == pytest.approx(0.1307, abs=1e-4)  # the mean that everyone normalizes MNIST with
     assert np.array_equal(native[:100, 0], datasets.MNIST(shared_data, train=True).data[:100].numpy())
 
     raw = tmp_path / "MNIST" / "raw"
@@ -142,11 +140,12 @@ def publish_mnist(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> np.ndarray
     return images
 
 
-def test_fetch_downloads_once_for_all_who_ask(
-    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fetch_downloads_once_for_all_who_ask(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = publish_mnist(mirror, monkeypatch)
     data = DataSettings(source="mnist", root=str(tmp_path / "data"))
+    own = tmp_path / "data" / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"what lies there is not replaced")
     threads = [threading.Thread(target=sources.fetch, args=(data,)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -156,13 +155,12 @@ def test_fetch_downloads_once_for_all_who_ask(
     assert set(asked) == {"/" + name for name, _ in datasets.MNIST.resources}
     assert max(asked.values()) <= 2  # torchvision asks for each file twice, first only to follow redirects
     assert np.array_equal(sources.load(data, 28).images[:, 0], images)
+    assert own.read_bytes() == b"what lies there is not replaced"
     left = {entry.name for entry in (tmp_path / "data").iterdir()}
     assert left <= {"MNIST", ".mnist.lock"}
 
 
-def test_fetch_unpacks_archives_that_lie_there(
-    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fetch_unpacks_archives_that_lie_there(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = publish_mnist(mirror, monkeypatch)
     data = DataSettings(source="mnist", root=str(tmp_path / "data"))
     shutil.copytree(mirror.files, tmp_path / "data" / "MNIST" / "raw")
@@ -192,17 +190,12 @@ def test_fetch_without_network_is_one_clear_error(tmp_path: Path, monkeypatch: p
         sources.fetch(DataSettings(source="fashion-mnist", root=str(tmp_path)))
 
 
-def test_cifar10_from_archive_to_images(
-    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cifar10_from_archive_to_images(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cifar = datasets.CIFAR10
     rng = np.random.default_rng(GENERATOR_SEED)
     build = tmp_path / "build" / "cifar-10-batches-py"
     build.mkdir(parents=True)
-    batches = {
-        name: rng.integers(0, 256, (2, 3072), dtype=np.uint8)
-        for name, _ in cifar.train_list + cifar.test_list
-    }
+    batches = {name: rng.integers(0, 256, (2, 3072), dtype=np.uint8) for name, _ in cifar.train_list + cifar.test_list}
     for name, pixels in batches.items():
         (build / name).write_bytes(pickle.dumps({"data": pixels, "labels": [0, 1]}))
     (build / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a", "b"]}))

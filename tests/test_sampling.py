@@ -47,9 +47,7 @@ def generator() -> nn.Module:
     return trained_generator(small())
 
 
-def sampler(
-    generator: nn.Module, mode: str = "eval", seed: int = 0, batch_size: int = 8
-) -> CheckpointSampler:
+def sampler(generator: nn.Module, mode: str = "eval", seed: int = 0, batch_size: int = 8) -> CheckpointSampler:
     return CheckpointSampler(generator, 6, seed, mode, batch_size, CPU)  # type: ignore[arg-type]
 
 

@@ -41,9 +41,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> TrainingTask:
 
 
 @pytest.mark.parametrize("stops", [[1], [13], [23, 1, 5], [10], [39]])
-def test_stopping_and_going_on_changes_nothing(
-    tmp_path: Path, uninterrupted: TrainingTask, stops: list[int]
-) -> None:
+def test_stopping_and_going_on_changes_nothing(tmp_path: Path, uninterrupted: TrainingTask, stops: list[int]) -> None:
     task = small_task(tmp_path)
     at = 0
     for steps in stops:
@@ -56,9 +54,7 @@ def test_stopping_and_going_on_changes_nothing(
     assert_same_run(task.run, uninterrupted.run)
 
 
-@pytest.mark.parametrize(
-    "levels", [{}, {"generator": "mlp", "discriminator": "mlp", "normalization": "none"}]
-)
+@pytest.mark.parametrize("levels", [{}, {"generator": "mlp", "discriminator": "mlp", "normalization": "none"}])
 def test_going_on_works_for_every_family(tmp_path: Path, levels: dict[str, str]) -> None:
     images = digits().repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     whole = small_task(tmp_path / "whole", steps=12, resolution=16, **levels)
@@ -70,9 +66,7 @@ def test_going_on_works_for_every_family(tmp_path: Path, levels: dict[str, str])
 
 
 @pytest.mark.parametrize("steps", [3, 18, 36])
-def test_a_killed_run_goes_on_from_its_newest_state(
-    tmp_path: Path, uninterrupted: TrainingTask, steps: int
-) -> None:
+def test_a_killed_run_goes_on_from_its_newest_state(tmp_path: Path, uninterrupted: TrainingTask, steps: int) -> None:
     task = small_task(tmp_path)
     with pytest.raises(Killed):
         run(task, KillAfter(steps))

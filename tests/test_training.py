@@ -13,14 +13,12 @@ import pytest
 import torch
 from gan_tasks import CPU, StopAfter, assert_equal, digits, records, run, small_task, stored_state
 
-from harness.errors import DamagedFileError, DataError, DeviceError
-from harness.gan.checkpoints import load_generator
+from harness.errors import DataError, DeviceError
 from harness.gan.losses import discriminator_loss, generator_loss
 from harness.gan.metrics import METRICS
 from harness.gan.networks.build import build_discriminator, build_generator
 from harness.gan.randomness import normal_latents, random_stream
 from harness.gan.training import Batches, make_deterministic, train
-from harness.store import atomic
 from harness.store.commits import newest_commit
 from harness.store.records import read_records
 from harness.store.rundir import RunDirectory
@@ -47,9 +45,7 @@ class ReferenceLoop:
         self.hp, self.images = hp, images
         self.g = build_generator(hp, 1, random_stream(0, "initialization", "generator"))
         self.d = build_discriminator(hp, 1, random_stream(0, "initialization", "discriminator"))
-        self.adam_g = torch.optim.Adam(
-            self.g.parameters(), lr=hp.generator_lr, betas=hp.generator_betas, foreach=False
-        )
+        self.adam_g = torch.optim.Adam(self.g.parameters(), lr=hp.generator_lr, betas=hp.generator_betas, foreach=False)
         self.adam_d = torch.optim.Adam(
             self.d.parameters(), lr=hp.discriminator_lr, betas=hp.discriminator_betas, foreach=False
         )
@@ -88,8 +84,9 @@ class ReferenceLoop:
 @pytest.mark.parametrize("architecture", ["cnn", "mlp"])
 def test_steps_equal_a_hand_written_loop(tmp_path: Path, architecture: str, normalization: str) -> None:
     images = noise_images()
-    levels = {"generator": architecture, "discriminator": architecture, "normalization": normalization}
-    task = small_task(tmp_path, steps=3, log_every=1, resolution=16, generator_lr=1e-3, **levels)
+    families = {"generator": architecture, "discriminator": architecture}
+    rates = {"generator_lr": 1e-3, "discriminator_lr": 5e-3}  # large enough to move the accuracies
+    task = small_task(tmp_path, steps=3, log_every=1, resolution=16, normalization=normalization, **families, **rates)
     assert train(task, images, lambda: False).outcome == "finished"
 
     # Without normalization the first logits are within rounding of zero, so their signs say nothing.
@@ -199,9 +196,7 @@ def test_divergence_stops_the_run_and_stores_nothing_broken(tmp_path: Path, stat
     if state_every_s:
         assert commit is None and result.step % 10 == 0
         return
-    assert (
-        commit is not None and commit.step == result.step - 1
-    )  # a state at every step, the last good one stays
+    assert commit is not None and commit.step == result.step - 1  # a state at every step, the last good one stays
     state = stored_state(task.run)
     for weights in (state["generator"], state["discriminator"]):
         assert all(tensor.isfinite().all() for tensor in weights.values())
@@ -225,47 +220,9 @@ def test_states_are_written_when_their_time_has_come(tmp_path: Path) -> None:
     assert seldom.run.committed_steps() == [9]
 
 
-def test_checkpoints_rebuild_the_generator(tmp_path: Path) -> None:
-    task = small_task(tmp_path, steps=25)
-    run(task)
-    names = sorted(path.name for path in task.run.checkpoints.glob("*.safetensors"))
-    assert names == ["step-000010.safetensors", "step-000020.safetensors", "step-000025.safetensors"]
-
-    checkpoint = load_generator(task.run.checkpoint(25), CPU)
-    assert_equal(dict(checkpoint.generator.state_dict()), dict(stored_state(task.run)["generator"]))
-    assert checkpoint.description.hyperparameters == task.hyperparameters
-    assert (checkpoint.description.channels, checkpoint.description.step) == (1, 25)
-    assert checkpoint.description.key == task.key
-    assert checkpoint.sha256 == atomic.stored_hash(task.run.checkpoint(25))
-    assert not checkpoint.generator.training
-    assert not any(parameter.requires_grad for parameter in checkpoint.generator.parameters())
-
-
-def test_equal_runs_write_equal_checkpoints(tmp_path: Path) -> None:
-    hashes = set()
-    for number in range(4):
-        task = small_task(tmp_path / str(number), steps=2)
-        run(task)
-        hashes.add(atomic.stored_hash(task.run.checkpoint(2)))
-    assert len(hashes) == 1
-
-
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    task = small_task(tmp_path, steps=2)
-    run(task)
-    path = task.run.checkpoint(2)
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(DamagedFileError, match="step-000002"):
-        load_generator(path, CPU)
-
-
 def test_families_may_meet_on_rgb_images(tmp_path: Path) -> None:
     for generator, discriminator in (("cnn", "mlp"), ("mlp", "cnn")):
-        task = small_task(
-            tmp_path / generator, steps=4, log_every=2, generator=generator, discriminator=discriminator
-        )
+        task = small_task(tmp_path / generator, steps=4, log_every=2, generator=generator, discriminator=discriminator)
         result = train(replace(task, channels=3), noise_images(8, channels=3), lambda: False)
         assert result.outcome == "finished"
         assert len(records(task.run)) == 2

@@ -135,18 +135,14 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-def _make(
-    path: Path, made_of: atomic.Json, image_shape: tuple[int, int, int], chunks: Iterable[LoadedImages]
-) -> None:
+def _make(path: Path, made_of: atomic.Json, image_shape: tuple[int, int, int], chunks: Iterable[LoadedImages]) -> None:
     atomic.remove_leftovers(path)
     skipped: list[str] = []
     total = 0
 
     def write(file: BufferedRandom) -> None:
         nonlocal total
-        file.write(
-            _header(0, image_shape)
-        )  # as long as that for any number of images, which is not known yet
+        file.write(_header(0, image_shape))  # as long as that for any number of images, which is not known yet
         for chunk in chunks:
             file.write(chunk.images.data)
             skipped.extend(chunk.skipped)

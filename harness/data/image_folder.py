@@ -125,9 +125,7 @@ def _check_link(link: Path, above: tuple[Path, ...]) -> None:
         what = f"this link points outside the image folder, to {target}"
     else:
         return
-    raise DataError(
-        what, where=str(link), remedy="Remove the link, or copy into the folder what it points to."
-    )
+    raise DataError(what, where=str(link), remedy="Remove the link, or copy into the folder what it points to.")
 
 
 def _resolved(path: Path) -> Path:

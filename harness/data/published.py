@@ -54,8 +54,7 @@ def missing(data: DataSettings, path: Path) -> DataError:
     return DataError(
         f"the {data.split} images of {data.source} are not there",
         where=str(path),
-        remedy=f"Download them with `harness fetch FILE`, "
-        f"or put {path.name} (uncompressed) into {path.parent}.",
+        remedy=f"Download them with `harness fetch FILE`, or put {path.name} (uncompressed) into {path.parent}.",
     )
 
 

@@ -61,9 +61,7 @@ def to_uint8(images: torch.Tensor) -> torch.Tensor:
 def _filtered(images: torch.Tensor, height: int, width: int) -> torch.Tensor:
     from torch.nn.functional import interpolate
 
-    scaled = interpolate(
-        images.float(), size=(height, width), mode="bilinear", antialias=True, align_corners=False
-    )
+    scaled = interpolate(images.float(), size=(height, width), mode="bilinear", antialias=True, align_corners=False)
     return scaled.round_().clamp_(0, 255).byte()
 
 

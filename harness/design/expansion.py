@@ -147,8 +147,8 @@ def _combinations(grid: Grid) -> Iterator[dict[str, Any]]:
     levels = grid.lists()
     match grid.kind:
         case "factorial":
-            for values in itertools.product(*levels.values()):
-                yield dict(zip(levels, values, strict=True))
+            for combined in itertools.product(*levels.values()):
+                yield dict(zip(levels, combined, strict=True))
         case "one-at-a-time":
             for name, values in levels.items():
                 for value in values:

@@ -18,7 +18,7 @@ def run_key(hyperparameters: Hyperparameters, seed: int, data: DataSettings) -> 
 
 
 def key_parts(hyperparameters: Hyperparameters, seed: int, data: DataSettings) -> dict[str, object]:
-    """What a key hashes (`status --explain` shows it). Factors at the default they were introduced with are left out."""
+    """What a key hashes, as `status --explain` shows it; factors at the default they came with are left out."""
     return {
         "hyperparameters": {
             name: value for name, value in hyperparameters.model_dump(mode="json").items() if value != _INTRODUCED[name]

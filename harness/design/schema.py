@@ -27,18 +27,23 @@ def experiment_schema() -> dict[str, Any]:
 
 def allowed_levels(factor: str) -> str:
     """The domain of one factor in words: `batch | none`, `1 to 65536`, `more than 0, at most 10`."""
-    return _words(Hyperparameters.model_json_schema()["properties"][factor])
+    return allowed_values(Hyperparameters.model_json_schema()["properties"][factor])
 
 
-def _words(schema: dict[str, Any]) -> str:
+def allowed_values(schema: dict[str, Any]) -> str:
+    """What one property of a JSON schema may be, in words; null (a key that may be left out) is not told."""
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if "const" in schema:
         return f'"{schema["const"]}"'
     if "anyOf" in schema:
-        return " or ".join(_words(option) for option in schema["anyOf"])
+        return " or ".join(allowed_values(option) for option in schema["anyOf"] if option.get("type") != "null")
     if "prefixItems" in schema:
-        return f"[{', '.join(_words(item) for item in schema['prefixItems'])}]"
+        return f"[{', '.join(allowed_values(item) for item in schema['prefixItems'])}]"
+    if schema.get("type") == "array":
+        return f"a list of {allowed_values(schema['items'])}"
+    if schema.get("type") in ("boolean", "string"):
+        return {"boolean": "true or false", "string": "text"}[schema["type"]]
     bounds = {
         "minimum": "at least {}",
         "exclusiveMinimum": "more than {}",
@@ -50,4 +55,4 @@ def _words(schema: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}"
+    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -8,7 +8,8 @@ import torch
 
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.events import Event, Observer
-from harness.execution.worker import LoadedExtractors, work_on
+from harness.execution.measure import LoadedExtractors
+from harness.execution.worker import work_on
 from harness.gan.training import make_deterministic
 
 

@@ -58,5 +58,5 @@ def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
     if status.state == "running":
         return False
     if options.work == "evaluate":
-        return status.commit is not None and (view.manifest is None or bool(status.missing))
+        return status.commit is not None and (bool(status.missing) or not view.is_prepared)
     return not status.is_settled or run.run.key in options.retry

@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection
 import torch
 
 from harness.execution.assignment import Assignment
-from harness.execution.worker import LoadedExtractors, work_on
+from harness.execution.measure import LoadedExtractors
+from harness.execution.worker import work_on
 from harness.gan.training import make_deterministic
 
 GRACE_S = 10.0

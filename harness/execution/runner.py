@@ -19,6 +19,8 @@ from harness.store.rundir import experiment_directory
 from harness.tracking.reader import RunView, read_experiment
 
 WAIT_S = 0.5
+ENDED = ("finished", "diverged", "failed")
+"""Outcomes that are final for one call; what was interrupted, or held elsewhere, is looked at again."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ def run_experiment(file: ExperimentFile, options: RunOptions, observe: Observer,
     directory = experiment_directory(options.runs_dir, file.experiment.name)
     while not stop():
         view = read_experiment(file.plan, options.runs_dir)
-        todo = open_runs(view, options, frozenset(key for key in results if results[key].outcome != "elsewhere"))
+        todo = open_runs(view, options, frozenset(key for key, result in results.items() if result.outcome in ENDED))
         if todo:
             if prepared is None:
                 device = choose_device(options.device)

@@ -5,32 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from harness import __version__
-from harness.data.cache import open_images, reference_indices, to_device, training_indices
-from harness.design.experiment import EvaluationSettings
+from harness.data.cache import open_images, to_device, training_indices
 from harness.design.keys import TRAINING_VERSION
 from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
-from harness.evaluation.evaluate import evaluate, reference_statistics
-from harness.evaluation.extractors import Extractor, load_extractor
-from harness.evaluation.protocol import weights_key
-from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
+from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.machine import BIT_RELEVANT, describe_machine
-from harness.gan.checkpoints import load_generator
-from harness.gan.sampling import CheckpointSampler, samples_match, write_sample_grid
+from harness.execution.measure import LoadedExtractors, Stop, Stopped, draw_samples, measure
 from harness.gan.state import rewind
 from harness.gan.training import TrainingTask, train
 from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt, read_attempts
 from harness.store.commits import Commit, newest_commit
-from harness.store.evaluations import Evaluation, read_evaluation, write_evaluation
 from harness.store.locks import held
 from harness.store.manifest import RunManifest, read_run_manifest, write_run_manifest
 from harness.store.rundir import RunDirectory
@@ -39,26 +31,6 @@ LOCK_PATIENCE_S = 2.0
 """Longer than any look at a lock takes, so that `status` never turns a worker away."""
 
 _log = logging.getLogger("harness")
-
-Stop = Callable[[], bool]
-
-
-class _Stopped(Exception):
-    """The process was asked to leave in the middle of an evaluation."""
-
-
-class LoadedExtractors:
-    """Extractors that a worker process has loaded, each once."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._loaded: dict[str, Extractor] = {}
-
-    def get(self, settings: EvaluationSettings) -> Extractor:
-        key = weights_key(settings)
-        if key not in self._loaded:
-            self._loaded[key] = load_extractor(settings, self._device)
-        return self._loaded[key]
 
 
 def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
@@ -73,10 +45,7 @@ def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) ->
                 return WorkResult("elsewhere")
             with _log_file(run):
                 return _attempt(assignment, extractors, stop)
-    except (
-        HarnessError,
-        OSError,
-    ) as error:  # the run's own folder cannot be written: nothing can be noted there
+    except (HarnessError, OSError) as error:  # the run's own folder refuses: nothing can be noted there
         return WorkResult("failed", reason=str(error))
 
 
@@ -90,7 +59,7 @@ def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -
     try:
         _claim(assignment)
         outcome, reason, step = _train_and_evaluate(assignment, extractors, stop)
-    except _Stopped:
+    except Stopped:
         outcome, reason = "interrupted", ""
     except HarnessError as error:
         outcome, reason = "failed", str(error)
@@ -153,9 +122,9 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
         damaged = _damaged_checkpoint(run, commit)
         if damaged is None:
             for step in sorted(int(step) for step in commit.checkpoints):
-                _draw(assignment, step)
+                draw_samples(assignment, step)
             for evaluation in assignment.evaluations:
-                _measure(assignment, evaluation, commit, extractors, stop)
+                measure(assignment, evaluation, commit, extractors, stop)
             return result
         if assignment.work == "evaluate":
             raise DamagedFileError(
@@ -203,101 +172,6 @@ def _damaged_checkpoint(run: RunDirectory, commit: Commit) -> int | None:
         if digest != commit.checkpoints[str(step)] or digest != atomic.stored_hash(run.checkpoint(step)):
             return step
     return None
-
-
-def _draw(assignment: Assignment, step: int) -> None:
-    """The sample grid of one checkpoint, unless it is there for these weights and settings."""
-    run = assignment.directory
-    digest = atomic.stored_hash(run.checkpoint(step))
-    if digest is None or not samples_match(run.samples(step), digest, assignment.samples):
-        device = torch.device(assignment.device)
-        write_sample_grid(run.samples(step), load_generator(run.checkpoint(step), device), assignment.samples, device)
-
-
-def _measure(
-    assignment: Assignment,
-    block: EvaluationAssignment,
-    commit: Commit,
-    extractors: LoadedExtractors,
-    stop: Stop,
-) -> None:
-    """Whatever one `[[evaluation]]` block still lacks, stored after each checkpoint."""
-    wanted = [step for step in block.settings.steps_measured(assignment.training) if str(step) in commit.checkpoints]
-    for step in wanted:
-        stored = read_evaluation(assignment.directory, step, block.protocol.sha256)
-        if stored is None or not stored.has(block.settings.metrics, block.settings.repeats):
-            _measure_checkpoint(assignment, block, step, stored, extractors, stop)
-
-
-def _measure_checkpoint(
-    assignment: Assignment,
-    block: EvaluationAssignment,
-    step: int,
-    stored: Evaluation | None,
-    extractors: LoadedExtractors,
-    stop: Stop,
-) -> None:
-    run, settings = assignment.directory, block.settings
-    device = torch.device(assignment.device)
-    extractor = extractors.get(settings)
-    reference = reference_statistics(
-        assignment.cache,
-        block.protocol,
-        lambda: _reference_images(block),
-        extractor,
-    )
-    checkpoint = load_generator(run.checkpoint(step), device)
-    hp = assignment.hyperparameters
-    sampler = _StoppableSampler(
-        CheckpointSampler(
-            checkpoint.generator,
-            hp.latent_dim,
-            assignment.seed,
-            settings.generator_mode,
-            hp.batch_size,
-            device,
-        ),
-        stop,
-    )
-    values: dict[str, list[float]] = {
-        metric: list(stored.values.get(metric, ())) if stored else [] for metric in settings.metrics
-    }
-    for repeat in range(settings.repeats):
-        lacking = [metric for metric in settings.metrics if len(values[metric]) <= repeat]
-        if lacking:
-            for metric, fresh in evaluate(
-                sampler, block.protocol, reference, extractor, range(repeat, repeat + 1), lacking
-            ).items():
-                values[metric].extend(fresh)
-    write_evaluation(
-        run,
-        Evaluation(
-            step=step,
-            checkpoint_sha256=checkpoint.sha256,
-            protocol_sha256=block.protocol.sha256,
-            protocol=block.protocol.document(),
-            values={**(stored.values if stored else {}), **values},
-        ),
-    )
-
-
-class _StoppableSampler:
-    """A sampler that leaves between two batches when the process is asked to stop."""
-
-    def __init__(self, sampler: CheckpointSampler, stop: Stop) -> None:
-        self._sampler = sampler
-        self._stop = stop
-
-    def images(self, repeat: int, samples: int) -> Iterator[torch.Tensor]:
-        for batch in self._sampler.images(repeat, samples):
-            if self._stop():
-                raise _Stopped
-            yield batch
-
-
-def _reference_images(block: EvaluationAssignment) -> NDArray[np.uint8]:
-    images = open_images(block.reference_images)
-    return np.asarray(images[reference_indices(len(images), block.settings.reference)])
 
 
 def _step(run: RunDirectory) -> int:

@@ -66,9 +66,7 @@ def load_generator(path: Path, device: torch.device) -> Checkpoint:
         document["step"],
     )
     generator = generator_with(description.hyperparameters, description.channels, load(content))
-    return Checkpoint(
-        generator.to(device).eval().requires_grad_(False), description, atomic.sha256_of(content)
-    )
+    return Checkpoint(generator.to(device).eval().requires_grad_(False), description, atomic.sha256_of(content))
 
 
 def _metadata(content: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import io
 import logging
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,7 +29,10 @@ _Document = dict[str, Any]
 
 @dataclass
 class TrainingState:
-    """step: steps done; interval: the unfinished log interval. The only mutable thing in training."""
+    """step: steps done; interval: the unfinished log interval; checkpoints: step -> SHA-256 of those written so far.
+
+    The only mutable thing in training.
+    """
 
     generator: nn.Module
     discriminator: nn.Module
@@ -37,10 +40,7 @@ class TrainingState:
     discriminator_optimizer: torch.optim.Adam
     step: int
     interval: Interval
-
-    @property
-    def device(self) -> torch.device:
-        return self.interval.sums.device
+    checkpoints: dict[str, str] = field(default_factory=dict)
 
     def not_finite(self) -> str | None:
         """What holds a NaN or an infinity: a loss of the interval, a network's weights; None if nothing."""
@@ -81,7 +81,7 @@ def commit_state(run: RunDirectory, state: TrainingState, key: str, log: Metrics
     log.sync()
     content = encode_state(state, key)
     atomic.write_bytes(run.state(state.step), content)
-    write_commit(run, Commit(state.step, atomic.sha256_of(content), log.offset, log.sha256))
+    write_commit(run, Commit(state.step, atomic.sha256_of(content), log.offset, log.sha256, dict(state.checkpoints)))
 
 
 def resume(run: RunDirectory, key: str, fresh: Callable[[], TrainingState]) -> tuple[TrainingState, int]:
@@ -98,6 +98,7 @@ def resume(run: RunDirectory, key: str, fresh: Callable[[], TrainingState]) -> t
         damage = _restore(run, whole.get(step), step, key, state)
         if damage is None:
             offset = whole[step].metrics_offset
+            state.checkpoints = dict(whole[step].checkpoints)
             break
         _log.warning("%s; the state before takes over", damage)
         discard_commit(run, step)
@@ -131,9 +132,7 @@ def encode_state(state: TrainingState, key: str) -> bytes:
     return buffer.getvalue()
 
 
-def _restore(
-    run: RunDirectory, commit: Commit | None, step: int, key: str, state: TrainingState
-) -> str | None:
+def _restore(run: RunDirectory, commit: Commit | None, step: int, key: str, state: TrainingState) -> str | None:
     """Puts what `commit` names into `state`; or leaves it as it is and says which file does not hold."""
     if commit is None:
         return f"{run.commit(step)}: the commit does not match its checksum"

@@ -61,9 +61,7 @@ def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> Train
     """
     _check_images(task, images)
     hp, settings = task.hyperparameters, task.settings
-    state, offset = resume(
-        task.run, task.key, lambda: initial_state(hp, task.channels, task.seed, task.device)
-    )
+    state, offset = resume(task.run, task.key, lambda: initial_state(hp, task.channels, task.seed, task.device))
     if state.step >= settings.steps:
         return TrainingResult("finished", state.step)
     if stop():
@@ -94,7 +92,7 @@ def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> Train
                 log.append(state.interval.record(state.step))
                 state.interval = Interval.empty(task.device)
             if at_checkpoint:
-                _write_checkpoint(task, state)
+                state.checkpoints[str(state.step)] = _write_checkpoint(task, state)
             if at_commit:
                 commit_state(task.run, state, task.key, log)
                 clock = committed_at = time.monotonic()  # an interval's seconds are of training alone
@@ -146,9 +144,7 @@ class Batches:
         """The batch of the step that follows `step` done ones, uint8 [batch_size, C, R, R]."""
         epoch, number = divmod(step, len(self._images) // self._batch_size)
         if epoch != self._epoch:
-            order = torch.randperm(
-                len(self._images), generator=random_stream(self._seed, "data order", epoch)
-            )
+            order = torch.randperm(len(self._images), generator=random_stream(self._seed, "data order", epoch))
             self._order, self._epoch = order.to(self._images.device), epoch
         return self._images[self._order[number * self._batch_size : (number + 1) * self._batch_size]]
 
@@ -183,10 +179,11 @@ def _check_images(task: TrainingTask, images: Tensor) -> None:
         )
 
 
-def _write_checkpoint(task: TrainingTask, state: TrainingState) -> None:
-    """The checkpoint and its picture, which is drawn from the file as written."""
+def _write_checkpoint(task: TrainingTask, state: TrainingState) -> str:
+    """The checkpoint and its picture, which is drawn from the file as written; returns the file's SHA-256."""
     path = task.run.checkpoint(state.step)
     description = Description(task.hyperparameters, task.channels, task.key, state.step)
     write_checkpoint(path, state.generator, description)
     checkpoint = load_generator(path, task.device)
     write_sample_grid(task.run.samples(state.step), checkpoint, task.samples, task.device)
+    return checkpoint.sha256

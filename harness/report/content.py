@@ -108,10 +108,12 @@ class Content:
     def summary(self, cell: ReportCell, column: Column) -> CellSummary | None:
         return summarize(self.of_cell(cell, column))
 
-    def evidence(self, cell: ReportCell, column: Column, step: int) -> list[tuple[ReportRun, Evaluation]]:
-        """The evaluations behind one cell's measurement, by ascending seed."""
-        found = ((run, self.sources.get((column.name, run.key, step))) for run in cell.runs)
-        return [(run, evaluation) for run, evaluation in found if evaluation]
+    def run_values(self, run: ReportRun, column: Column) -> dict[int, list[float]]:
+        """One run's values in one column by step, ascending: those of the repeats that the file asks for."""
+        repeats = column.block.settings.repeats
+        found = {step: self.sources.get((column.name, run.key, step)) for step in self.steps(column)}
+        values = {step: evaluation.values.get(column.metric, [])[:repeats] for step, evaluation in found.items() if evaluation}
+        return {step: of_step for step, of_step in values.items() if of_step}
 
     def missing(self, cell: ReportCell, column: Column) -> int:
         """(run, checkpoint) pairs that this column asks of the cell and that are not fully measured."""
@@ -215,13 +217,15 @@ def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:
 def _measured(view: ExperimentView, column: Column, sources: Sources) -> list[Measurement]:
     """The column's measurements, of the repeats that the file asks for."""
     repeats = column.block.settings.repeats
+    steps = column.block.settings.steps_measured(view.plan.experiment.training)
     records = []
     for view_of_run in view.runs:
         run = view_of_run.run
+        found = {step: sources.get((column.name, run.key, step)) for step in steps}
         by_step = {
             step: {column.metric: evaluation.values[column.metric][:repeats]}
-            for (name, key, step), evaluation in sources.items()
-            if name == column.name and key == run.key and evaluation.values.get(column.metric)
+            for step, evaluation in found.items()
+            if evaluation and evaluation.values.get(column.metric)
         }
         records.append(RunRecords(run.cell.name, run.seed, run.key, evaluations={column.name: by_step}))
     return measurements(evaluation_frame(records))

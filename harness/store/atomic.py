@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,16 @@ def _write_from(path: Path, write: Callable[[BufferedRandom], object]) -> None:
         os.replace(temporary, path)  # noqa: PTH105 - the atomic primitive, named as what it is
         _sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink()
         raise StoreError(
             f"cannot write: {error.strerror or error}",
             where=str(path),
             remedy="Free space or permission, then run the same command again.",
         ) from error
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise
 
 

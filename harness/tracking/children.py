@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.store import records
-from harness.store.records import Record
+from harness.store.records import Record, scan
 from harness.store.rundir import RunDirectory
 from harness.tracking.content import ChildContent, child_content, milliseconds
 from harness.tracking.cursor import (
@@ -33,8 +34,6 @@ from harness.tracking.session import (
 if TYPE_CHECKING:
     from mlflow.entities import Metric
 
-_KILLED_BEFORE_ANY_RECORD_MS = 0
-
 
 @dataclass(frozen=True)
 class Written:
@@ -43,6 +42,39 @@ class Written:
     points: int = 0
     changed: bool = False
     rebuilt: bool = False
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The committed part of metrics.jsonl, as far as it is whole: its bytes, its records, and where each ends."""
+
+    content: bytes
+    records: tuple[Record, ...]
+    ends: tuple[int, ...]
+
+    def sha256(self, end: int | None = None) -> str:
+        """Of the first `end` bytes; of less where there is less, which is no beginning that was ever logged."""
+        return hashlib.sha256(self.content[:end]).hexdigest()
+
+    def after(self, offset: int) -> tuple[Record, ...]:
+        """The records behind the first `offset` bytes."""
+        return self.records[bisect_right(self.ends, offset) :]
+
+    def time_ms(self, step: int) -> int:
+        """When `step` was reached: the time of the last record up to it, the same at every call; 0 before any."""
+        index = bisect_right(self.records, step, key=lambda record: int(record["step"]))
+        return milliseconds(self.records[index - 1]["time"]) if index else 0
+
+
+def _read_committed(directory: RunDirectory, offset: int) -> Committed:
+    try:
+        with directory.metrics.open("rb") as file:
+            content = file.read(offset)
+    except FileNotFoundError:
+        content = b""
+    found = list(scan(content))
+    end = found[-1][1] if found else 0
+    return Committed(content[:end], tuple(record for record, _ in found), tuple(end for _, end in found))
 
 
 def matches(cursor: ChildCursor, content: ChildContent) -> bool:
@@ -79,29 +111,24 @@ def project_child(
     untouched = known is None or (cursor is not None and known.get(cursor.run_id) == content.status)
     if cursor and untouched and matches(cursor, content):
         return Written()
-    committed = _committed(directory, content.offset)
+    committed = _read_committed(directory, content.offset)
     rebuilt = False
     if cursor is None or not _continues(session, cursor, content, committed):
         rebuilt = _delete(session, content.key, cursor)
         cursor = _create(session, content)
         write_cursor(path, cursor)
-    fresh = _new_records(committed, cursor)
     points = _merged_points(cursor, content)
     intent = replace(
-        cursor,
-        reach=len(committed),
-        reach_sha256=hashlib.sha256(committed).hexdigest(),
-        points=points,
-        settled=False,
+        cursor, reach=len(committed.content), reach_sha256=committed.sha256(), points=points, settled=False
     )
     write_cursor(path, intent)  # first: should this process die now, the next one knows what may be in the store
-    metrics = _record_metrics(fresh) + _new_points(committed, cursor, points)
+    metrics = _record_metrics(committed.after(cursor.offset)) + _new_points(committed, cursor, points)
     log_metrics(session, cursor.run_id, metrics)
     write_cursor(path, _finished(session, intent, content, committed))
     return Written(len(metrics), changed=True, rebuilt=rebuilt)
 
 
-def _finished(session: Session, intent: ChildCursor, content: ChildContent, committed: bytes) -> ChildCursor:
+def _finished(session: Session, intent: ChildCursor, content: ChildContent, committed: Committed) -> ChildCursor:
     """Writes everything but points; returns the cursor that says so."""
     client, run_id = session.client, intent.run_id
     log_params(session, run_id, content.params)
@@ -110,7 +137,7 @@ def _finished(session: Session, intent: ChildCursor, content: ChildContent, comm
         client.update_run(run_id, name=content.name)
     uploads = intent.uploads | upload(session, run_id, changed_files(content.files, intent.uploads))
     if content.models:
-        log_models(session, run_id, content, lambda step: _timestamp(committed, step))
+        log_models(session, run_id, content, committed.time_ms)
     if content.is_running:
         client.update_run(run_id, status="RUNNING")
     else:
@@ -128,22 +155,9 @@ def _finished(session: Session, intent: ChildCursor, content: ChildContent, comm
     )
 
 
-def _committed(directory: RunDirectory, offset: int) -> bytes:
-    """The committed part of metrics.jsonl, as far as it is whole."""
-    try:
-        with directory.metrics.open("rb") as file:
-            content = file.read(offset)
-    except FileNotFoundError:
-        return b""
-    end = 0
-    for _, end in records.scan(content):
-        pass
-    return content[:end]
-
-
-def _continues(session: Session, cursor: ChildCursor, content: ChildContent, committed: bytes) -> bool:
+def _continues(session: Session, cursor: ChildCursor, content: ChildContent, committed: Committed) -> bool:
     """Whether what the store may hold of this run is a beginning of what it should hold."""
-    if len(committed) < cursor.reach or hashlib.sha256(committed[: cursor.reach]).hexdigest() != cursor.reach_sha256:
+    if committed.sha256(cursor.reach) != cursor.reach_sha256:
         return False  # rolled back, or trained again
     if cursor.params != content.params:
         return False  # cannot be changed in MLflow
@@ -204,11 +218,7 @@ def _create(session: Session, content: ChildContent) -> ChildCursor:
     )
 
 
-def _new_records(committed: bytes, cursor: ChildCursor) -> list[Record]:
-    return [record for record, _ in records.scan(committed[cursor.offset :])]
-
-
-def _record_metrics(fresh: list[Record]) -> list[Metric]:
+def _record_metrics(fresh: Iterable[Record]) -> list[Metric]:
     """The points of training records: every field whose name has a `/`."""
     from mlflow.entities import Metric
 
@@ -220,7 +230,7 @@ def _record_metrics(fresh: list[Record]) -> list[Metric]:
     ]
 
 
-def _new_points(committed: bytes, cursor: ChildCursor, points: Points) -> list[Metric]:
+def _new_points(committed: Committed, cursor: ChildCursor, points: Points) -> list[Metric]:
     """The points of evaluations that are not surely in the store."""
     from mlflow.entities import Metric
 
@@ -231,11 +241,4 @@ def _new_points(committed: bytes, cursor: ChildCursor, points: Points) -> list[M
         for step, value in values.items()
         if step not in sure.get(key, {})
     ]
-    times = {step: _timestamp(committed, step) for step in {step for _, step, _ in new}}
-    return [Metric(key, value, times[step], step) for key, step, value in new]
-
-
-def _timestamp(committed: bytes, step: int) -> int:
-    """When a checkpoint was reached, in ms: the time of the last record up to its step; the same at every call."""
-    times = [record["time"] for record, _ in records.scan(committed) if record["step"] <= step]
-    return milliseconds(times[-1]) if times else _KILLED_BEFORE_ANY_RECORD_MS
+    return [Metric(key, value, committed.time_ms(step), step) for key, step, value in new]

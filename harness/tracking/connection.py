@@ -33,7 +33,7 @@ def connected(address: StoreAddress) -> Iterator[MlflowClient]:
     Raises TrackingError where mlflow is missing, where nothing answers within a few seconds, and for whatever the
     store refuses inside the block. Passwords never reach a message.
     """
-    with _environment(_settings(address)), _quiet():
+    with _environment(_settings(address)), _without_warnings():
         try:
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
@@ -45,11 +45,12 @@ def connected(address: StoreAddress) -> Iterator[MlflowClient]:
                 remedy="`pip install mlflow`, or work without it: `--tracking-uri none`.",
             ) from error
         try:
-            _probe_sql_server(address)
-            _create_sqlite(address)
-            client = MlflowClient(address.uri, registry_uri=address.uri)
-            _probe_http(client, address)
-            yield client
+            with _without_log():  # entered behind the import, which sets the levels
+                _probe_sql_server(address)
+                _create_sqlite(address)
+                client = MlflowClient(address.uri, registry_uri=address.uri)
+                _probe_http(client, address)
+                yield client
         except ModuleNotFoundError as error:
             driver = "psycopg[binary]" if error.name == "psycopg" else error.name
             raise TrackingError(
@@ -98,16 +99,21 @@ def _environment(settings: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates (`noload`), and warns about itself; none of it is ours.
+        warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy|alembic)\b")
+        yield
+
+
+@contextmanager
+def _without_log() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _LOUD_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            # MLflow 3.17 uses what SQLAlchemy 2.1 deprecates (`noload`), and warns about itself; none of it is ours.
-            warnings.filterwarnings("ignore", module=r"(mlflow|sqlalchemy|alembic)\b")
-            yield
+        yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

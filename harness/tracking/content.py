@@ -18,6 +18,8 @@ MlflowStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 ROLE, KEY, DIRECTORY, STATE = "harness.role", "harness.key", "harness.directory", "harness.state"
 PARENT_RUN = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+COMMIT = "commit.json"
+"""The newest commit among a run's files in the store: one name, whatever its step."""
 _NAME_LENGTH = 250
 """Characters of a run's name that every database of MLflow's takes."""
 _TEXT_LENGTH = 5000
@@ -178,14 +180,20 @@ def _ended_ms(view: RunView) -> int | None:
 def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str, LocalFile]:
     """Files of a run by their path in the store. Those that grow are uploaded once the run is not worked on."""
     commit = view.status.commit
-    paths = [directory.run_json, *_folder(directory.evaluations, "*.json"), *_folder(directory.root / "samples", "*.png")]
+    paths = [
+        directory.run_json,
+        *_folder(directory.evaluations, "*.json"),
+        *_folder(directory.root / "samples", "*.png"),
+    ]
     if settled:
         paths += [directory.attempts, directory.log]
-        if commit:
-            paths.append(directory.commit(commit.step))
     files = {path.relative_to(directory.root).as_posix(): LocalFile(path) for path in paths if path.is_file()}
-    if settled and commit and directory.metrics.is_file():
-        files[directory.metrics.name] = LocalFile(directory.metrics, commit.metrics_offset)
+    if settled and commit:
+        counted = {
+            directory.metrics.name: LocalFile(directory.metrics, commit.metrics_offset),
+            COMMIT: LocalFile(directory.commit(commit.step)),
+        }
+        files |= {name: file for name, file in counted.items() if file.path.is_file()}
     return files
 
 
@@ -211,11 +219,11 @@ def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[s
 
 
 def _summary(experiment: ExperimentView) -> str:
-    """A Markdown table: per cell, the mean over seeds at the last measured checkpoint. n is said; nothing is claimed."""
-    blocks = [
-        (index, block) for index, block in enumerate(experiment.blocks) if _has_one_protocol(experiment, index)
+    """A Markdown table: per cell, the mean over seeds at the last measured checkpoint, n said, nothing claimed."""
+    blocks = [(index, block) for index, block in enumerate(experiment.blocks) if _has_one_protocol(experiment, index)]
+    columns = [
+        (index, metric, f"{metric}.{block.column}") for index, block in blocks for metric in block.settings.metrics
     ]
-    columns = [(index, metric, f"{metric}.{block.column}") for index, block in blocks for metric in block.settings.metrics]
     lines = ["| " + " | ".join(["cell", "runs", *(f"{name} (mean over n seeds)" for _, _, name in columns)]) + " |"]
     lines.append("| --- " * (2 + len(columns)) + "|")
     by_cell: dict[str, list[RunView]] = {}

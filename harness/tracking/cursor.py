@@ -61,7 +61,8 @@ class ChildCursor:
 
     offset: bytes of metrics.jsonl that are surely in the store; reach, reach_sha256: bytes that may be there, and
     their hash; points: aggregates of evaluations that may be there; settled: everything said here was written,
-    status and files too (False: a projection is under way, or died). models: SHA-256 of checkpoints with a logged model.
+    status and files too (False: a projection is under way, or died); models: role of each logged model by the
+    SHA-256 of its checkpoint.
     """
 
     address: str

@@ -40,9 +40,7 @@ def log_models(session: Session, run_id: str, content: ChildContent, timestamp: 
             client.set_logged_model_tags(model.model_id, {MODEL_ROLE: _SUPERSEDED})
 
 
-def _complete(
-    session: Session, run_id: str, model_id: str, content: ChildContent, step: int, time_ms: int
-) -> None:
+def _complete(session: Session, run_id: str, model_id: str, content: ChildContent, step: int, time_ms: int) -> None:
     """Metrics, output of the run, status: each step may be repeated."""
     from mlflow.entities import LoggedModelOutput, Metric
 
@@ -70,4 +68,4 @@ def _model_tags(content: ChildContent, digest: str, step: int, role: str) -> dic
 
 def _model_name(content: ChildContent, step: int) -> str:
     """MLflow forbids dots, slashes, colons, quotes and percent signs in a model's name; a dot becomes `_`."""
-    return f"{slug(content.name).replace('.', '_')}-step-{step:06d}"
+    return f"{slug(content.name).replace('.', '_')}-{content.key[:8]}-step-{step:06d}"

@@ -69,6 +69,11 @@ class ExperimentView:
     blocks: tuple[Block, ...]
     runs: tuple[RunView, ...]
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether data and weights were looked up, so that all protocols are known."""
+        return is_prepared(self.plan.experiment, self.manifest)
+
     def last_measured(self, view: RunView, block: int = 0) -> Evaluation | None:
         """The evaluation of the last measured checkpoint of a run, or None."""
         if block >= len(self.blocks):

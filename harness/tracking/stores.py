@@ -104,6 +104,4 @@ def resolve_address(tracking_uri: str | None, runs_dir: Path) -> StoreAddress:
 def _sqlite_address(scheme: str, location: str) -> StoreAddress:
     path, mark, options = location.partition("?")
     database = Path(path).resolve()
-    return StoreAddress(
-        f"{scheme}:///{database.as_posix()}{mark}{options}", (database.parent / "mlartifacts").as_uri()
-    )
+    return StoreAddress(f"{scheme}:///{database.as_posix()}{mark}{options}", (database.parent / "mlartifacts").as_uri())

@@ -11,9 +11,7 @@ from harness.design.factors import Activation, Normalization
 LEAKY_SLOPE = 0.2
 
 
-def block(
-    convolution_or_linear: nn.Module, normalization: nn.Module, activation: Activation
-) -> nn.Sequential:
+def block(convolution_or_linear: nn.Module, normalization: nn.Module, activation: Activation) -> nn.Sequential:
     """One hidden layer. The parts' names are part of every checkpoint."""
     parts: list[tuple[str, nn.Module]] = [
         ("weighted", convolution_or_linear),

@@ -20,9 +20,7 @@ def mlp_generator(hp: Hyperparameters, channels: int) -> nn.Sequential:
     for number, multiple in enumerate(WIDTHS, start=1):
         outgoing = multiple * hp.generator_hidden_dim
         normalization = normalize_features(hp.normalization, outgoing)
-        layers[f"hidden{number}"] = block(
-            nn.Linear(incoming, outgoing), normalization, hp.generator_activation
-        )
+        layers[f"hidden{number}"] = block(nn.Linear(incoming, outgoing), normalization, hp.generator_activation)
         incoming = outgoing
     layers["image"] = nn.Linear(incoming, channels * hp.resolution**2)
     layers["tanh"] = nn.Tanh()
@@ -37,9 +35,7 @@ def mlp_discriminator(hp: Hyperparameters, channels: int) -> nn.Sequential:
     for number, multiple in enumerate(WIDTHS, start=1):
         outgoing = multiple * hp.discriminator_hidden_dim
         normalization = nn.Identity() if number == 1 else normalize_features(hp.normalization, outgoing)
-        layers[f"hidden{number}"] = block(
-            nn.Linear(incoming, outgoing), normalization, hp.discriminator_activation
-        )
+        layers[f"hidden{number}"] = block(nn.Linear(incoming, outgoing), normalization, hp.discriminator_activation)
         incoming = outgoing
     layers["logit"] = nn.Linear(incoming, 1)
     layers["flat"] = nn.Flatten(0)

@@ -1,0 +1,98 @@
+"""report.json: every number and picture of a report with the run keys, checkpoints and protocols behind it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from harness.report.content import Column, Content, ReportCell, ReportRun
+from harness.report.pictures import Pictures
+
+
+def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
+    """A JSON object; its own SHA-256 is added where it is written."""
+    return {
+        "experiment": content.view.plan.experiment.name,
+        "runs": [_run(cell, run) for cell in content.cells for run in cell.runs],
+        "columns": [_column(column) for column in content.columns],
+        "left_out": [block.column for block in content.left_out],
+        "numbers": [
+            number for column in content.columns for cell in content.cells for number in _numbers(content, column, cell)
+        ],
+        "crossings": [_crossings(cell, run) for cell in content.cells for run in cell.runs if run.dynamics],
+        "pictures": [
+            {"path": picture.path, "title": picture.title, "sources": picture.sources} for picture in pictures.all()
+        ],
+    }
+
+
+def _run(cell: ReportCell, run: ReportRun) -> dict[str, Any]:
+    status = run.view.status
+    return {
+        "cell": cell.cell.name,
+        "label": cell.label,
+        "seed": run.seed,
+        "key": run.key,
+        "state": status.state,
+        "step": status.step,
+        "reason": status.reason,
+        "checkpoints": {str(step): digest for step, digest in run.checkpoints.items()},
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    protocol = column.protocol
+    return {
+        "title": column.title,
+        "metric": column.metric,
+        "protocol_sha256": protocol.sha256 if protocol else None,
+        "protocol": asdict(protocol) if protocol else None,
+        "verified_weights": protocol.verified if protocol else None,
+    }
+
+
+def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[str, Any]]:
+    by_run = [(run, content.run_values(run, column)) for run in cell.runs]
+    return [
+        {
+            "column": column.title,
+            "cell": cell.cell.name,
+            "step": found.step,
+            "mean_over_seeds": found.mean,
+            "sd_over_seeds": found.sd_seeds,
+            "sd_over_repeats": found.sd_repeats,
+            "sources": [
+                {
+                    "key": run.key,
+                    "seed": run.seed,
+                    "step": found.step,
+                    "checkpoint_sha256": content.sources[column.name, run.key, found.step].checkpoint_sha256,
+                    "protocol_sha256": content.sources[column.name, run.key, found.step].protocol_sha256,
+                    "values": values[found.step],
+                }
+                for run, values in by_run
+                if found.step in values
+            ],
+        }
+        for found in content.of_cell(cell, column)
+    ]
+
+
+def _crossings(cell: ReportCell, run: ReportRun) -> dict[str, Any]:
+    dynamics, commit = run.dynamics, run.view.status.commit
+    assert dynamics is not None
+    return {
+        "cell": cell.cell.name,
+        "key": run.key,
+        "seed": run.seed,
+        "records_to_step": run.metrics[-1]["step"],
+        "metrics_sha256": commit.metrics_sha256 if commit else None,
+        "window_steps": dynamics.window,
+        "covered_steps": dynamics.covered,
+        "count": len(dynamics.crossings) if dynamics.covered else None,
+        "per_1000_steps": dynamics.per_1000_steps,
+        "crossings": [
+            {"step": crossing.step, "loss_nats": crossing.loss, "above": crossing.above}
+            for crossing in dynamics.crossings
+        ],
+    }

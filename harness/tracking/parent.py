@@ -1,0 +1,164 @@
+"""The MLflow experiment and its parent run: made once, found again, ended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.store.locks import is_held
+from harness.tracking.children import delete_child
+from harness.tracking.content import KEY, PARENT_RUN, MlflowStatus, parent_tags
+from harness.tracking.cursor import (
+    ChildCursor,
+    LocalFile,
+    ParentCursor,
+    changed_files,
+    read_cursor,
+    same_uploads,
+    write_cursor,
+)
+from harness.tracking.reader import ExperimentView
+from harness.tracking.session import Session, active_runs, get_active, log_tags, upload
+from harness.tracking.stores import StoreAddress
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+REPORT = "report"
+"""Where the report lies among the parent's artifacts."""
+
+
+def open_experiment(client: MlflowClient, name: str, address: StoreAddress) -> str:
+    """MLflow's id of the experiment `name`, made, or brought back from MLflow's trash, where needed.
+
+    An experiment that keeps its artifacts elsewhere (the runs folder was moved or copied) is renamed and left alone.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    if found is not None and address.sqlite_path and address.artifacts:
+        kept = str(found.artifact_location)
+        if not kept.startswith(address.artifacts):
+            client.rename_experiment(found.experiment_id, f"{name} (moved, {found.experiment_id})")
+            found = None
+    if found is not None:
+        return str(found.experiment_id)
+    return str(client.create_experiment(name, artifact_location=address.artifacts))
+
+
+def parent_status(view: ExperimentView) -> MlflowStatus:
+    """RUNNING while any run is; a call that ends leaves nothing else running."""
+    return "RUNNING" if any(run.status.state == "running" for run in view.runs) else "FINISHED"
+
+
+def shared_files(view: ExperimentView) -> dict[str, LocalFile]:
+    """Files of the whole experiment by their path among the parent's artifacts."""
+    paths = [view.directory.file_copy, view.directory.manifest]
+    return {path.name: LocalFile(path) for path in paths if path.is_file()}
+
+
+def report_files(report_dir: Path | None) -> dict[str, LocalFile]:
+    """Files of the report by their path among the parent's artifacts; hidden ones are no part of it."""
+    if report_dir is None:
+        return {}
+    names = {path: path.relative_to(report_dir) for path in sorted(report_dir.rglob("*")) if path.is_file()}
+    return {
+        f"{REPORT}/{name.as_posix()}": LocalFile(path)
+        for path, name in names.items()
+        if not any(part.startswith(".") for part in name.parts)
+    }
+
+
+def project_parent(session: Session) -> ParentCursor:
+    """Finds the parent run by cursor or by tags, or makes it; then its tags and its status."""
+    path = session.view.directory.tracking(session.address.fingerprint)
+    cursor = read_cursor(ParentCursor, path, session.address)
+    found = get_active(session, cursor.run_id) if cursor else None
+    if cursor is None or found is None:
+        cursor = _adopt_or_create(session)
+        write_cursor(path, cursor)
+    tags, status = parent_tags(session.view), parent_status(session.view)
+    log_tags(session, cursor.run_id, tags, cursor.tags)
+    if cursor.status != status or found is None or found.info.status != status:
+        write_cursor(path, replace(cursor, status="RUNNING"))
+        _set_status(session, cursor.run_id, status)
+    cursor = replace(cursor, tags=tags, status=status)
+    write_cursor(path, cursor)
+    return cursor
+
+
+def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> None:
+    """Uploads what changed of the experiment's files and of the report; None leaves an earlier report where it is."""
+    path = session.view.directory.tracking(session.address.fingerprint)
+    files = shared_files(session.view) | report_files(report_dir)
+    stale = [] if report_dir is None else [name for name in cursor.uploads if name not in files]
+    if stale:
+        _delete_artifacts(session, cursor.run_id, stale)
+    kept = {name: entry for name, entry in cursor.uploads.items() if name not in stale}
+    cursor = replace(cursor, uploads=kept)
+    uploads = upload(session, cursor.run_id, changed_files(files, cursor.uploads))
+    write_cursor(path, replace(cursor, uploads=cursor.uploads | uploads))
+
+
+def is_attached(view: ExperimentView, cursor: ParentCursor, report_dir: Path | None) -> bool:
+    """Whether the parent holds the experiment's files, and the report where one is given."""
+    files = shared_files(view) | report_files(report_dir)
+    if report_dir is None:
+        return not changed_files(files, cursor.uploads)
+    return same_uploads(files, cursor.uploads)
+
+
+def sweep(session: Session, cursor: ParentCursor) -> None:
+    """Removes what a death between two calls made twice, and ends what no live process trains."""
+    for run in active_runs(session, "parent"):
+        if run.info.run_id != cursor.run_id:
+            session.client.delete_run(run.info.run_id)
+    expected = {}
+    for view in session.view.runs:
+        child = (
+            read_cursor(ChildCursor, view.directory.cursor(session.address.fingerprint), session.address)
+            if view.directory
+            else None
+        )
+        if child is not None:
+            expected[view.run.key] = child.run_id
+    directories = session.view.directory.runs()
+    for run in active_runs(session, "child"):
+        key = run.data.tags.get(KEY, "")
+        directory = directories.get(key[:8])
+        if expected.get(key, run.info.run_id) != run.info.run_id:
+            delete_child(session, run.info.run_id)
+            continue
+        if run.info.status == "RUNNING" and not (directory and is_held(directory.lock)):
+            session.client.set_terminated(run.info.run_id, "KILLED")
+        if run.data.tags.get(PARENT_RUN) != cursor.run_id:
+            session.client.set_tag(run.info.run_id, PARENT_RUN, cursor.run_id)
+
+
+def _adopt_or_create(session: Session) -> ParentCursor:
+    """Looked for by tags first: a create that was retried, or whose cursor was lost, made one already."""
+    found = active_runs(session, "parent")
+    if found:
+        run_id = found[0].info.run_id
+    else:
+        tags = parent_tags(session.view)
+        name = session.view.plan.experiment.name
+        run_id = session.client.create_run(session.experiment_id, tags=tags, run_name=name).info.run_id
+    return ParentCursor(session.address.shown, session.address.fingerprint, session.experiment_id, run_id)
+
+
+def _set_status(session: Session, run_id: str, status: MlflowStatus) -> None:
+    if status == "RUNNING":
+        session.client.update_run(run_id, status=status)
+    else:
+        session.client.set_terminated(run_id, status)
+
+
+def _delete_artifacts(session: Session, run_id: str, names: list[str]) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    uri = session.client.get_run(run_id).info.artifact_uri
+    repository = get_artifact_repository(uri, tracking_uri=session.address.uri)
+    for name in names:
+        repository.delete_artifacts(name)  # type: ignore[no-untyped-call]

@@ -1,0 +1,124 @@
+"""Projection of an experiment's committed records into a tracking store. The run directories stay the truth.
+
+Called by the parent process alone, under a lock beside the store's cursors. mlflow is imported only while projecting.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from harness.errors import TrackingError
+from harness.store.locks import held
+from harness.tracking.children import matches, project_child
+from harness.tracking.connection import connected
+from harness.tracking.content import child_content, parent_tags
+from harness.tracking.cursor import ChildCursor, ParentCursor, read_cursor
+from harness.tracking.parent import (
+    attach,
+    is_attached,
+    open_experiment,
+    parent_status,
+    project_parent,
+    sweep,
+)
+from harness.tracking.reader import ExperimentView
+from harness.tracking.session import Session, active_runs
+from harness.tracking.stores import StoreAddress
+
+LOCK_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Projected:
+    """What one call did. runs: that have a directory; changed, rebuilt: runs of them; points: logged now."""
+
+    runs: int
+    changed: int
+    rebuilt: int
+    points: int
+
+
+def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path | None = None) -> bool:
+    """Whether `project` and `finish` would change nothing, told from files and cursors alone, without mlflow.
+
+    An SQLite store is a file too: the runs that the cursors name are looked up in it. What a server holds is believed.
+    """
+    parent = read_cursor(ParentCursor, view.directory.tracking(address.fingerprint), address)
+    if parent is None or (parent.status, parent.tags) != (parent_status(view), parent_tags(view)):
+        return False
+    if not is_attached(view, parent, report_dir):
+        return False
+    expected = {parent.run_id: parent.status}
+    for run in view.runs:
+        if run.directory is None:
+            continue
+        cursor = read_cursor(ChildCursor, run.directory.cursor(address.fingerprint), address)
+        if cursor is None or not matches(cursor, child_content(view, run, run.directory, parent.run_id)):
+            return False
+        expected[cursor.run_id] = cursor.status
+    return address.sqlite_path is None or _holds(address.sqlite_path, expected)
+
+
+def project(view: ExperimentView, address: StoreAddress) -> Projected:
+    """Brings the store up to date with the committed part of every run in `view`; may be repeated at any time.
+
+    While a run is worked on, cursors are believed; when none is, the store is asked what it holds. TrackingError
+    where the store is away or refuses.
+    """
+    with _session(view, address) as session:
+        known = None
+        if not session.any_running:
+            known = {run.info.run_id: run.info.status for run in active_runs(session, "child")}
+        parent = project_parent(session)
+        written = [
+            project_child(session, run, run.directory, parent.run_id, known)
+            for run in view.runs
+            if run.directory is not None
+        ]
+    return Projected(
+        runs=len(written),
+        changed=sum(child.changed for child in written),
+        rebuilt=sum(child.rebuilt for child in written),
+        points=sum(child.points for child in written),
+    )
+
+
+def finish(view: ExperimentView, address: StoreAddress, report_dir: Path | None) -> None:
+    """Attaches the experiment's files and the report to the parent run, and ends whatever no live process trains."""
+    with _session(view, address) as session:
+        parent = project_parent(session)
+        sweep(session, parent)
+        attach(session, parent, report_dir)
+
+
+@contextmanager
+def _session(view: ExperimentView, address: StoreAddress) -> Iterator[Session]:
+    lock = view.directory.tracking_lock(address.fingerprint)
+    with held(lock, timeout_s=LOCK_PATIENCE_S) as mine:
+        if not mine:
+            raise TrackingError(
+                "another process is projecting this experiment",
+                where=str(lock),
+                remedy="`harness sync FILE` brings the store up to date later.",
+            )
+        with connected(address) as client:
+            experiment_id = open_experiment(client, view.plan.experiment.name, address)
+            yield Session(client, address, view, experiment_id)
+
+
+def _holds(database: Path, expected: dict[str, str]) -> bool:
+    """Whether the SQLite store has all these undeleted runs (by id) in these states."""
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{quote(database.as_posix())}?mode=ro", uri=True)) as connection:
+            rows = connection.execute("SELECT run_uuid, status FROM runs WHERE lifecycle_stage = 'active'")
+            found: dict[str, str] = dict(rows.fetchall())
+    except sqlite3.Error:
+        return False  # not MLflow's, or in use: projecting tells more
+    return all(found.get(run_id) == status for run_id, status in expected.items())

@@ -1,0 +1,266 @@
+"""The command line as a contract: outputs, exit codes, messages, and how little it loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import TINY, harness, run_here, statuses, write_file
+from harness.cli.app import app
+from harness.cli.options import parse_seeds
+from harness.errors import HarnessError
+
+ALONE = TINY[: TINY.index("[[grid]]")]
+
+
+def call(*arguments: str) -> None:
+    """A command in this process; HarnessError comes through."""
+    app(list(arguments), standalone_mode=False)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run, without report or MLflow."""
+    path = write_file(tmp_path_factory.mktemp("cli"), ALONE)
+    run_here(path)
+    return path.parent
+
+
+@pytest.mark.parametrize("command", [["--help"], ["plan", "tiny.toml"], ["status", "tiny.toml"], ["factors"]])
+def test_light_commands_load_neither_torch_nor_mlflow_nor_pandas(finished: Path, command: list[str]) -> None:
+    code = (
+        "import sys\nfrom harness.cli.app import app\n"
+        f"try: app({command!r})\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'mlflow', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=finished, capture_output=True, text=True, check=True)
+    assert done.stdout
+    assert done.stderr.strip().splitlines()[-1] == "[]"
+
+
+def test_plan_shows_only_what_varies_and_what_is_done(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_file(here, TINY + '\n[[cell]]\nname = "perceptron"\narchitecture = "mlp"\n')
+    call("plan", "tiny.toml")
+    text = capsys.readouterr().out
+    assert "2 cells, 2 runs of 24 steps (0 done), 1 named twice and run once" in text
+    header, *rows = text.splitlines()[2:]
+    assert header.split()[:2] == ["cell", "architecture"]
+    assert "latent_dim" not in header
+    assert rows[1].split()[0] == "perceptron"
+    assert "grid 1" in rows[1]
+
+
+def test_plan_json_is_the_documented_document(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_file(finished, ALONE)
+    call("plan", str(finished / "tiny.toml"), "--runs-dir", str(finished / "runs"), "--json")
+    document = json.loads(capsys.readouterr().out)
+    assert {"experiment", "factors", "cells", "merged", "runs"} <= document.keys()
+    cell = document["cells"][0]
+    assert {"name", "varied", "hyperparameters", "runs"} <= cell.keys()
+    assert cell["hyperparameters"]["latent_dim"] == 8
+    assert cell["runs"][0] == {"seed": 0, "key": cell["runs"][0]["key"], "state": "complete"}
+    assert len(cell["runs"][0]["key"]) == 64
+    assert (document["merged"], document["runs"]) == (0, 1)
+
+
+def test_status_json_is_the_documented_document(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("status", str(finished / "tiny.toml"), "--runs-dir", str(finished / "runs"), "--json")
+    document = json.loads(capsys.readouterr().out)
+    run = document["runs"][0]
+    assert run.keys() == {"cell", "seed", "key", "state", "step", "steps", "attempts", "fid", "log"}
+    assert (run["cell"], run["seed"], run["state"], run["step"], run["steps"]) == ("baseline", 0, "complete", 24, 24)
+    assert run["fid"] > 0
+    assert Path(run["log"]).exists()
+
+
+def test_status_explains_keys(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("status", str(finished / "tiny.toml"), "--runs-dir", str(finished / "runs"), "--explain")
+    text = capsys.readouterr().out
+    assert "training_version: 1" in text
+    assert "'latent_dim': 8" in text and "'generator'" not in text
+
+
+def test_init_writes_a_file_that_plans_and_keeps_what_is_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("init", "my/first.toml")
+    call("plan", "my/first.toml")
+    assert "4 cells, 8 runs" in capsys.readouterr().out
+    with pytest.raises(HarnessError, match="the file exists"):
+        call("init", "my/first.toml")
+
+
+def test_schema_is_a_json_schema_that_knows_aliases(capsys: pytest.CaptureFixture[str]) -> None:
+    call("schema")
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert "hidden_dim" in schema["$defs"]["Levels"]["properties"]
+    assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "tiny.toml", "--executor", "ray"], "ray executor is not part of this version"),
+        (["run", "tiny.toml", "--executor", "slurm"], "slurm executor is not part of this version"),
+        (["run", "tiny.toml", "--device", "tpu"], "'tpu' is no device"),
+        (["run", "tiny.toml", "--only", "nobody"], "no cell is called 'nobody'"),
+        (["run", "tiny.toml", "--seeds", "7"], r"no run has these seeds; the file names \[0\]"),
+        (["run", "tiny.toml", "--seeds", "a-b"], "no range of seeds"),
+        (["plan", "tiny.toml", "--check"], "not part of this version"),
+        (["plan", "missing.toml"], "no such file"),
+        (["report", "tiny.toml", "--format", "html"], "'html' is not part of this version"),
+        (["report", "tiny.toml", "--language", "zh"], "'zh' is not part of this version"),
+        (["report", "tiny.toml", "--source", "mlflow"], "'mlflow' is not part of this version"),
+        (["report", "tiny.toml", "--verify", "x"], "not part of this version"),
+        (["interpolate", "tiny.toml", "--cell", "x"], "`harness interpolate` is not part of"),
+        (["fid", "a", "b"], "`harness fid` is not part of"),
+        (["claims", "tiny.toml"], "`harness claims` is not part of"),
+        (["sample", "tiny.toml", "--cell", "baseline"], "there is no checkpoint yet"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(here: Path, arguments: list[str], message: str) -> None:
+    write_file(here)
+    with pytest.raises(HarnessError, match=message):
+        call(*arguments)
+    assert not (here / "runs").exists()
+
+
+def test_help_lists_only_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    call("--help")
+    text = capsys.readouterr().out
+    for name in ("interpolate", "progress", "fid", "claims", "--check", "ray", "slurm"):
+        assert f" {name}" not in text
+
+
+def test_cells_are_found_by_name_levels_and_best(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from harness.cli.options import find_cell, open_file, view_of
+
+    write_file(
+        here, TINY.replace('levels.architecture = ["mlp"]', 'levels.architecture = ["mlp"]\nlevels.hidden_dim = [6]')
+    )
+    view = view_of(open_file(here / "tiny.toml", None), here / "runs")
+    assert find_cell(view, "baseline") == "baseline"
+    assert find_cell(view, "architecture=mlp") == "architecture=mlp"
+    assert find_cell(view, "generator=mlp,discriminator=mlp") == "architecture=mlp"
+    assert find_cell(view, "hidden_dim=6") == "hidden_dim=6"
+    with pytest.raises(HarnessError, match="nothing was measured yet"):
+        find_cell(view, "best")
+    with pytest.raises(HarnessError, match="'depth' is no factor"):
+        find_cell(view, "depth=3")
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-2", {0, 1, 2}), ("3", {3}), ("0,2,4-5", {0, 2, 4, 5})])
+def test_seed_ranges(text: str, seeds: set[int]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+def test_an_error_is_a_message_with_line_and_exit_code_2(here: Path) -> None:
+    write_file(here, TINY.replace("steps = 24", 'steps = "many"'))
+    done = harness("run", "tiny.toml", cwd=here)
+    assert done.returncode == 2
+    assert done.stderr == "error: tiny.toml:12: training.steps: expected a whole number, got 'many'\n"
+    assert done.stdout == ""
+
+
+def test_sample_writes_a_picture_that_names_its_checkpoint(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    monkeypatch.chdir(finished)
+    call("sample", "tiny.toml", "--cell", "best", "--step", "12", "--count", "9", "--output", "grid.png")
+    with Image.open(finished / "grid.png") as image:
+        assert image.info["harness:step"] == "12"
+        assert image.info["harness:samples"] == "9"
+    with pytest.raises(HarnessError, match="no checkpoint at step 13"):
+        call("sample", "tiny.toml", "--cell", "best", "--step", "13")
+
+
+def test_prune_lists_then_removes_what_the_file_no_longer_names(
+    here: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    shutil.copytree(finished / "runs", here / "runs")
+    write_file(here, ALONE.replace("latent_dim = 8", "latent_dim = 9"))
+    old = next((here / "runs" / "tiny").glob("baseline--*"))
+    call("prune", "tiny.toml")
+    assert str(old) in capsys.readouterr().out
+    assert old.exists()
+    call("prune", "tiny.toml", "--yes")
+    assert not old.exists()
+
+
+def test_fetch_names_what_is_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_file(here)
+    call("fetch", "tiny.toml", "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert [item["what"] for item in found] == ["digits", "digits"]
+    assert all(len(item["sha256"]) == 64 for item in found)
+
+
+def test_a_gpu_that_torch_cannot_use_is_an_error_with_the_remedy(here: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("torch can use the GPU here")
+    tools = here / "bin"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H200 (UUID: GPU-0)'\n")
+    (tools / "nvidia-smi").chmod(0o755)
+    write_file(here, ALONE)
+    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+    done = harness("run", "tiny.toml", "--tracking-uri", "none", "--no-report", cwd=here, PATH=path)
+    assert done.returncode == 2
+    assert "has an NVIDIA GPU that torch cannot use" in done.stderr
+    assert "--device cpu" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_run_reports_projects_and_then_does_nothing(here: Path) -> None:
+    write_file(here, ALONE)
+    first = harness("run", "tiny.toml", "--json", cwd=here)
+    assert first.returncode == 0, first.stderr
+    document = json.loads(first.stdout)
+    assert document["cells"][0]["runs"][0]["state"] == "complete"
+    assert (here / document["report"]).read_text().startswith("# ")
+    assert (here / "runs" / "mlflow.db").exists()
+    again = harness("run", "tiny.toml", cwd=here)
+    assert again.returncode == 0
+    assert again.stderr.startswith("nothing to do: all 1 runs are done")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signals_end_with_a_state_and_their_exit_code(here: Path, number: int, code: int) -> None:
+    path = write_file(here, ALONE)
+    sets = ("training.steps=20000", "training.checkpoint_every=20000", "evaluation=[]")
+    arguments = [argument for text in sets for argument in ("--set", text)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "run", "tiny.toml", "--tracking-uri", "none", "--no-report", *arguments],
+        cwd=here,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(here.glob("runs/tiny/*/metrics.jsonl")):
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(number)
+    sent = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - sent < 15
+    assert process.returncode == code, stderr
+    assert "every run's state is saved" in stderr
+    status = statuses(path, *sets)["baseline seed 0"]
+    assert status.state == "interrupted"
+    assert status.step > 0

@@ -1,0 +1,125 @@
+"""The local executor: several processes, the death of one of them, and the same bits as in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from experiments import TINY, final_tensors, opened, run_directories, run_here, statuses, views, write_file
+from harness.execution.events import Event
+from harness.execution.options import RunOptions
+from harness.execution.runner import run_experiment
+
+LONG = ("training.steps=4000", "training.checkpoint_every=1000", "evaluation=[]")
+
+
+def test_two_workers_give_the_bits_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    (tmp_path / "inline").mkdir()
+    local, inline = write_file(tmp_path / "local"), write_file(tmp_path / "inline")
+    events: list[Event] = []
+    results = run_here(local, executor="local", workers=2, events=events).results
+    run_here(inline)
+    assert [result.outcome for result in results.values()] == ["finished", "finished"]
+    assert {event.kind for event in events} >= {"queued", "started", "finished"}
+    for key, run in run_directories(local).items():
+        expected = final_tensors(run_directories(inline)[key])
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in final_tensors(run).items())
+        pids = {attempt.machine["pid"] for view in views(local).values() for attempt in view.status.attempts}
+        assert os.getpid() not in pids
+
+
+def test_a_killed_worker_is_replaced_and_its_run_goes_on(tmp_path: Path) -> None:
+    path = write_file(tmp_path, TINY[: TINY.index("[[grid]]")])
+    events: list[Event] = []
+
+    def observe_and_kill() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if any(event.kind == "progress" for event in events):
+                pid = views(path, *sets)["baseline seed 0"].status.attempts[-1].machine["pid"]
+                os.kill(pid, signal.SIGKILL)
+                return
+            time.sleep(0.02)
+
+    sets = ("training.steps=900", "training.checkpoint_every=450", "evaluation=[]")
+    killer = threading.Thread(target=observe_and_kill)
+    killer.start()
+    results = run_here(path, *sets, executor="local", workers=1, events=events).results
+    killer.join()
+    assert [event.text for event in events if event.kind == "died"] == ["killed by SIGKILL; out of memory?"]
+    assert [result.outcome for result in results.values()] == ["finished"]
+    status = statuses(path, *sets)["baseline seed 0"]
+    assert status.state == "complete"
+    assert [attempt.outcome for attempt in status.attempts] == [None, "finished"]
+
+
+def test_a_worker_that_dies_twice_without_progress_fails_its_run(tmp_path: Path) -> None:
+    path = write_file(tmp_path)
+    events: list[Event] = []
+    stop_killing = threading.Event()
+
+    def kill_baseline() -> None:
+        while not stop_killing.is_set():
+            attempts = statuses(path, *LONG)["baseline seed 0"].attempts
+            if attempts and attempts[-1].outcome is None:
+                pid = attempts[-1].machine["pid"]
+                if psutil.pid_exists(pid):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill_baseline)
+    killer.start()
+    try:
+        run_here(
+            path,
+            *LONG,
+            executor="local",
+            workers=1,
+            keys=frozenset({views(path)["baseline seed 0"].run.key}),
+            events=events,
+        )
+    finally:
+        stop_killing.set()
+        killer.join()
+    status = statuses(path, *LONG)["baseline seed 0"]
+    assert status.state == "failed"
+    assert "died twice without progress" in status.reason
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_stop_saves_a_state_and_leaves_soon(tmp_path: Path, executor: str) -> None:
+    path = write_file(tmp_path)
+    file = opened(path, *LONG)
+    options = RunOptions(
+        runs_dir=tmp_path / "runs",
+        keys=frozenset(run.key for run in file.plan.runs),
+        executor=executor,  # type: ignore[arg-type]
+        workers=2,
+        device="cpu",
+    )
+    asked = threading.Event()
+
+    def ask_when_running() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not any(
+            run.metrics.exists() and run.metrics.stat().st_size for run in run_directories(path).values()
+        ):
+            time.sleep(0.02)
+        asked.set()
+
+    thread = threading.Thread(target=ask_when_running)
+    thread.start()
+    run_experiment(file, options, lambda _event: None, asked.is_set)
+    thread.join()
+    found = statuses(path, *LONG)
+    running = [status for status in found.values() if status.attempts]
+    assert running and all(status.state == "interrupted" and status.step > 0 for status in running)
+    assert all(status.attempts[-1].outcome == "interrupted" for status in running)

@@ -1,0 +1,587 @@
+"""Projection into a real SQLite store: one point per (run, metric, step) after any history, nothing left RUNNING."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pytest
+from tracking_data import Laboratory, StoredRun, children, parents, small_experiment, stored_runs
+
+from harness.design.factors import canonical_level
+from harness.errors import TrackingError
+from harness.store import atomic
+from harness.store.rundir import ExperimentDirectory
+from harness.tracking import children as writing
+from harness.tracking.connection import connected
+from harness.tracking.projection import finish, is_up_to_date, project
+from harness.tracking.stores import StoreAddress, resolve_address
+from harness.tracking.ui import ui_command
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh store, made once as the harness makes it: making one takes seconds."""
+    address = resolve_address(f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db", Path("runs"))
+    with connected(address):
+        pass
+    assert address.sqlite_path is not None
+    return address.sqlite_path
+
+
+@pytest.fixture(autouse=True)
+def _no_store_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def lab(tmp_path: Path, empty_store: Path) -> Laboratory:
+    """A laboratory whose store is there already, empty."""
+    runs_dir = tmp_path / "runs"
+    runs_dir.mkdir()
+    shutil.copy(empty_store, runs_dir / "mlflow.db")
+    return Laboratory(runs_dir)
+
+
+@pytest.fixture
+def address(lab: Laboratory) -> StoreAddress:
+    return resolve_address(None, lab.runs_dir)
+
+
+def database(lab: Laboratory) -> Path:
+    return lab.runs_dir / "mlflow.db"
+
+
+def assert_mirrors(lab: Laboratory) -> dict[str, StoredRun]:
+    """The store holds exactly the committed records and aggregates of every run directory, each point once."""
+    stored = children(database(lab))
+    views = [view for view in lab.view().runs if view.directory is not None]
+    assert stored.keys() == {view.run.key for view in views}
+    for index, view in enumerate(lab.view().runs):
+        if view.directory is None:
+            continue
+        run = stored[view.run.key]
+        assert set(run.counts().values()) <= {1}, f"a point is there twice: {run.counts().most_common(3)}"
+        assert run.values() == pytest.approx(lab.expected_points(index))
+    return stored
+
+
+def test_a_run_is_projected_once_with_everything_that_it_is(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0, 1, 2, 3)
+    done = project(lab.view(), address)
+    assert (done.runs, done.changed, done.rebuilt) == (4, 4, 0)
+    assert done.points == sum(len(lab.expected_points(index)) for index in range(4))
+    finish(lab.view(), address, None)
+    again = project(lab.view(), address)
+    assert (again.runs, again.changed, again.points) == (4, 0, 0)
+    stored = assert_mirrors(lab)
+    (parent,) = parents(database(lab))
+    view = lab.view().runs[2]
+    run = stored[view.run.key]
+    assert run.name == "latent_dim=7 seed 0"
+    assert run.status == "FINISHED"
+    assert run.tags["mlflow.parentRunId"] == parent.run_id
+    assert run.tags["harness.state"] == "complete"
+    assert view.protocols[0] is not None
+    assert run.tags["harness.protocol.digits"] == view.protocols[0].sha256
+    levels = view.run.cell.hyperparameters.model_dump()
+    assert run.params == {
+        **{name: canonical_level(level) for name, level in levels.items()},
+        **{"seed": "0", "data.source": "digits", "data.split": "train", "data.channels": "1"},
+    }
+    times = {(key, step): timestamp for key, step, _, timestamp in run.points}
+    last = view.metrics()[-1]
+    assert times["loss/generator", last["step"]] == times["eval/fid.digits", last["step"]] == round(last["time"] * 1e3)
+    assert "| baseline | 2/2 complete | 4 (n = 2) |" in parent.tags["mlflow.note.content"]  # of 3.5 and 4.5
+
+
+def test_steps_are_added_as_they_are_committed_and_statuses_follow(lab: Laboratory, address: StoreAddress) -> None:
+    lab.prepare()
+    lab.start(0)
+    with lab.running(0):
+        project(lab.view(), address)
+        lab.train(0, 20)
+        first = project(lab.view(), address)
+        lab.measure(0, repeats=1)  # of three: waits until the run has all of them
+        assert project(lab.view(), address).points == 0
+        lab.measure(0)
+        assert project(lab.view(), address).points == 2
+        assert children(database(lab))[lab.plan.runs[0].key].status == "RUNNING"
+        assert parents(database(lab))[0].status == "RUNNING"
+        lab.train(0, 40)
+        lab.measure(0)
+    lab.end(0, "finished")
+    lab.start(1)
+    lab.train(1, 20)
+    lab.end(1, "diverged", "the loss is not finite")
+    lab.start(2)
+    lab.end(2, "failed", "no memory")
+    lab.start(3)
+    lab.train(3, 20)
+    lab.end(3, "interrupted")
+    done = project(lab.view(), address)
+    assert first.points > 0 and done.rebuilt == 0
+    stored = assert_mirrors(lab)
+    statuses = [stored[run.key].status for run in lab.plan.runs]
+    assert statuses == ["FINISHED", "FINISHED", "FAILED", "KILLED"]
+    assert stored[lab.plan.runs[1].key].tags["harness.state"] == "diverged"
+    assert stored[lab.plan.runs[1].key].tags["harness.reason"] == "the loss is not finite"
+    assert parents(database(lab))[0].status == "FINISHED"
+
+
+def test_deaths_at_every_call_to_the_store_leave_no_point_twice(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies in the middle of projecting, at another place each time, and the run goes on in between."""
+    from mlflow.tracking import MlflowClient
+
+    class Died(BaseException):
+        """Like SIGKILL: nothing in the code gets to handle it."""
+
+    left = 0
+
+    def mortal(name: str) -> Callable[..., Any]:
+        real = getattr(MlflowClient, name)
+
+        def call(self: MlflowClient, *args: Any, **options: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Died
+            answer = real(self, *args, **options)
+            if left < 0:
+                return answer
+            left -= 1
+            if left == 0:
+                raise Died  # the store did it, and nobody here knows
+            return answer
+
+        return call
+
+    for name in ("create_run", "log_batch", "log_artifacts", "set_terminated", "create_logged_model", "log_outputs"):
+        monkeypatch.setattr(MlflowClient, name, mortal(name))
+    lab.prepare()
+    lab.start(0)
+    deaths = 0
+    for step in (20, 40):
+        lab.train(0, step)
+        lab.measure(0)
+        for calls in range(1, 40):
+            left = calls
+            try:
+                project(lab.view(), address)
+                break
+            except Died:
+                deaths += 1
+            if calls in (6, 10) and step == 40:
+                lab.roll_back(0)  # and what had been logged of those steps is trained again, at another time
+                lab.train(0, 40)
+                lab.measure(0)
+    left = 0
+    lab.end(0, "finished")
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    assert deaths > 15
+    assert_mirrors(lab)
+    assert {run.status for run in stored_runs(database(lab))} == {"FINISHED"}
+    with connected(address) as client:
+        (experiment,) = [found for found in client.search_experiments() if found.name == "small"]
+        models = client.search_logged_models([experiment.experiment_id])
+        assert sorted(model.tags["harness.step"] for model in models) == ["40"]
+
+
+def test_a_death_between_points_and_cursor_is_harmless(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Points are in the store, the cursor does not say so: they are logged again, and MLflow keeps each once."""
+    lab.complete(0)
+    written = 0
+    real = writing.write_cursor
+
+    def dies_at_the_end(path: Path, cursor: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise KeyboardInterrupt
+        real(path, cursor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "write_cursor", dies_at_the_end)
+        with pytest.raises(KeyboardInterrupt):
+            project(lab.view(), address)
+    before = children(database(lab))[lab.plan.runs[0].key]
+    assert before.values() == pytest.approx(lab.expected_points(0))
+    assert not is_up_to_date(lab.view(), address)
+    done = project(lab.view(), address)
+    assert done.points > 0 and done.rebuilt == 0
+    assert assert_mirrors(lab)[lab.plan.runs[0].key].run_id == before.run_id
+
+
+def test_more_repeats_make_the_run_anew(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0, 1)
+    project(lab.view(), address)
+    before = children(database(lab))
+    lab.experiment = small_experiment(evaluation=({"extractor": "digits", "repeats": 5},))
+    lab.measure(0, repeats=5)
+    assert not is_up_to_date(lab.view(), address)
+    done = project(lab.view(), address)
+    assert done.rebuilt == 1
+    after = assert_mirrors(lab)
+    key, other = lab.plan.runs[0].key, lab.plan.runs[1].key
+    assert after[key].run_id != before[key].run_id
+    assert after[other].run_id == before[other].run_id
+    assert after[key].values()["eval/fid.digits", 40] == pytest.approx(2.5 + 2.0)
+
+
+def test_a_state_rolled_back_below_the_cursor_makes_the_run_anew(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    project(lab.view(), address)
+    lab.roll_back(0)
+    lab.start(0)
+    with lab.running(0):
+        assert project(lab.view(), address).rebuilt == 1
+        assert max(step for _, step in assert_mirrors(lab)[lab.plan.runs[0].key].counts()) == 20
+        lab.train(0, 40)
+    lab.measure(0)
+    lab.end(0, "finished")
+    assert project(lab.view(), address).rebuilt == 0
+    assert_mirrors(lab)
+
+
+def test_a_retrained_prefix_of_equal_length_makes_the_run_anew(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    project(lab.view(), address)
+    lab.roll_back(0)
+    lab.train(0, 40)  # the same steps at another time, before anybody looked
+    lab.measure(0)
+    assert project(lab.view(), address).rebuilt == 1
+    assert_mirrors(lab)
+
+
+def test_a_run_deleted_in_mlflow_comes_back(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0, 1)
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    assert is_up_to_date(lab.view(), address)
+    with connected(address) as client:
+        client.delete_run(children(database(lab))[lab.plan.runs[1].key].run_id)
+    assert not is_up_to_date(lab.view(), address)
+    assert project(lab.view(), address).changed == 1
+    assert_mirrors(lab)
+
+
+def test_lost_cursors_and_retried_creates_leave_one_of_each(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    (parent,) = parents(database(lab))
+    child = children(database(lab))[lab.plan.runs[0].key]
+    with connected(address) as client:  # what a server does when an answer is lost and the request comes again
+        for run in (parent, child):
+            experiment_id = client.get_run(run.run_id).info.experiment_id
+            client.create_run(experiment_id, tags=dict(run.tags), run_name=run.name)
+    finish(lab.view(), address, None)
+    assert [run.run_id for run in parents(database(lab))] == [parent.run_id]
+    assert_mirrors(lab)
+    for folder in lab.view().directory.root.rglob("tracking"):
+        shutil.rmtree(folder)
+    project(lab.view(), address)
+    assert [run.run_id for run in parents(database(lab))] == [parent.run_id]
+    assert_mirrors(lab)
+
+
+def test_nothing_stays_running_not_even_what_the_file_no_longer_names(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    lab.start(2)
+    lab.train(2, 20)
+    with lab.running(0), lab.running(2):
+        project(lab.view(), address)
+    dropped = lab.plan.runs[2].key
+    lab.experiment = small_experiment(cell=())
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    stored = {run.tags.get("harness.key"): run.status for run in stored_runs(database(lab))}
+    assert stored == {None: "FINISHED", lab.plan.runs[0].key: "FINISHED", dropped: "KILLED"}
+
+
+def test_artifacts_models_and_report(lab: Laboratory, address: StoreAddress, tmp_path: Path) -> None:
+    lab.complete(0)
+    report = tmp_path / "report"
+    (report / "figures").mkdir(parents=True)
+    (report / "report.md").write_text("# one", encoding="utf-8")
+    (report / "figures" / "old.png").write_bytes(b"old")
+    project(lab.view(), address)
+    finish(lab.view(), address, report)
+    assert is_up_to_date(lab.view(), address, report)
+    (report / "figures" / "old.png").rename(report / "figures" / "new.png")
+    (report / "report.md").write_text("# two", encoding="utf-8")
+    assert not is_up_to_date(lab.view(), address, report)
+    finish(lab.view(), address, report)
+    directory, commit = lab.directory(0), lab.view().runs[0].status.commit
+    assert commit is not None
+    with connected(address) as client:
+        parent = client.get_run(parents(database(lab))[0].run_id)
+        child = client.get_run(children(database(lab))[lab.plan.runs[0].key].run_id)
+        models = client.search_logged_models([child.info.experiment_id])
+        kept, files = artifact_folder(parent.info.artifact_uri), artifact_folder(child.info.artifact_uri)
+    assert (kept / "report" / "report.md").read_text(encoding="utf-8") == "# two"
+    assert [path.name for path in (kept / "report" / "figures").iterdir()] == ["new.png"]
+    assert (kept / "experiment.json").read_bytes() == lab.view().directory.manifest.read_bytes()
+    assert (files / "metrics.jsonl").read_bytes() == directory.metrics.read_bytes()[: commit.metrics_offset]
+    for name in ("run.json", "attempts.jsonl", "log.txt", "samples/step-000040.png"):
+        assert (files / name).read_bytes() == (directory.root / name).read_bytes()
+    assert (files / "commit.json").read_bytes() == directory.commit(40).read_bytes()
+    assert {path.name for path in (files / "evaluations").iterdir()} == {
+        path.name for path in directory.evaluations.iterdir()
+    }
+    (model,) = models
+    assert model.tags["harness.checkpoint"] == commit.checkpoints["40"]
+    assert model.tags["harness.role"] == "last, best"
+    assert str(model.status) == "READY"
+    assert {(metric.key, metric.step): metric.value for metric in model.metrics or []} == pytest.approx(
+        {
+            point: value
+            for point, value in lab.expected_points(0).items()
+            if point[0].startswith("eval/") and point[1] == 40
+        }
+    )
+    assert child.outputs is not None
+    assert [output.model_id for output in child.outputs.model_outputs] == [model.model_id]
+
+
+def artifact_folder(uri: str) -> Path:
+    return Path(unquote(urlparse(uri).path))
+
+
+def test_training_on_supersedes_the_last_model(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    project(lab.view(), address)
+    training = {"steps": 60, "log_every": 10, "checkpoint_every": 20}
+    lab.experiment = small_experiment(training=training)
+    lab.train(0, 60)
+    lab.measure(0)
+    done = project(lab.view(), address)
+    assert done.rebuilt == 0
+    assert_mirrors(lab)
+    with connected(address) as client:
+        (experiment,) = [found for found in client.search_experiments() if found.name == "small"]
+        models = client.search_logged_models([experiment.experiment_id])
+    assert {model.tags["harness.step"]: model.tags["harness.role"] for model in models} == {
+        "40": "superseded",
+        "60": "last, best",
+    }
+
+
+def test_whether_there_is_anything_to_do_is_told_without_mlflow(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0, 1)
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    lines = [
+        "import sys, json; from pathlib import Path; sys.path.insert(0, sys.argv[1])",
+        "from tracking_data import Laboratory",
+        "from harness.tracking.projection import is_up_to_date",
+        "from harness.tracking.stores import resolve_address",
+        "lab = Laboratory(Path(sys.argv[2]))",
+        "done = is_up_to_date(lab.view(), resolve_address(None, lab.runs_dir))",
+        "print(json.dumps([done, [name for name in ('mlflow', 'torch', 'pandas') if name in sys.modules]]))",
+    ]
+
+    def ask() -> Any:
+        command = [sys.executable, "-c", "\n".join(lines), str(Path(__file__).parent), str(lab.runs_dir)]
+        return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert ask() == [True, []]
+    shutil.copytree(lab.directory(0).samples(20).parent, lab.directory(0).root / "copy")  # no file of the projection
+    assert is_up_to_date(lab.view(), address)
+    for change in (lambda: lab.start(0), lambda: lab.end(0, "finished")):
+        change()
+        assert not is_up_to_date(lab.view(), address)
+    project(lab.view(), address)
+    assert is_up_to_date(lab.view(), address)
+    database(lab).unlink()
+    assert not is_up_to_date(lab.view(), address)
+
+
+def test_a_deleted_store_is_made_again_with_equal_content(lab: Laboratory, address: StoreAddress) -> None:
+    """Also the way of a new user: no store yet, no word on the console, a runs folder with an odd name."""
+    lab.complete(0, 1)
+    project(lab.view(), address)
+    before = {key: (run.params, sorted(run.points), run.status) for key, run in children(database(lab)).items()}
+    database(lab).unlink()
+    lines = [
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])",
+        "from tracking_data import Laboratory",
+        "from harness.tracking.projection import project, finish",
+        "from harness.tracking.stores import resolve_address",
+        "lab = Laboratory(Path(sys.argv[2]))",
+        "project(lab.view(), resolve_address(None, lab.runs_dir))",
+        "finish(lab.view(), resolve_address(None, lab.runs_dir), None)",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines), str(Path(__file__).parent), str(lab.runs_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=lab.runs_dir.parent)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    after = {key: (run.params, sorted(run.points), run.status) for key, run in assert_mirrors(lab).items()}
+    assert after == before
+    assert is_up_to_date(lab.view(), address)
+    assert sorted(path.name for path in lab.runs_dir.parent.iterdir()) == ["runs"]  # no ./mlruns
+    assert not list(lab.runs_dir.glob(".*.tmp*"))
+
+
+def test_hostile_names_and_folders(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "no-such-run")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "12345")
+    runs_dir = tmp_path / "my runs #1 100% 'ü'"
+    runs_dir.mkdir()
+    shutil.copy(empty_store, runs_dir / "mlflow.db")
+    cells = ("../..", "a'; DROP TABLE runs; --", 'q"uo`te', "名前 😀 " + "x" * 110, "a/b:c.d|e")
+    lab = Laboratory(
+        runs_dir,
+        small_experiment(
+            name="ünïcode 1.0",
+            seeds=(3,),
+            cell=tuple({"name": name, "latent_dim": 7 + i} for i, name in enumerate(cells)),
+        ),
+    )
+    lab.complete(*range(len(lab.plan.runs)))
+    address = resolve_address(None, runs_dir)
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    stored = assert_mirrors(lab)
+    assert {run.tags["harness.cell"] for run in stored.values()} == {"baseline", *cells}
+    assert {run.name for run in stored.values()} == {f"{cell} seed 3" for cell in ("baseline", *cells)}
+    assert is_up_to_date(lab.view(), address)
+    with connected(address) as client:
+        run = client.get_run(stored[lab.plan.runs[1].key].run_id)
+    assert artifact_folder(run.info.artifact_uri).is_relative_to(runs_dir.resolve())
+    assert (artifact_folder(run.info.artifact_uri) / "run.json").is_file()
+
+
+def test_a_moved_runs_folder_gets_an_experiment_of_its_own(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    project(lab.view(), address)
+    moved = lab.runs_dir.with_name("moved")
+    lab.runs_dir.rename(moved)
+    lab.runs_dir = moved
+    there = resolve_address(None, moved)
+    assert not is_up_to_date(lab.view(), there)
+    project(lab.view(), there)
+    with connected(there) as client:
+        experiment = client.get_experiment_by_name("small")
+        assert experiment is not None
+        (run,) = client.search_runs([experiment.experiment_id], "tags.`harness.role` = 'child'")
+    assert artifact_folder(run.info.artifact_uri).is_relative_to(moved.resolve())
+    assert (artifact_folder(run.info.artifact_uri) / "metrics.jsonl").is_file()
+
+
+def test_two_runs_folders_may_share_a_store(lab: Laboratory, tmp_path: Path, address: StoreAddress) -> None:
+    """Two people on one server, with one file: neither touches the other's runs."""
+    other = Laboratory(tmp_path / "other")
+    for place in (lab, other):
+        place.complete(0)
+        project(place.view(), address)
+    for place in (lab, other):
+        finish(place.view(), address, None)
+        assert is_up_to_date(place.view(), address)
+    found = [run.tags["harness.key"] for run in stored_runs(database(lab)) if "harness.key" in run.tags]
+    assert found == [lab.plan.runs[0].key] * 2
+    assert len(parents(database(lab))) == 2
+
+
+def test_an_absent_server_is_told_in_time(lab: Laboratory) -> None:
+    lab.complete(0)
+    with socket.socket() as closed, socket.socket() as mute:
+        closed.bind(("127.0.0.1", 0))  # bound, never listening: refused
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()  # takes connections, never answers
+        for scheme, port in (
+            ("http", closed.getsockname()[1]),
+            ("http", mute.getsockname()[1]),
+            ("postgresql+psycopg", closed.getsockname()[1]),
+        ):
+            address = resolve_address(f"{scheme}://me:geheim@127.0.0.1:{port}", lab.runs_dir)
+            began = time.monotonic()
+            with pytest.raises(TrackingError, match="does not answer") as caught:
+                project(lab.view(), address)
+            assert time.monotonic() - began < 10
+            assert "harness sync" in caught.value.remedy
+            assert "geheim" not in str(caught.value)
+            assert not is_up_to_date(lab.view(), address)
+
+
+def test_without_mlflow_the_error_says_what_to_do(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.complete(0)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(TrackingError, match="pip install mlflow"):
+        project(lab.view(), address)
+
+
+def test_a_store_that_cannot_be_written_is_an_error_of_tracking(lab: Laboratory, tmp_path: Path) -> None:
+    lab.complete(0)
+    noise = tmp_path / "noise.db"
+    noise.write_bytes(b"this is no database" * 100)
+    with pytest.raises(TrackingError, match=r"noise\.db"):
+        project(lab.view(), resolve_address(f"sqlite:///{noise}", lab.runs_dir))
+
+
+def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    default = resolve_address(None, Path("runs"))
+    assert default.sqlite_path == tmp_path / "runs" / "mlflow.db"
+    assert default.artifacts == (tmp_path / "runs" / "mlartifacts").as_uri()
+    assert resolve_address("sqlite:///runs/mlflow.db", Path("elsewhere")) == default
+    assert resolve_address(f"sqlite:///{tmp_path}/runs/mlflow.db", Path("elsewhere")).fingerprint == default.fingerprint
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000/")
+    assert resolve_address(None, Path("runs")) == StoreAddress("http://tracking.example:5000", None)
+    assert resolve_address("sqlite:///runs/mlflow.db", Path("runs")) == default
+    for refused in ("./mlruns", "file:///tmp/mlruns", "sqlite://", "sqlite:///:memory:", "ftp://host/x"):
+        with pytest.raises(TrackingError):
+            resolve_address(refused, Path("runs"))
+
+
+def test_passwords_are_shown_nowhere(lab: Laboratory) -> None:
+    uri = "postgresql+psycopg://me:ge/heim@db.example:5433/mlflow?sslpassword=auch"
+    address = resolve_address(uri, lab.runs_dir)
+    assert address.shown == "postgresql+psycopg://me:***@db.example:5433/mlflow?sslpassword=***"
+    assert address.sql_server == ("db.example", 5433)
+    assert "heim" not in repr(address) and "auch" not in repr(address)
+    assert address.scrub(f"cannot reach {uri}: ge/heim is wrong") == f"cannot reach {address.shown}: *** is wrong"
+    changed = resolve_address(uri.replace("ge/heim", "neu"), lab.runs_dir)
+    assert changed.fingerprint == address.fingerprint
+    with pytest.raises(TrackingError) as caught:
+        ui_command(address, 5000)
+    assert "heim" not in str(caught.value)
+
+
+def test_the_page_is_served_on_this_machine_alone(lab: Laboratory, address: StoreAddress) -> None:
+    command = ui_command(address, 5123)
+    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
+    options = dict(zip(command[4::2], command[5::2], strict=True))
+    assert options["--backend-store-uri"] == address.uri
+    assert options["--host"] == "127.0.0.1" and options["--port"] == "5123"
+    assert ui_command(resolve_address("http://127.0.0.1:5000", lab.runs_dir), 5123) == []
+
+
+def test_a_damaged_cursor_says_nothing(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    project(lab.view(), address)
+    path = lab.directory(0).cursor(address.fingerprint)
+    atomic.write_json(path, {**atomic.read_json(path), "format": 0})
+    assert not is_up_to_date(lab.view(), address)
+    assert project(lab.view(), address).rebuilt == 1
+    path.write_bytes(path.read_bytes()[:-20])
+    assert project(lab.view(), address).rebuilt == 1
+    assert_mirrors(lab)
+    shared: ExperimentDirectory = lab.view().directory
+    assert address.shown in shared.tracking(address.fingerprint).read_text(encoding="utf-8")
