@@ -10,6 +10,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlparse
+
+import pytest
 
 from harness.design.expansion import Plan, expand
 from harness.design.experiment import Experiment
@@ -215,3 +218,25 @@ def children(database: Path) -> dict[str, StoredRun]:
 
 def parents(database: Path) -> list[StoredRun]:
     return [run for run in stored_runs(database) if run.tags.get("harness.role") == "parent"]
+
+
+def database(lab: Laboratory) -> Path:
+    return lab.runs_dir / "mlflow.db"
+
+
+def assert_mirrors(lab: Laboratory) -> dict[str, StoredRun]:
+    """The store holds exactly the committed records and aggregates of every run directory, each point once."""
+    stored = children(database(lab))
+    views = [view for view in lab.view().runs if view.directory is not None]
+    assert stored.keys() == {view.run.key for view in views}
+    for index, view in enumerate(lab.view().runs):
+        if view.directory is None:
+            continue
+        run = stored[view.run.key]
+        assert set(run.counts().values()) <= {1}, f"a point is there twice: {run.counts().most_common(3)}"
+        assert run.values() == pytest.approx(lab.expected_points(index))
+    return stored
+
+
+def artifact_folder(uri: str) -> Path:
+    return Path(unquote(urlparse(uri).path))

@@ -40,11 +40,11 @@ class Hyperparameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    generator: Architecture = Field("cnn", description="generator network of reference experiment A")
-    discriminator: Architecture = Field("cnn", description="discriminator network of reference experiment A")
+    generator: Architecture = Field("cnn", description="generator: convolutions (cnn) or fully connected (mlp)")
+    discriminator: Architecture = Field("cnn", description="discriminator, likewise")
     latent_dim: Dimension = Field(100, description="size of the latent vector z ~ N(0, 1)")
-    generator_hidden_dim: Dimension = Field(16, description="generator's width at its widest map")
-    discriminator_hidden_dim: Dimension = Field(16, description="discriminator's width at its widest map")
+    generator_hidden_dim: Dimension = Field(16, description="generator's width next to the image (cnn), or last (mlp)")
+    discriminator_hidden_dim: Dimension = Field(16, description="discriminator's width, likewise")
     normalization: Normalization = Field("batch", description="normalisation layers of both networks")
     generator_activation: Activation = Field("leaky_relu", description="hidden activation of the generator")
     discriminator_activation: Activation = Field("leaky_relu", description="hidden activation of the discriminator")
