@@ -3,7 +3,8 @@
     python scripts/make_docs.py            rewrites what has changed in README.md and docs/
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is `help COMMAND`, `keys TABLE`,
-`factors` or `aliases`. The tests compare what is committed with what this script would write.
+`factors`, `aliases`, `file PATH` (an experiment file) or `plan PATH` (what `harness plan` says of it). The tests
+compare what is committed with what this script would write.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +24,7 @@ import typer
 from pydantic import BaseModel
 
 from harness.cli import app
+from harness.cli.design import plan_text
 from harness.design.experiment import (
     DataSettings,
     EvaluationSettings,
@@ -31,8 +34,10 @@ from harness.design.experiment import (
     ReportSettings,
     TrainingSettings,
 )
+from harness.design.experiment_file import read_experiment_file
 from harness.design.factors import ALIASES, Hyperparameters, canonical_level
 from harness.design.schema import allowed_levels, allowed_values
+from harness.tracking.reader import read_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 TERMINAL = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
@@ -82,6 +87,10 @@ def generated(name: str) -> str:
         case ["aliases"]:
             rows = [(f"`{alias}`", " and ".join(f"`{name}`" for name in names)) for alias, names in ALIASES.items()]
             return markdown_table(("alias", "sets"), rows)
+        case ["file", path]:
+            return f"```toml\n{(ROOT / path).read_text(encoding='utf-8').strip()}\n```"
+        case ["plan", path]:
+            return f"```text\n{planned(ROOT / path)}\n```"
     raise ValueError(f"nothing is generated under the name {name!r}")
 
 
@@ -97,6 +106,12 @@ def fenced_help(command: str | None = None) -> str:
     with patch.dict(os.environ, TERMINAL), redirect_stdout(io.StringIO()) as output:
         app(arguments, prog_name="harness", standalone_mode=False)
     return f"```text\n{output.getvalue().strip()}\n```"
+
+
+def planned(path: Path) -> str:
+    """What `harness plan` prints where nothing was run yet."""
+    with TemporaryDirectory() as runs:
+        return plan_text(read_experiment(read_experiment_file(path).plan, Path(runs)))
 
 
 def top_keys() -> list[str]:

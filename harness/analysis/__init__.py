@@ -1,1 +1,1 @@
-"""Numbers about numbers: tidy frames, loss dynamics and summaries of plain records. Imports pandas; no torch, no mlflow."""
+"""Numbers about numbers: tidy frames, loss dynamics and summaries of plain records. No torch, no mlflow."""

@@ -81,9 +81,7 @@ def loss_dynamics(
     smooth_generator = moving_average(ends, counts, generator, window)
     smooth_discriminator = moving_average(ends, counts, discriminator, window)
     whole = np.isfinite(smooth_generator)
-    crossings = find_crossings(
-        centers[whole], smooth_generator[whole], smooth_discriminator[whole], hysteresis
-    )
+    crossings = find_crossings(centers[whole], smooth_generator[whole], smooth_discriminator[whole], hysteresis)
     covered = float(np.ptp(centers[whole])) if whole.any() else 0.0
     return LossDynamics(
         centers, generator, discriminator, smooth_generator, smooth_discriminator, crossings, covered, window
@@ -112,9 +110,7 @@ def moving_average(ends: Array, counts: Array, means: Array, window: int) -> Arr
     return average
 
 
-def find_crossings(
-    steps: Array, generator: Array, discriminator: Array, hysteresis: float
-) -> tuple[Crossing, ...]:
+def find_crossings(steps: Array, generator: Array, discriminator: Array, hysteresis: float) -> tuple[Crossing, ...]:
     """Where two curves change places, ascending in step.
 
     A change counts once the difference is beyond `hysteresis` on the other side; it is dated back to the last point
@@ -132,9 +128,7 @@ def find_crossings(
     return tuple(crossings)
 
 
-def _crossing(
-    steps: Array, generator: Array, difference: Array, span: tuple[int, int], sign: float
-) -> Crossing:
+def _crossing(steps: Array, generator: Array, difference: Array, span: tuple[int, int], sign: float) -> Crossing:
     """The last equality between two points beyond the band; `sign`: of the difference after it."""
     start, end = span
     before = max(index for index in range(start, end) if difference[index] * sign <= 0)

@@ -41,9 +41,7 @@ def metrics_frame(runs: Iterable[RunRecords]) -> pd.DataFrame:
 
     A metric that a record lacks is NaN.
     """
-    rows = [
-        {"cell": run.cell, "seed": run.seed, "key": run.key, **record} for run in runs for record in run.metrics
-    ]
+    rows = [{"cell": run.cell, "seed": run.seed, "key": run.key, **record} for run in runs for record in run.metrics]
     return pd.DataFrame(rows, columns=[*RUN_COLUMNS, "step", "n", *TRAINING_METRICS])
 
 

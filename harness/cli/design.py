@@ -68,8 +68,7 @@ def plan_text(view: ExperimentView) -> str:
         done = sum(state in ("complete", "diverged") for state in states[cell.name])
         others = sorted({state for state in states[cell.name] if state not in ("complete", "pending")})
         progress = f"{done}/{len(cell.seeds)}" + (f" {', '.join(others)}" if others else "")
-        sources = [*cell.grids, *(name for name in cell.names if name != cell.name)]
-        merged = ", ".join(sources) if len(sources) + cell.is_baseline > 1 else ""
+        merged = ", ".join(name for name in cell.named_by if name != cell.name) if len(cell.named_by) > 1 else ""
         rows.append([cell.name, *levels, _seeds(cell.seeds), progress, merged])
     merged = f", {plan.merged} named twice and run once" if plan.merged else ""
     total = sum(run.status.is_settled for run in view.runs)

@@ -127,17 +127,17 @@ def _work(
     busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
     waiting = open_runs(view, options)
     started = time.monotonic()
-    with Interruption() as interruption:
-        code = 0
-        if waiting or busy:
+    code = 0
+    if waiting or busy:
+        with Interruption() as interruption:
             code = _execute(file, options, tracker, interruption)
-            view = view_of(file, options.runs_dir)
         if code >= 128:
             return code
-        reported = output is None or report_is_current(view, output)
-        if not reported and output:
-            say(f"report: {write_report(view, output)}")
-        tracked = tracker.finish(view, output)
+        view = view_of(file, options.runs_dir)
+    reported = output is None or report_is_current(view, output)
+    if not reported and output:
+        say(f"report: {write_report(view, output)}")
+    tracked = tracker.finish(view, output)
     if not (waiting or busy) and reported and tracked:
         say(
             f"nothing to do: all {len(options.keys)} runs are done"
@@ -152,14 +152,13 @@ def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interr
     from harness.cli.display import display
     from harness.execution.runner import run_experiment
 
-    def project() -> None:
-        tracker.project(view_of(file, options.runs_dir))
+    def read() -> ExperimentView:
+        return view_of(file, options.runs_dir)
 
-    with display(file.plan, tracker.note) as screen, tracker.background(project):
+    with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
         summary = run_experiment(file, options, screen.observe, interruption)
     if interruption():
         say("stopped; every run's state is saved. The same command goes on from there.")
-        tracker.project(view_of(file, options.runs_dir))
         return interruption.exit_code
     if summary.held_elsewhere:
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")

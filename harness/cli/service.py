@@ -73,10 +73,10 @@ def ui(
     address = resolve_address(tracking_uri, runs_dir)
     command = ui_command(address, port)
     if as_json:
-        show_json({"address": address.masked, "command": command})
+        show_json({"address": address.shown, "command": command})
         return
     if not command:
-        say(f"MLflow's page: {address.masked}")
+        say(f"MLflow's page: {address.shown}")
         return
     say(f"MLflow's page: http://127.0.0.1:{port} (Ctrl-C ends it)")
     raise typer.Exit(subprocess.run(command, check=False).returncode)

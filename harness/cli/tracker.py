@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.cli.console import say
-from harness.errors import TrackingError
+from harness.errors import HarnessError, TrackingError
 from harness.tracking.reader import ExperimentView
 from harness.tracking.stores import StoreAddress, resolve_address
 
 INTERVAL_S = 20.0
+JOIN_S = 60.0
+HURRIED_JOIN_S = 2.0
 
 
 class Tracker:
@@ -21,7 +23,6 @@ class Tracker:
     def __init__(self, address: StoreAddress | None) -> None:
         self._address = address
         self._told = ""
-        self._notes: list[str] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -48,8 +49,12 @@ class Tracker:
             return True
 
     @contextmanager
-    def background(self, project: Callable[[], None]) -> Iterator[None]:
-        """Calls `project` every INTERVAL_S while the block runs."""
+    def background(self, read: Callable[[], ExperimentView], hurried: Callable[[], bool]) -> Iterator[None]:
+        """Projects what `read` gives every INTERVAL_S while the block runs.
+
+        hurried: whether the command was asked to stop, so that the end of a projection is not waited for long; what it
+        leaves undone, the next one does.
+        """
         if self._address is None:
             yield
             return
@@ -57,7 +62,10 @@ class Tracker:
 
         def loop() -> None:
             while not ended.wait(INTERVAL_S):
-                project()
+                try:
+                    self.project(read())
+                except HarnessError as error:  # a file that changes under the reader; the next look succeeds
+                    self._told = f"MLflow: {error.what}"
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()
@@ -65,7 +73,7 @@ class Tracker:
             yield
         finally:
             ended.set()
-            thread.join(timeout=60.0)
+            thread.join(timeout=HURRIED_JOIN_S if hurried() else JOIN_S)
 
     def finish(self, view: ExperimentView, report_dir: Path | None) -> bool | None:
         """Projects the rest, attaches the report, ends the parent run. True: nothing was to do; None: it failed."""

@@ -23,7 +23,8 @@ class Cell:
     """One level for every factor: a row of the comparison table.
 
     name: for people and the command line; label: `name` as `[labels]` spells it; names, grids: all that the file
-    calls this cell and the grids that name it; varied: levels that differ from the baseline, by display name.
+    calls this cell and the grids that name it; varied: levels that differ from the baseline, by display name;
+    named_by: every entry of the file that names this cell, more than one where duplicates were merged.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Cell:
     varied: dict[str, Level]
     seeds: tuple[int, ...]
     is_baseline: bool
+    named_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def _cell(proposal: _Proposal, experiment: Experiment, factors: Mapping[str, tup
         varied=varied,
         seeds=tuple(sorted(proposal.seeds)),
         is_baseline=is_baseline,
+        named_by=(*proposal.names, *proposal.grids),
     )
 
 

@@ -112,7 +112,9 @@ class Content:
         """One run's values in one column by step, ascending: those of the repeats that the file asks for."""
         repeats = column.block.settings.repeats
         found = {step: self.sources.get((column.name, run.key, step)) for step in self.steps(column)}
-        values = {step: evaluation.values.get(column.metric, [])[:repeats] for step, evaluation in found.items() if evaluation}
+        values = {
+            step: evaluation.values.get(column.metric, [])[:repeats] for step, evaluation in found.items() if evaluation
+        }
         return {step: of_step for step, of_step in values.items() if of_step}
 
     def missing(self, cell: ReportCell, column: Column) -> int:

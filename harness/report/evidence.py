@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from harness.analysis.dynamics import LossDynamics
 from harness.report.content import Column, Content, ReportCell, ReportRun
 from harness.report.pictures import Pictures
 
@@ -19,7 +20,9 @@ def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
         "numbers": [
             number for column in content.columns for cell in content.cells for number in _numbers(content, column, cell)
         ],
-        "crossings": [_crossings(cell, run) for cell in content.cells for run in cell.runs if run.dynamics],
+        "crossings": [
+            _crossings(cell, run, run.dynamics) for cell in content.cells for run in cell.runs if run.dynamics
+        ],
         "pictures": [
             {"path": picture.path, "title": picture.title, "sources": picture.sources} for picture in pictures.all()
         ],
@@ -78,9 +81,8 @@ def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[st
     ]
 
 
-def _crossings(cell: ReportCell, run: ReportRun) -> dict[str, Any]:
-    dynamics, commit = run.dynamics, run.view.status.commit
-    assert dynamics is not None
+def _crossings(cell: ReportCell, run: ReportRun, dynamics: LossDynamics) -> dict[str, Any]:
+    commit = run.view.status.commit
     return {
         "cell": cell.cell.name,
         "key": run.key,

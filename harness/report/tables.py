@@ -62,17 +62,16 @@ def repeats_text(found: Measurement) -> str:
 
 def states_table(content: Content) -> str:
     """A row per cell: its levels and how its runs stand."""
-    headers = ["#", "Cell", *(code(factor) for factor in content.view.plan.factors), "Runs", "Complete", "Diverged"]
-    rows = [
-        [
-            str(cell.number), cell_name(cell), *levels(content, cell), str(cell.counts.runs),
-            f"{cell.counts.complete} of {cell.counts.runs}", f"{cell.counts.diverged} of {cell.counts.runs}",
-        ]
-        for cell in content.cells
-    ]  # fmt: skip
-    return table([*headers, "Failed", "Unfinished"], [
-        [*row, str(cell.counts.failed), str(cell.counts.unfinished)] for row, cell in zip(rows, content.cells, strict=True)
-    ])  # fmt: skip
+    levels_of = [code(factor) for factor in content.view.plan.factors]
+    headers = ["#", "Cell", *levels_of, "Runs", "Complete", "Diverged", "Failed", "Unfinished"]
+    rows = [[str(cell.number), cell_name(cell), *levels(content, cell), *_states(cell)] for cell in content.cells]
+    return table(headers, rows, right=[0])
+
+
+def _states(cell: ReportCell) -> list[str]:
+    counts = cell.counts
+    some = (counts.complete, counts.diverged, counts.failed, counts.unfinished)
+    return [str(counts.runs), *(f"{count} of {counts.runs}" for count in some)]
 
 
 def crossings_table(content: Content) -> str:
@@ -174,9 +173,7 @@ def _last_of(content: Content, column: Column, cell: ReportCell, run: ReportRun)
 
 def _plain_levels(content: Content, cell: ReportCell) -> list[str]:
     hyperparameters = cell.cell.hyperparameters
-    return [
-        canonical_level(getattr(hyperparameters, fields_of(factor)[0])) for factor in content.view.plan.factors
-    ]
+    return [canonical_level(getattr(hyperparameters, fields_of(factor)[0])) for factor in content.view.plan.factors]
 
 
 def _or_empty(value: float | None) -> float | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ from harness.report.figures.style import (
     wrapped,
 )
 
-PROBABILITIES = {
+PROBABILITIES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
     "prob/real": ("D(x), real images", "-"),
     "prob/fake_before": ("D(G(z)) before D's update", "--"),
     "prob/fake_after": ("D(G(z)) after D's update", ":"),

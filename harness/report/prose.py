@@ -1,0 +1,241 @@
+"""The report's sentences that depend on the data. They state numbers and their spread, and draw no conclusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from harness.design.factors import canonical_level, fields_of
+from harness.report.content import Column, Content, ReportCell, ReportRun
+from harness.report.markdown import code, counted, escape, number, table
+from harness.report.tables import ONE_SEED
+
+BITS = ("torch", "device", "threads", "harness")
+"""Entries of a machine's description on which the bits of a run depend."""
+
+
+def extent(content: Content) -> str:
+    """How much was run and where it stands."""
+    experiment = content.view.plan.experiment
+    states = [run.view.status.state for run in content.runs]
+    factors = content.view.plan.factors
+    varied = f"What varies: {', '.join(code(factor) for factor in factors)}." if factors else "Nothing varies."
+    others = ", ".join(
+        f"{states.count(state)} {state}"
+        for state in ("diverged", "failed", "interrupted", "running", "pending")
+        if state in states
+    )
+    return (
+        f"{counted(len(content.cells), 'cell')}, {counted(len(content.runs), 'run')} of "
+        f"{counted(experiment.training.steps, 'step')} each on {escape(experiment.data.source)}. {varied} "
+        f"{states.count('complete')} of {counted(len(states), 'run')} complete{f', {others}' if others else ''}."
+    )
+
+
+def measured_summary(content: Content, column: Column) -> str:
+    """The baseline's number, the range over cells, and the spreads beside which both have to be read."""
+    found = [
+        (cell, summary.last)
+        for cell in content.cells_in(column)
+        if (summary := content.summary(cell, column)) is not None
+    ]
+    title = escape(column.title)
+    if not found:
+        return f"{title}: nothing has been measured yet."
+    parts = []
+    baseline = next(((cell, last) for cell, last in found if cell.cell.is_baseline), None)
+    if baseline:
+        last = baseline[1]
+        spread = f" (SD over {len(last.seeds)} seeds {number(last.sd_seeds)})" if last.sd_seeds is not None else ""
+        parts.append(f"the baseline stands at {number(last.mean)}{spread}, step {last.step}")
+    if len(found) > 1:
+        low = min(found, key=lambda item: item[1].mean)
+        high = max(found, key=lambda item: item[1].mean)
+        parts.append(
+            f"the means of {len(found)} cells at their last checkpoints lie between {number(low[1].mean)} "
+            f"({escape(low[0].label)}) and {number(high[1].mean)} ({escape(high[0].label)})"
+        )
+    text = (
+        f"{title}: {'; '.join(parts)}." if parts else f"{title}: {number(found[0][1].mean)} at step {found[0][1].step}."
+    )
+    for spreads, of in (
+        ([last.sd_seeds for _, last in found if last.sd_seeds is not None], "SD over seeds"),
+        ([last.sd_repeats for _, last in found if last.sd_repeats is not None], "SD over repeats"),
+    ):
+        if spreads:
+            text += f" {of}, by cell: {_range(spreads)}."
+    return f"{text} {seeds_note(content, column)}".strip()
+
+
+def seeds_note(content: Content, column: Column) -> str:
+    """What too few seeds forbid to say, and where cells do not stand at one step; empty where nothing does."""
+    summaries = {cell: content.summary(cell, column) for cell in content.cells_in(column)}
+    measured = {cell: summary.last for cell, summary in summaries.items() if summary}
+    single = [cell for cell, last in measured.items() if len(last.seeds) == 1]
+    notes = []
+    if single and len(single) == len(measured):
+        notes.append(f"{ONE_SEED.capitalize()}.")
+    elif single:
+        names = ", ".join(escape(cell.label) for cell in single)
+        notes.append(f"Cells with {ONE_SEED}: {names}.")
+    if len({last.step for last in measured.values()}) > 1:
+        notes.append("Not all cells stand at the same step, so their last checkpoints are not alike.")
+    return " ".join(notes)
+
+
+def crossings_summary(content: Content) -> str:
+    """How often losses crossed, over all runs that have smoothed losses."""
+    counts = [len(run.dynamics.crossings) for run in content.runs if run.dynamics and run.dynamics.covered]
+    if not counts:
+        return ""
+    between = f"{counts[0]}" if len(set(counts)) == 1 else f"between {min(counts)} and {max(counts)}"
+    each = "in the one run" if len(counts) == 1 else f"in each of {len(counts)} runs"
+    return f"Smoothed generator and discriminator losses change places {between} times {each} that can be counted."
+
+
+def baseline_table(content: Content) -> str:
+    """Every factor at the baseline, and all levels of those that vary."""
+    experiment, plan = content.view.plan.experiment, content.view.plan
+    varying = {field: factor for factor in plan.factors for field in fields_of(factor)}
+    rows = []
+    for name, value in experiment.baseline.model_dump().items():
+        seen = dict.fromkeys(
+            canonical_level(getattr(cell.cell.hyperparameters, name)) for cell in content.cells
+        )  # in the order of the cells
+        levels = ", ".join(escape(level) for level in seen) if name in varying else ""
+        rows.append([code(name), escape(canonical_level(value)), levels])
+    return table(["Factor", "Baseline", "Levels in this experiment, where it varies"], rows)
+
+
+def training_lines(content: Content) -> list[str]:
+    experiment = content.view.plan.experiment
+    training, data = experiment.training, experiment.data
+    checkpoints = ", ".join(str(step) for step in training.checkpoint_steps())
+    seeds = sorted({run.seed for run in content.runs})
+    manifest = content.view.manifest
+    images = f"{escape(data.source)}, {data.split} split, {counted(data.channels, 'channel')}"
+    return [
+        f"Data: {images}; SHA-256 of its content: {code(manifest.data_sha256) if manifest else 'not read yet'}.",
+        f"Training: {counted(training.steps, 'step')}; metrics are means over {counted(training.log_every, 'step')}; "
+        f"checkpoints at {_shortened(checkpoints)}.",
+        f"Seeds: {_shortened(', '.join(map(str, seeds)))}. A seed fixes initialization, data order and noise, and "
+        "is shared by all cells.",
+    ]
+
+
+def protocol_table(content: Content, column: Column) -> str:
+    """All that this column's values depend on besides the generator."""
+    settings, protocol = column.block.settings, column.protocol
+    rows = [["Repeats of each checkpoint", str(settings.repeats)]]
+    rows.append(["Measured at steps", _shortened(", ".join(map(str, content.steps(column))))])
+    if protocol is not None:
+        known = "" if protocol.verified else " **(unverified weights)**"
+        rows += [
+            ["Extractor", escape(protocol.extractor)],
+            ["SHA-256 of its weights", code(protocol.extractor_sha256) + known],
+            ["Generated images per repeat", str(protocol.samples)],
+            ["Real images", f"{protocol.reference} of the data with SHA-256 {code(protocol.data_sha256)}"],
+            ["Resolution", f"{protocol.resolution} pixels, {escape(protocol.resize)}, rounded to {protocol.rounding}"],
+            ["Precision", escape(protocol.precision)],
+            ["Generator", f"{protocol.generator_weights} weights, batch norm in {protocol.generator_mode} mode"],
+        ]
+        if protocol.batch_size is not None:
+            rows.append(["Batch size", str(protocol.batch_size)])
+        rows.append(["Fingerprint of this protocol", code(protocol.sha256)])
+    else:
+        rows.append(["Fingerprint of this protocol", "not known before data and weights are prepared"])
+    return table(["What", "Value"], rows)
+
+
+def left_out(content: Content) -> list[str]:
+    """One sentence per block that was left out."""
+    return [
+        f"{', '.join(metric.upper() for metric in block.settings.metrics)} ({escape(block.column)}) was left out: "
+        "its weights are missing, and the file does not require it."
+        for block in content.left_out
+    ]
+
+
+def environment_note(content: Content) -> str:
+    """Says where runs were made with unlike software or devices; empty where all are alike."""
+    kinds = [kind for kind, _ in content.environments()]
+    mixed = [name for name in BITS if len({str(kind.get(name)) for kind in kinds}) > 1]
+    if not mixed:
+        return ""
+    named = ", ".join(
+        f"{name} ({', '.join(dict.fromkeys(escape(kind.get(name, 'not said')) for kind in kinds))})" for name in mixed
+    )
+    return f"These runs were made with different {named}: same design and protocol, but the bits may differ."
+
+
+def environment_table(content: Content) -> str:
+    found = content.environments()
+    if not found:
+        return "No run has started yet."
+    names = list(dict.fromkeys(name for kind, _ in found for name in kind))
+    rows = [[*(escape(kind.get(name, "–")) for name in names), str(runs)] for kind, runs in found]
+    return table([*(escape(name) for name in names), "runs"], rows)
+
+
+def problems(content: Content, missing_samples: Iterable[str]) -> list[str]:
+    """What failed, diverged or is missing, one item each; empty where nothing is."""
+    found = [_stopped(cell, run) for cell in content.cells for run in cell.runs if _is_stopped(run)]
+    found += [
+        f"{escape(cell.label)}, seed {run.seed}: {run.view.status.state} at step {run.view.status.step}."
+        for cell in content.cells
+        for run in cell.runs
+        if run.view.status.state in ("interrupted", "running")
+    ]
+    pending = sum(run.view.status.state == "pending" for run in content.runs)
+    if pending:
+        found.append(f"{counted(pending, 'run')} {'has' if pending == 1 else 'have'} not started yet.")
+    for column in content.columns:
+        for cell in content.cells_in(column):
+            if text := _unmeasured(content, column, cell):
+                found.append(text)
+    found += [f"Sample grid of {escape(reason)}." for reason in missing_samples]
+    return found + left_out(content)
+
+
+def _is_stopped(run: ReportRun) -> bool:
+    return run.view.status.state in ("diverged", "failed")
+
+
+def _stopped(cell: ReportCell, run: ReportRun) -> str:
+    status = run.view.status
+    reason = f": {escape(status.reason)}" if status.reason else ""
+    log = f" Its log is {code('log.txt')} in the run's folder, whose name ends in {code(run.key[:8])}."
+    head = f"{escape(cell.label)}, seed {run.seed}: **{status.state}** after step {status.step}{reason}"
+    return f"{head.rstrip('.')}.{log if status.state == 'failed' else ''}"
+
+
+def _unmeasured(content: Content, column: Column, cell: ReportCell) -> str:
+    """Which evaluations of a cell are missing or have fewer repeats than asked, among those that have started."""
+    repeats = column.block.settings.repeats
+    lacking = []
+    for run in content.runs_in(cell, column):
+        if run.view.status.state == "pending":
+            continue
+        values = content.run_values(run, column)
+        steps = [step for step in content.steps(column) if len(values.get(step, ())) < repeats]
+        if steps:
+            lacking.append(f"seed {run.seed} at {_shortened(', '.join(map(str, steps)))}")
+    where = "; ".join(lacking)
+    return (
+        f"{escape(cell.label)}: {escape(column.title)} is missing or has fewer than {repeats} repeats: {where}."
+        if where
+        else ""
+    )
+
+
+def _range(values: list[float]) -> str:
+    if len(values) == 1:
+        return number(values[0])
+    return f"{number(min(values))} to {number(max(values))}"
+
+
+def _shortened(listed: str, most: int = 12) -> str:
+    """A list with its middle left out where it is long."""
+    items = listed.split(", ")
+    if len(items) <= most:
+        return listed
+    return f"{', '.join(items[:4])}, … , {', '.join(items[-2:])} ({len(items)} in all)"

@@ -1,0 +1,176 @@
+"""Run directories for report tests, written through the store's own functions: what workers leave, without training."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from harness.design.expansion import Plan, Run, expand
+from harness.design.experiment import Experiment
+from harness.evaluation.protocol import block_protocols
+from harness.store import atomic
+from harness.store.attempts import Outcome, begin_attempt, end_attempt
+from harness.store.commits import Commit, write_commit
+from harness.store.evaluations import Evaluation, write_evaluation
+from harness.store.manifest import ExperimentManifest, RunManifest, write_experiment_manifest, write_run_manifest
+from harness.store.records import encode
+from harness.store.rundir import RunDirectory, experiment_directory
+
+MACHINE = {"torch": "2.15.0", "device": "cpu", "threads": 1, "harness": "0.1", "python": "3.11.7", "host": "somewhere"}
+SHA = "ab" * 32
+
+
+@dataclass(frozen=True)
+class Story:
+    """What becomes of one run. crossings: how often its losses change places; values: added to each FID."""
+
+    outcome: Outcome = "finished"
+    reached: int = 400
+    swings: float = 3
+    fid: float = 20.0
+    repeats: int = 3
+    evaluated: bool = True
+    pictured: bool = True
+    machine: dict[str, Any] = field(default_factory=lambda: dict(MACHINE))
+
+
+def small_plan(**changes: Any) -> Plan:
+    """Four cells (baseline, two levels of latent_dim and the MLP), two seeds, 400 steps, one block of three repeats."""
+    document: dict[str, Any] = {
+        "name": "small",
+        "seeds": [0, 1],
+        "baseline": {"resolution": 16, "latent_dim": 16},
+        "training": {"steps": 400, "log_every": 10, "checkpoint_every": 200},
+        "evaluation": [{"extractor": "digits", "samples": 100, "repeats": 3}],
+        "grid": [
+            {"kind": "one-at-a-time", "levels": {"latent_dim": [100], "normalization": ["none"], "generator": ["mlp"]}}
+        ],
+        "report": {"samples": 16},
+    }
+    return expand(Experiment.model_validate(document | changes))
+
+
+def many_cells(count: int, **changes: Any) -> Plan:
+    """A baseline and `count - 1` other cells with long names."""
+    cells = [
+        {"name": f"a rather long name for cell number {index}, with latent_dim={index + 1}", "latent_dim": index + 1}
+        for index in range(count - 1)
+    ]
+    return small_plan(grid=[], cell=cells, baseline={"resolution": 16, "latent_dim": 5000}, **changes)
+
+
+def prepare(plan: Plan, runs_dir: Path, text: str = 'name = "small"\n', *, weights: str | None = SHA) -> None:
+    """What the first call of an experiment fixes: its manifest, and a copy of its file."""
+    directory = experiment_directory(runs_dir, plan.experiment.name)
+    extractors = [block.extractor for block in plan.experiment.evaluation]
+    known = {name: SHA if name == "digits" else weights for name in extractors}
+    write_experiment_manifest(
+        directory, ExperimentManifest(plan.experiment.name, threads=1, data_sha256="cd" * 32, weights_sha256=known)
+    )
+    atomic.write_bytes(directory.file_copy, text.encode())
+
+
+def live(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) -> None:
+    """Writes every run of `plan`; stories: by cell name or `name seed 0`, else the default one."""
+    prepare(plan, runs_dir)
+    told = stories or {}
+    for run in plan.runs:
+        write_run(run, plan, runs_dir, told.get(run.name) or told.get(run.cell.name) or Story())
+
+
+def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirectory:
+    """One run directory as a worker leaves it."""
+    experiment = plan.experiment
+    directory = experiment_directory(runs_dir, experiment.name).new_run(run.cell.name, run.seed, run.key)
+    hyperparameters = run.cell.hyperparameters.model_dump(mode="json")
+    write_run_manifest(
+        directory,
+        RunManifest(
+            run.key, experiment.name, run.cell.name, run.seed, hyperparameters, experiment.data.declared(), "cd" * 32, 1,
+            "0.1",
+        ),
+    )  # fmt: skip
+    begin_attempt(directory, step=0, machine=story.machine)
+    lines = b"".join(encode(record) for record in _records(run, experiment.training.log_every, story))
+    atomic.write_bytes(directory.metrics, lines)
+    checkpoints = {}
+    for step in experiment.training.checkpoint_steps():
+        if step <= story.reached:
+            weights = f"weights of {run.key} at {step}".encode()
+            checkpoints[str(step)] = atomic.write_hashed(directory.checkpoint(step), weights)
+    digest = hashlib.sha256(lines).hexdigest()
+    write_commit(directory, Commit(story.reached, SHA, len(lines), digest, checkpoints))
+    for step, checkpoint in checkpoints.items():
+        if story.evaluated:
+            _evaluate(directory, run, plan, runs_dir, (int(step), checkpoint, story))
+        if story.pictured:
+            write_samples(directory.samples(int(step)), run.key, int(step), checkpoint, experiment.report.samples)
+    reason = "" if story.outcome == "finished" else "loss/generator is not finite | <script>"
+    end_attempt(directory, story.outcome, step=story.reached, reason=reason)
+    return directory
+
+
+def write_samples(path: Path, key: str, step: int, checkpoint_sha256: str, samples: int) -> None:
+    """A sample grid as workers label it."""
+    side = math.isqrt(samples) * 34 + 2
+    rng = np.random.default_rng(step)
+    shade = rng.integers(0, 255, (side // 8 + 1, side // 8 + 1), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    about = PngInfo()
+    for name, text in (
+        ("harness:key", key),
+        ("harness:step", str(step)),
+        ("harness:checkpoint_sha256", checkpoint_sha256),
+        ("harness:samples", str(samples)),
+    ):
+        about.add_text(name, text)
+    buffer = io.BytesIO()
+    Image.fromarray(shade[:side, :side]).save(buffer, format="PNG", pnginfo=about)
+    atomic.write_bytes(path, buffer.getvalue())
+
+
+def interval_records(generator: Sequence[float], discriminator: Sequence[float], every: int) -> list[dict[str, Any]]:
+    """Records of the two losses, one per `every` steps; discriminator: per term."""
+    return [
+        {"step": every * (index + 1), "n": every, "loss/generator": g, "loss/discriminator": 2 * d}
+        for index, (g, d) in enumerate(zip(generator, discriminator, strict=True))
+    ]
+
+
+def _records(run: Run, every: int, story: Story) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(run.seed + 10 * run.cell.hyperparameters.latent_dim)
+    steps = np.arange(every, story.reached + 1, every)
+    swing = 0.35 * np.sin(2 * np.pi * story.swings / 2 * steps / max(story.reached, 1) + 0.3)
+    noise = rng.normal(0, 0.04, (2, len(steps)))
+    generator, discriminator = 0.8 + swing + noise[0], 0.75 - swing / 2 + noise[1]
+    records = interval_records(generator.tolist(), discriminator.tolist(), every)
+    for index, record in enumerate(records):
+        fake = float(np.exp(-generator[index]))
+        record |= {"time": 1.7e9 + record["step"], "seconds": 0.1, "prob/real": float(np.exp(-discriminator[index]))}
+        record |= {"prob/fake_before": fake, "prob/fake_after": fake * 0.9, "accuracy/real": 0.8, "accuracy/fake": 0.7}
+    return records
+
+
+def _evaluate(
+    directory: RunDirectory, run: Run, plan: Plan, runs_dir: Path, at: tuple[int, str, Story]
+) -> None:
+    step, checkpoint, story = at
+    manifest = ExperimentManifest(
+        plan.experiment.name, 1, "cd" * 32, {block.extractor: SHA for block in plan.experiment.evaluation}
+    )
+    protocols = block_protocols(plan.experiment, manifest, run.cell.hyperparameters.batch_size)
+    for index, protocol in enumerate(protocols):
+        assert protocol is not None
+        rng = np.random.default_rng([step, run.seed, run.cell.hyperparameters.latent_dim, index])
+        center = story.fid * (1 + 400 / step) / 2 + rng.normal(0, 0.8)
+        values = [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]
+        document = {"extractor": protocol.extractor}
+        write_evaluation(directory, Evaluation(step, checkpoint, protocol.sha256, document, {"fid": values}, 1.0))
