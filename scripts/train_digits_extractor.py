@@ -72,9 +72,7 @@ def train(images: Tensor, labels: Tensor, recipe: Recipe) -> DigitsClassifier:
     generator = torch.Generator().manual_seed(stream_seed(recipe.seed, "digits extractor"))
     network = initialized(generator)
     variants = torch.stack([to_float(along(images, path)) for path in recipe.paths])
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     batches = len(images) // recipe.batch_size
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
     for _ in range(recipe.epochs):

@@ -21,7 +21,14 @@ from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt
 from harness.store.commits import Commit, write_commit
 from harness.store.evaluations import Evaluation, write_evaluation
-from harness.store.manifest import ExperimentManifest, RunManifest, write_experiment_manifest, write_run_manifest
+from harness.store.manifest import (
+    ExperimentManifest,
+    RunManifest,
+    data_key,
+    read_experiment_manifest,
+    write_experiment_manifest,
+    write_run_manifest,
+)
 from harness.store.records import encode
 from harness.store.rundir import RunDirectory, experiment_directory
 
@@ -73,9 +80,8 @@ def prepare(plan: Plan, runs_dir: Path, text: str = 'name = "small"\n', *, weigh
     directory = experiment_directory(runs_dir, plan.experiment.name)
     extractors = [block.extractor for block in plan.experiment.evaluation]
     known = {name: SHA if name == "digits" else weights for name in extractors}
-    write_experiment_manifest(
-        directory, ExperimentManifest(plan.experiment.name, threads=1, data_sha256="cd" * 32, weights_sha256=known)
-    )
+    declared = data_key(plan.experiment.data.declared())
+    write_experiment_manifest(directory, ExperimentManifest(plan.experiment.name, 1, {declared: "cd" * 32}, known))
     atomic.write_bytes(directory.file_copy, text.encode())
 
 
@@ -91,14 +97,10 @@ def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirector
     """One run directory as a worker leaves it."""
     experiment = plan.experiment
     directory = experiment_directory(runs_dir, experiment.name).new_run(run.cell.name, run.seed, run.key)
-    hyperparameters = run.cell.hyperparameters.model_dump(mode="json")
-    write_run_manifest(
-        directory,
-        RunManifest(
-            run.key, experiment.name, run.cell.name, run.seed, hyperparameters, experiment.data.declared(), "cd" * 32, 1,
-            "0.1",
-        ),
-    )  # fmt: skip
+    levels = run.cell.hyperparameters.model_dump(mode="json")
+    data = dict(experiment.data.declared())
+    manifest = RunManifest(run.key, experiment.name, run.cell.name, run.seed, levels, data, "cd" * 32, 1, "0.1")
+    write_run_manifest(directory, manifest)
     begin_attempt(directory, step=0, machine=story.machine)
     lines = b"".join(encode(record) for record in _records(run, experiment.training.log_every, story))
     atomic.write_bytes(directory.metrics, lines)
@@ -159,16 +161,13 @@ def _records(run: Run, every: int, story: Story) -> list[dict[str, Any]]:
     return records
 
 
-def _evaluate(
-    directory: RunDirectory, run: Run, plan: Plan, runs_dir: Path, at: tuple[int, str, Story]
-) -> None:
+def _evaluate(directory: RunDirectory, run: Run, plan: Plan, runs_dir: Path, at: tuple[int, str, Story]) -> None:
     step, checkpoint, story = at
-    manifest = ExperimentManifest(
-        plan.experiment.name, 1, "cd" * 32, {block.extractor: SHA for block in plan.experiment.evaluation}
-    )
+    manifest = read_experiment_manifest(experiment_directory(runs_dir, plan.experiment.name))
     protocols = block_protocols(plan.experiment, manifest, run.cell.hyperparameters.batch_size)
     for index, protocol in enumerate(protocols):
-        assert protocol is not None
+        if protocol is None:
+            continue  # its weights are missing
         rng = np.random.default_rng([step, run.seed, run.cell.hyperparameters.latent_dim, index])
         center = story.fid * (1 + 400 / step) / 2 + rng.normal(0, 0.8)
         values = [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]

@@ -12,10 +12,11 @@ import torch
 from experiments import TINY, final_tensors, opened, run_directories, run_here, statuses, views, write_file
 from harness.errors import DataError, StoreError, WeightsError
 from harness.execution.events import Event
+from harness.execution.prepare import look_again
 from harness.store import atomic
 from harness.store.locks import held
 from harness.store.records import read_records
-from harness.store.rundir import RunDirectory
+from harness.store.rundir import RunDirectory, experiment_directory
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +211,26 @@ def test_missing_weights_are_an_error_unless_the_block_is_optional(
     found = views(path, "evaluation.1.required=false")["baseline seed 0"]
     assert found.status.state == "complete"
     assert found.protocols[1] is None
+    assert statuses(path)["baseline seed 0"].state == "interrupted"  # required again, it is due again
+    with pytest.raises(WeightsError):
+        run_here(path)
+
+
+def test_optional_weights_that_appear_make_their_evaluation_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "late.pth"
+    monkeypatch.setenv("HARNESS_INCEPTION_WEIGHTS", str(weights))
+    block = '\n[[evaluation]]\nextractor = "inception"\nrequired = false\n'
+    path = write_file(tmp_path, TINY + block)
+    run_here(path)
+    file = opened(path)
+    directory = experiment_directory(tmp_path / "runs", "tiny")
+    look_again(file.experiment, directory)
+    assert statuses(path)["baseline seed 0"].state == "complete"
+    weights.write_bytes(b"whatever: only its presence counts here")
+    look_again(file.experiment, directory)
+    assert statuses(path)["baseline seed 0"].state == "interrupted"
 
 
 def test_a_run_that_another_process_holds_is_left_alone(copy: Path) -> None:

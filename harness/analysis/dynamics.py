@@ -35,7 +35,7 @@ class Crossing:
     above: Role
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LossDynamics:
     """Raw and smoothed loss curves of one run, in nats against the interval's middle step, and their crossings.
 

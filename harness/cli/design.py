@@ -19,7 +19,7 @@ from harness.tracking.reader import ExperimentView
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path(
         "experiments/ablation.toml"
     ),
 ) -> None:

@@ -124,6 +124,11 @@ def _work(
 ) -> int:
     """Runs, reports, projects; returns the exit code. Does nothing, and says so, where nothing is missing."""
     tracker = Tracker.of(tracking_uri, options.runs_dir)
+    if any(not block.available for block in view.blocks):
+        from harness.execution.prepare import look_again
+
+        look_again(file.experiment, view.directory)
+        view = view_of(file, options.runs_dir)
     busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
     waiting = open_runs(view, options)
     started = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.design.experiment import Experiment, Grid, NamedCell
+from harness.design.experiment import Experiment, Grid
 from harness.design.factors import ALIASES, Hyperparameters, Level, as_fields, canonical_level
 from harness.design.keys import run_key
 from harness.errors import ExperimentFileError
@@ -78,21 +78,20 @@ def expand(experiment: Experiment) -> Plan:
     proposals: dict[Hyperparameters, _Proposal] = {}
     named = 0
     for proposal in _proposals(experiment):
-        if _is_excluded(proposal.hyperparameters, experiment):
-            continue
         named += 1
         known = proposals.setdefault(proposal.hyperparameters, _Proposal(proposal.hyperparameters))
         known.names += [name for name in proposal.names if name not in known.names]
         known.grids += [grid for grid in proposal.grids if grid not in known.grids]
         known.seeds |= proposal.seeds
     if not proposals:
-        raise ExperimentFileError("no cell is left to run", where="exclude", remedy="Exclude fewer levels.")
+        raise _nothing_left(experiment)
     all_seeds = set().union(*(proposal.seeds for proposal in proposals.values()))
     if experiment.baseline in proposals:
         proposals[experiment.baseline].seeds |= all_seeds
     factors = display_factors(experiment.baseline, proposals)
     cells = tuple(_cell(proposal, experiment, factors) for proposal in proposals.values())
-    _refuse_equal_names(cells)
+    _refuse_equal_names(cells, experiment)
+    _refuse_too_many(sum(len(cell.seeds) for cell in cells), experiment, "seeds")
     runs = tuple(
         Run(cell, seed, run_key(cell.hyperparameters, seed, experiment.data)) for cell in cells for seed in cell.seeds
     )
@@ -102,17 +101,31 @@ def expand(experiment: Experiment) -> Plan:
 
 def count_runs(experiment: Experiment) -> int:
     """Runs before merging and excluding, counted without making them; ExperimentFileError above `max_runs`."""
-    total = len(experiment.seeds) if experiment.include_baseline else 0
-    entries: list[Grid | NamedCell] = [*experiment.grid, *experiment.cell]
-    for entry in entries:
-        total += (entry.count() if isinstance(entry, Grid) else 1) * len(entry.seeds or experiment.seeds)
-    if total > experiment.max_runs:
+    counts = {"seeds": len(experiment.seeds) if experiment.include_baseline else 0}
+    for index, grid in enumerate(experiment.grid):
+        counts[f"grid.{index}"] = grid.count() * len(grid.seeds or experiment.seeds)
+    for index, cell in enumerate(experiment.cell):
+        counts[f"cell.{index}"] = len(cell.seeds or experiment.seeds)
+    total = sum(counts.values())
+    _refuse_too_many(total, experiment, max(counts, key=lambda entry: counts[entry]))
+    return total
+
+
+def _refuse_too_many(runs: int, experiment: Experiment, where: str) -> None:
+    if runs > experiment.max_runs:
         raise ExperimentFileError(
-            f"the file asks for {total:,} runs, more than max_runs = {experiment.max_runs:,}",
-            where="grid",
+            f"the file asks for {runs:,} runs, more than max_runs = {experiment.max_runs:,}",
+            where=where,
             remedy="Name fewer levels or seeds, or set max_runs at the top of the file.",
         )
-    return total
+
+
+def _nothing_left(experiment: Experiment) -> ExperimentFileError:
+    if experiment.exclude:
+        return ExperimentFileError("no cell is left to run", where="exclude", remedy="Exclude fewer levels.")
+    return ExperimentFileError(
+        "no cell is left to run", where="include_baseline", remedy="Name a [[grid]] or a [[cell]], or leave this out."
+    )
 
 
 def display_factors(baseline: Hyperparameters, cells: Iterable[Hyperparameters]) -> dict[str, tuple[str, ...]]:
@@ -132,15 +145,23 @@ def display_factors(baseline: Hyperparameters, cells: Iterable[Hyperparameters])
 def _proposals(experiment: Experiment) -> Iterator[_Proposal]:
     baseline = experiment.baseline.model_dump()
     seeds = set(experiment.seeds)
-    if experiment.include_baseline:
+    excluded = [as_fields(levels.given()) for levels in experiment.exclude]
+    if experiment.include_baseline and not _matches(baseline, excluded):
         yield _Proposal(experiment.baseline, names=[BASELINE], seeds=seeds)
     for index, grid in enumerate(experiment.grid):
         for levels in _combinations(grid):
-            hyperparameters = _resolve(baseline, levels, f"grid.{index}.levels")
+            fields = baseline | as_fields(levels)
+            if _matches(fields, excluded):
+                continue  # before anything is checked: what is impossible may be excluded
+            where = f"grid.{index}.levels" + (f".{next(iter(levels))}" if len(levels) == 1 else "")
+            hyperparameters = _resolve(fields, levels, where)
             grids = [grid.name or f"grid {index + 1}"]
             yield _Proposal(hyperparameters, grids=grids, seeds=set(grid.seeds or seeds))
     for index, cell in enumerate(experiment.cell):
-        hyperparameters = _resolve(baseline, cell.given(), f"cell.{index}")
+        fields = baseline | as_fields(cell.given())
+        if _matches(fields, excluded):
+            continue
+        hyperparameters = _resolve(fields, cell.given(), f"cell.{index}")
         names = [cell.name] if cell.name else []
         yield _Proposal(hyperparameters, names=names, seeds=set(cell.seeds or seeds))
 
@@ -160,21 +181,17 @@ def _combinations(grid: Grid) -> Iterator[dict[str, Any]]:
                 yield dict(zip(levels, walked, strict=True))
 
 
-def _resolve(baseline: Mapping[str, Any], levels: Mapping[str, Any], where: str) -> Hyperparameters:
+def _resolve(fields: Mapping[str, Any], levels: Mapping[str, Any], where: str) -> Hyperparameters:
     try:
-        return Hyperparameters(**{**baseline, **as_fields(levels)})
+        return Hyperparameters(**fields)
     except ValidationError as error:
         combination = ", ".join(f"{name} = {canonical_level(value)}" for name, value in levels.items())
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ExperimentFileError(f"{combination}: {message}", where=where) from None
 
 
-def _is_excluded(hyperparameters: Hyperparameters, experiment: Experiment) -> bool:
-    return any(
-        all(getattr(hyperparameters, name) == value for name, value in as_fields(levels.given()).items())
-        for levels in experiment.exclude
-        if levels.given()
-    )
+def _matches(fields: Mapping[str, Any], excluded: Iterable[Mapping[str, Any]]) -> bool:
+    return any(all(fields[name] == level for name, level in levels.items()) for levels in excluded)
 
 
 def _cell(proposal: _Proposal, experiment: Experiment, factors: Mapping[str, tuple[str, ...]]) -> Cell:
@@ -203,14 +220,17 @@ def _cell(proposal: _Proposal, experiment: Experiment, factors: Mapping[str, tup
     )
 
 
-def _refuse_equal_names(cells: Iterable[Cell]) -> None:
+def _refuse_equal_names(cells: Iterable[Cell], experiment: Experiment) -> None:
+    named = {cell.name: f"cell.{index}.name" for index, cell in enumerate(experiment.cell)}
     owners: dict[str, Cell] = {}
     for cell in cells:
         for name in cell.names:
             if name in RESERVED_NAMES and not (name == BASELINE and cell.is_baseline):
-                raise ExperimentFileError(f"{name!r} means something else on the command line", where="cell.name")
+                raise ExperimentFileError(
+                    f"{name!r} means something else on the command line", where=named.get(name, "cell")
+                )
             if owners.setdefault(name, cell) is not cell:
-                raise ExperimentFileError(f"two different cells are called {name!r}", where="cell.name")
+                raise ExperimentFileError(f"two different cells are called {name!r}", where=named.get(name, "cell"))
 
 
 def _refuse_equal_keys(runs: Iterable[Run]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.design.factors import Hyperparameters, LevelLists, Levels
+
+MAX_CHECKPOINTS = 10_000
 
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
@@ -70,6 +72,15 @@ class TrainingSettings(_Model):
     log_every: Count = Field(10, description="steps averaged into one metrics record")
     checkpoint_every: Count = Field(1000, description="steps between checkpoints; the last step always has one")
 
+    @model_validator(mode="after")
+    def _checkpoints_can_be_counted(self) -> Self:
+        if self.steps // self.checkpoint_every > MAX_CHECKPOINTS:
+            raise ValueError(
+                f"{self.steps:,} steps with a checkpoint every {self.checkpoint_every} are more than "
+                f"{MAX_CHECKPOINTS:,} checkpoints; raise checkpoint_every"
+            )
+        return self
+
     def checkpoint_steps(self) -> tuple[int, ...]:
         """The steps that have a checkpoint, ascending; the last is always `steps`."""
         steps = list(range(self.checkpoint_every, self.steps + 1, self.checkpoint_every))
@@ -96,11 +107,11 @@ class EvaluationSettings(_Model):
     )
     extractor_weights: str | None = Field(None, min_length=1, description="file of the inception weights")
     unverified_weights: bool = Field(
-        False, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
+        False, strict=True, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
     )
     generator_mode: Literal["eval", "train"] = Field("eval", description="mode of the generator's batch norm")
     generator_weights: Literal["raw"] = Field("raw", description="weights that are measured")
-    required: bool = Field(True, description="false: left out, and said so, where its weights are missing")
+    required: bool = Field(True, strict=True, description="false: left out, and said so, where its weights are missing")
 
     @model_validator(mode="after")
     def _weights_are_for_inception(self) -> Self:
@@ -159,6 +170,16 @@ class NamedCell(Levels):
     seeds: Seeds | None = Field(None, description="seeds of this cell; default: the experiment's")
 
 
+def _names_a_level(levels: Levels) -> Levels:
+    if not levels.given():
+        raise ValueError("names no level, so that it would match every cell")
+    return levels
+
+
+Excluded = Annotated[Levels, AfterValidator(_names_a_level)]
+"""One `[[exclude]]`: every cell that has all of these levels is left out."""
+
+
 class ReportSettings(_Model):
     """What workers draw for the report."""
 
@@ -173,14 +194,14 @@ class Experiment(_Model):
     )
     seeds: Seeds = Field((0,), description="seeds of every cell that has none of its own")
     max_runs: Count = Field(10_000, description="refuse to expand to more runs than this")
-    include_baseline: bool = Field(True, description="whether the baseline is a cell")
+    include_baseline: bool = Field(True, strict=True, description="whether the baseline is a cell")
     data: DataSettings = Field(default_factory=DataSettings)
     baseline: Hyperparameters = Field(default_factory=Hyperparameters)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     evaluation: tuple[EvaluationSettings, ...] = ()
     grid: tuple[Grid, ...] = ()
     cell: tuple[NamedCell, ...] = ()
-    exclude: tuple[Levels, ...] = ()
+    exclude: tuple[Excluded, ...] = ()
     report: ReportSettings = Field(default_factory=ReportSettings)
     labels: dict[str, str] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')
 

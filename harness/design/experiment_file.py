@@ -16,7 +16,8 @@ from pydantic_core import ErrorDetails
 from harness.design import locate
 from harness.design.expansion import Plan, expand
 from harness.design.experiment import Experiment
-from harness.design.factors import ALIASES, Hyperparameters, as_fields
+from harness.design.factors import ALIASES, Hyperparameters, Levels, as_fields
+from harness.design.overrides import apply_override
 from harness.errors import ExperimentFileError
 
 MAX_BYTES = 64 * 1024
@@ -63,7 +64,7 @@ class _Origin:
 
     def where(self, path: tuple[str | int, ...]) -> str:
         dotted = ".".join(map(str, path))
-        for target, text in self.overrides:
+        for target, text in reversed(self.overrides):  # the last one that sets a key is the one that counts
             if path[: len(target)] == target or (path and target[: len(path)] == path):
                 return f"--set {text}: {dotted}"
         line = self.lines.of(path) or 1
@@ -71,7 +72,8 @@ class _Origin:
 
     def as_written(self, path: tuple[str | int, ...]) -> tuple[str | int, ...]:
         """`path` with a factor of the baseline replaced by the alias that the file used for it."""
-        if len(path) < 2 or path[0] != "baseline" or path in self.lines.by_path:
+        overridden = any(target == path for target, _ in self.overrides)
+        if len(path) < 2 or path[0] != "baseline" or path[:2] in self.lines.by_path or overridden:
             return path
         for alias, fields in ALIASES.items():
             written = ("baseline", alias, *path[2:])
@@ -89,10 +91,10 @@ def read_experiment_file(path: Path, overrides: Sequence[str] = ()) -> Experimen
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(path, error) from None
+        raise _syntax_error(path, text, error) from None
     except RecursionError:
         raise ExperimentFileError("lists or tables are nested too deep", where=f"{path}:1") from None
-    applied = tuple(_apply_override(document, override) for override in overrides)
+    applied = tuple(apply_override(document, override) for override in overrides)
     origin = _Origin(path, lines, applied)
     experiment = _validate(document, origin)
     try:
@@ -124,65 +126,20 @@ def _read_text(path: Path) -> str:
 def _locate(path: Path, text: str) -> locate.Lines:
     try:
         return locate.locate(text)
-    except locate.NestingError as error:
-        raise ExperimentFileError(error.what, where=f"{path}:{error.line}", remedy="Write it flatter.") from None
+    except locate.OversizeError as error:
+        raise ExperimentFileError(
+            error.what, where=f"{path}:{error.line}", remedy="Write it shorter or flatter."
+        ) from None
 
 
-def _syntax_error(path: Path, error: tomllib.TOMLDecodeError) -> ExperimentFileError:
-    """tomllib keeps the line in its text alone: `Invalid value (at line 3, column 8)`."""
-    match = re.search(r"^(.*) \(at line (\d+), column (\d+)\)$", str(error))
-    what, where = (match[1], f"{path}:{match[2]}") if match else (re.sub(r" \(at .*\)$", "", str(error)), f"{path}")
-    return ExperimentFileError(f"no valid TOML: {what}", where=where, remedy="Strings need quotes; lists need [ ].")
-
-
-def _apply_override(document: dict[str, Any], override: str) -> tuple[tuple[str | int, ...], str]:
-    """Sets one `a.b=v` in the document (list positions by number) and returns its path and text."""
-    key, equals, raw = override.partition("=")
-    parts = [part.strip() for part in key.split(".")]
-    where = f"--set {override}"
-    if not equals or not all(parts) or len(parts) > locate.MAX_KEY_PARTS:
-        raise ExperimentFileError("expected KEY=VALUE with a dotted key, such as training.steps=100", where=where)
-    path: list[str | int] = []
-    target: Any = document
-    for part in parts[:-1]:
-        target, step = _descend(target, part, where)
-        path.append(step)
-    if isinstance(target, list):
-        position = _position(target, parts[-1], where)
-        target[position] = _override_value(raw)
-        path.append(position)
-    elif isinstance(target, dict):
-        target[parts[-1]] = _override_value(raw)
-        path.append(parts[-1])
-    else:
-        raise ExperimentFileError(f"{'.'.join(map(str, path))} is no table", where=where)
-    return tuple(path), override
-
-
-def _descend(target: Any, part: str, where: str) -> tuple[Any, str | int]:
-    if isinstance(target, list):
-        position = _position(target, part, where)
-        return target[position], position
-    if isinstance(target, dict):
-        return target.setdefault(part, {}), part
-    raise ExperimentFileError(f"{part} is inside something that is no table", where=where)
-
-
-def _position(target: list[Any], part: str, where: str) -> int:
-    if not part.isdigit() or int(part) >= len(target):
-        raise ExperimentFileError(f"{part!r} is no position in a list of {len(target)} (from 0)", where=where)
-    return int(part)
-
-
-def _override_value(raw: str) -> Any:
-    """A TOML value, or the text itself where it is none (so that quotes may be left out)."""
-    if len(raw) > 10_000:
-        return raw
-    try:
-        locate.locate(f"value = {raw}")
-        return tomllib.loads(f"value = {raw}")["value"]
-    except (tomllib.TOMLDecodeError, locate.NestingError, KeyError):
-        return raw
+def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> ExperimentFileError:
+    """tomllib keeps the line in its text alone: `Invalid value (at line 3, column 8)`, or `(at end of document)`."""
+    what, _, place = str(error).partition(" (at ")
+    match = re.match(r"line (\d+)", place)
+    line = int(match[1]) if match else text.rstrip("\n").count("\n") + 1
+    return ExperimentFileError(
+        f"no valid TOML: {what}", where=f"{path}:{line}", remedy="Strings need quotes; lists need [ ]."
+    )
 
 
 def _validate(document: dict[str, Any], origin: _Origin) -> Experiment:
@@ -191,14 +148,28 @@ def _validate(document: dict[str, Any], origin: _Origin) -> Experiment:
     try:
         experiment = Experiment.model_validate(checked)
     except ValidationError as error:
-        raise _validation_error(error.errors(include_url=False), origin) from None
+        raise _validation_error(error.errors(include_url=False), checked, origin) from None
+    if isinstance(baseline, dict):
+        _check_shadowed_aliases(baseline, origin)
     for index, block in enumerate(experiment.evaluation):
-        _check_steps(experiment, index, block.steps_measured(experiment.training), origin)
+        if not isinstance(block.at, str):
+            _check_steps(experiment, index, block.at, origin)
     return experiment
 
 
+def _check_shadowed_aliases(baseline: dict[str, Any], origin: _Origin) -> None:
+    """An alias whose fields are all named themselves sets nothing, but has to be a level all the same."""
+    try:
+        Levels.model_validate(baseline)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        for details in errors:
+            details["loc"] = ("baseline", *details["loc"])
+        raise _validation_error(errors, {"baseline": baseline}, origin) from None
+
+
 def _check_steps(experiment: Experiment, index: int, steps: Iterable[int], origin: _Origin) -> None:
-    known = experiment.training.checkpoint_steps()
+    known = set(experiment.training.checkpoint_steps())
     unknown = [step for step in steps if step not in known]
     if unknown:
         raise ExperimentFileError(
@@ -208,11 +179,13 @@ def _check_steps(experiment: Experiment, index: int, steps: Iterable[int], origi
         )
 
 
-def _validation_error(errors: Sequence[ErrorDetails], origin: _Origin) -> ExperimentFileError:
+def _validation_error(errors: Sequence[ErrorDetails], document: dict[str, Any], origin: _Origin) -> ExperimentFileError:
     """All errors of one file in one message, the first line in the `FILE:LINE: key: what` form, more below."""
     messages: dict[tuple[str | int, ...], list[str]] = {}
     for error in errors:
-        path = origin.as_written(_document_path(error["loc"]))
+        if error["type"] == "too_short" and error["input"]:
+            continue  # entries were given; what is wrong with each is told for itself
+        path = origin.as_written(_document_path(error, document))
         messages.setdefault(path, [])
         message = explain(error, path)
         if message not in messages[path]:
@@ -225,11 +198,18 @@ def _validation_error(errors: Sequence[ErrorDetails], origin: _Origin) -> Experi
     return ExperimentFileError(what, where=where, remedy=remedy.replace("\n", "\n  "))
 
 
-def _document_path(location: tuple[int | str, ...]) -> tuple[str | int, ...]:
-    """A pydantic location without the names of union branches (`literal['all']`, `constrained-int`)."""
-    return tuple(
-        part for part in location if isinstance(part, int) or not re.search(r"[\[\(]|^constrained-|^int$", part)
-    )
+def _document_path(error: ErrorDetails, document: Any) -> tuple[str | int, ...]:
+    """Where an error is in the document: pydantic's location without the names of union branches (`literal['all']`)."""
+    path: tuple[str | int, ...] = ()
+    place = document
+    for part in error["loc"]:
+        inside = part in place if isinstance(place, dict) else isinstance(place, list) and isinstance(part, int)
+        if inside and (isinstance(place, dict) or int(part) < len(place)):
+            place = place[part]
+        elif error["type"] != "missing":
+            continue
+        path = (*path, part)
+    return path
 
 
 def explain(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
@@ -245,15 +225,15 @@ def explain(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             relation, bound = next(iter(context.items()))
             words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}[str(relation)]
-            return f"{given!r} is outside the domain; allowed: {words} {bound}"
+            return f"{_short(given)} is outside the domain; allowed: {words} {bound}"
         case "finite_number":
-            return f"{given!r} is not a finite number"
+            return f"{_short(given)} is not a finite number"
         case "too_short" | "string_too_short":
             return "may not be empty"
         case "too_long":
             return f"too many entries or the wrong number of them; at most {context.get('max_length')}"
         case "string_pattern_mismatch":
-            return f"{given!r} is not allowed here; use letters, digits, spaces, dots, dashes and underscores"
+            return f"{_short(given)} is not allowed here; use letters, digits, spaces, dots, dashes and underscores"
         case "value_error":
             return str(error["msg"]).removeprefix("Value error, ")
     for name, words in EXPECTED.items():

@@ -1,16 +1,19 @@
 """Where in a TOML text each key and each list element stands: tomllib tells values, people need lines.
 
 A scanner, not a parser: it accepts anything and relies on tomllib to refuse what is no TOML. It also counts nesting
-before tomllib sees the text, because long dotted keys and deep lists cost tomllib seconds or a recursion error.
+before tomllib sees the text, because long dotted keys and deep lists cost tomllib seconds or a recursion error, and
+refuses numbers of so many digits that Python will not convert them.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 from dataclasses import dataclass, field
 
 MAX_KEY_PARTS = 8
 MAX_DEPTH = 16
+MAX_BARE_VALUE = 100
 
 Path = tuple[str | int, ...]
 
@@ -20,8 +23,8 @@ _STRING = re.compile(
 )
 
 
-class NestingError(ValueError):
-    """A key or a value nested deeper than any experiment file needs; carries its line."""
+class OversizeError(ValueError):
+    """A key, a number or a nesting larger than any experiment file needs; carries its line."""
 
     def __init__(self, line: int, what: str) -> None:
         super().__init__(what)
@@ -48,7 +51,7 @@ class Lines:
 
 
 def locate(text: str) -> Lines:
-    """The line of every key and list element in `text`; NestingError when it is nested too deep."""
+    """The line of every key and list element in `text`; OversizeError where it is nested too deep or too long."""
     return _Scanner(text).scan()
 
 
@@ -105,9 +108,9 @@ class _Scanner:
         while match := _KEY_PART.match(self.text, self.position):
             if "\n" in match[0]:
                 break
-            parts.append(next(group for group in match.groups() if group is not None))
+            parts.append(_key_text(match))
             if len(parts) > MAX_KEY_PARTS:
-                raise NestingError(self.line, f"a key of more than {MAX_KEY_PARTS} parts")
+                raise OversizeError(self.line, f"a key of more than {MAX_KEY_PARTS} parts")
             self.position = match.end()
             if self._peek() != ".":
                 break
@@ -116,7 +119,7 @@ class _Scanner:
 
     def _value(self, path: Path, depth: int) -> None:
         if depth > MAX_DEPTH:
-            raise NestingError(self.line, f"lists or tables nested more than {MAX_DEPTH} deep")
+            raise OversizeError(self.line, f"lists or tables nested more than {MAX_DEPTH} deep")
         while self._peek() and self._peek() in " \t":
             self._advance(1)
         opening = self._peek()
@@ -127,8 +130,14 @@ class _Scanner:
         elif match := _STRING.match(self.text, self.position):
             self._advance(len(match[0]))
         else:
-            while self._peek() and self._peek() not in ",]}#\n":
-                self._advance(1)
+            self._bare_value()
+
+    def _bare_value(self) -> None:
+        start = self.position
+        while self._peek() and self._peek() not in ",]}#\n":
+            self._advance(1)
+        if len(self.text[start : self.position].strip()) > MAX_BARE_VALUE:
+            raise OversizeError(self.line, f"a value of more than {MAX_BARE_VALUE} characters without quotes")
 
     def _list(self, path: Path, depth: int) -> None:
         self._advance(1)
@@ -182,3 +191,14 @@ class _Scanner:
     def _line_end(self) -> int:
         end = self.text.find("\n", self.position)
         return len(self.text) if end < 0 else end
+
+
+def _key_text(match: re.Match[str]) -> str:
+    """A bare or quoted part of a key as tomllib gives it, its escapes resolved."""
+    bare, basic, literal = match.groups()
+    if basic is not None and "\\" in basic:
+        try:
+            return str(tomllib.loads(f'key = "{basic}"')["key"])
+        except tomllib.TOMLDecodeError:
+            return basic  # tomllib refuses the whole text
+    return next(text for text in (bare, basic, literal) if text is not None)

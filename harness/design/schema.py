@@ -39,7 +39,8 @@ def allowed_values(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(allowed_values(option) for option in schema["anyOf"] if option.get("type") != "null")
     if "prefixItems" in schema:
-        return f"[{', '.join(allowed_values(item) for item in schema['prefixItems'])}]"
+        items = [allowed_values(item) for item in schema["prefixItems"]]
+        return f"{len(items)} numbers, each {items[0]}" if len(set(items)) == 1 else f"[{', '.join(items)}]"
     if schema.get("type") == "array":
         return f"a list of {allowed_values(schema['items'])}"
     if schema.get("type") in ("boolean", "string"):

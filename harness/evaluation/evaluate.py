@@ -70,9 +70,7 @@ def evaluate(
         images = _at_resolution(sampler.images(repeat, protocol.samples), protocol.resolution)
         features = feature_matrix(extractor, images)
         if len(features) != protocol.samples:
-            raise ValueError(
-                f"the sampler gave {len(features)} images where {protocol.samples} were asked for"
-            )
+            raise ValueError(f"the sampler gave {len(features)} images where {protocol.samples} were asked for")
         for metric in metrics:
             values[metric].append(_measured(metric, features, reference))
     return values
@@ -110,8 +108,7 @@ def _measured_reference(protocol: Protocol, images: NDArray[np.uint8], extractor
         )
     # Copied batch by batch: the array may be a read-only memory map, which torch refuses to wrap.
     batches = (
-        torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))
-        for start in range(0, len(images), BATCH_SIZE)
+        torch.from_numpy(np.array(images[start : start + BATCH_SIZE])) for start in range(0, len(images), BATCH_SIZE)
     )
     features = feature_matrix(extractor, _at_resolution(batches, protocol.resolution))
     return reference_of(moments(features))

@@ -68,9 +68,7 @@ def weights_sha256(settings: EvaluationSettings, *, download: bool = True) -> st
 
 def _inception_file(settings: EvaluationSettings, *, download: bool) -> Path:
     if settings.extractor_weights:
-        return _existing(
-            Path(settings.extractor_weights), "It is named by extractor_weights: correct the path."
-        )
+        return _existing(Path(settings.extractor_weights), "It is named by extractor_weights: correct the path.")
     if from_environment := os.environ.get(INCEPTION_VARIABLE):
         return _existing(Path(from_environment), f"It is named by {INCEPTION_VARIABLE}: correct the path.")
     import torch.hub
@@ -90,9 +88,7 @@ def _download(target: Path) -> None:
         if target.is_file():
             return  # another process was faster
         try:
-            torch.hub.download_url_to_file(
-                FID_WEIGHTS_URL, str(target), hash_prefix=INCEPTION_SHA256, progress=False
-            )
+            torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(target), hash_prefix=INCEPTION_SHA256, progress=False)
         except (OSError, RuntimeError) as error:  # URLError is an OSError; another hash is a RuntimeError
             raise WeightsError(
                 f"cannot be downloaded from {FID_WEIGHTS_URL}: {error}",

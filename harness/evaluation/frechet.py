@@ -56,9 +56,7 @@ class Reference:
             arrays = safetensors.numpy.load(content)
             return cls(mean=arrays["mean"], factor=arrays["factor"], trace=float(arrays["trace"][0]))
         except (safetensors.SafetensorError, KeyError, IndexError) as error:
-            raise DamagedFileError(
-                f"not reference statistics: {error}", remedy="They are made again."
-            ) from error
+            raise DamagedFileError(f"not reference statistics: {error}", remedy="They are made again.") from error
 
 
 def moments(features: NDArray[Any]) -> Moments:
@@ -93,9 +91,7 @@ def reference_of(real: Moments) -> Reference:
 def distance_to(reference: Reference, generated: Moments) -> float:
     """The squared distance d^2 of eq. 6, which is what "FID" names: 0 up to rounding for equal moments."""
     if reference.mean.shape != generated.mean.shape:
-        raise ValueError(
-            f"features of {generated.mean.size} dims against a reference of {reference.mean.size} dims"
-        )
+        raise ValueError(f"features of {generated.mean.size} dims against a reference of {reference.mean.size} dims")
     shift = reference.mean - generated.mean
     product = reference.factor.T @ generated.covariance @ reference.factor
     eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)

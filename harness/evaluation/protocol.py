@@ -116,10 +116,12 @@ def block_protocols(
 
 def is_prepared(experiment: Experiment, manifest: ExperimentManifest | None) -> bool:
     """Whether data and weights of every block were looked up, so that every required protocol is known."""
-    return (
-        manifest is not None
-        and manifest.data_sha256_of(experiment.data.declared()) is not None
-        and all(weights_key(settings) in manifest.weights_sha256 for settings in experiment.evaluation)
+    if manifest is None or manifest.data_sha256_of(experiment.data.declared()) is None:
+        return False
+    found = manifest.weights_sha256
+    return all(
+        weights_key(settings) in found and (found[weights_key(settings)] or not settings.required)
+        for settings in experiment.evaluation
     )
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from harness.data.cache import ImageCache, open_images, skipped_images
 from harness.data.sources import content_sha256, fetch, is_present
 from harness.design.expansion import Plan
-from harness.design.experiment import EvaluationSettings
+from harness.design.experiment import EvaluationSettings, Experiment
 from harness.design.experiment_file import ExperimentFile
 from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
-from harness.evaluation.extractor_weights import weights_sha256
+from harness.evaluation.extractor_weights import weights_file, weights_sha256
 from harness.evaluation.protocol import weights_key
 from harness.execution.events import Event, Observer
 from harness.store import atomic
@@ -51,7 +51,8 @@ def prepare(
     with held(directory.lock, timeout_s=WAIT_FOR_EVER):
         before = _manifest_before(directory, observe)
         if not is_present(experiment.data):
-            observe(Event("note", text=f"fetching {experiment.data.source} into {experiment.data.root}"))
+            if experiment.data.source != "folder":
+                observe(Event("note", text=f"fetching {experiment.data.source} into {experiment.data.root}"))
             fetch(experiment.data)
         data_sha256 = content_sha256(experiment.data)
         manifest = ExperimentManifest(
@@ -74,16 +75,26 @@ def prepare(
     return Prepared(manifest, data_sha256, images)
 
 
-def note_weights(manifest: ExperimentManifest, evaluation: Sequence[EvaluationSettings]) -> ExperimentManifest:
-    """The manifest with weights that were missing before and lie there now; the same object where nothing changed."""
-    found = {}
-    for settings in evaluation:
-        if manifest.weights_sha256.get(weights_key(settings), "") is None:
-            try:
-                found[weights_key(settings)] = weights_sha256(settings, download=False)
-            except WeightsError:
-                continue
-    return replace(manifest, weights_sha256={**manifest.weights_sha256, **found}) if found else manifest
+def look_again(experiment: Experiment, directory: ExperimentDirectory) -> None:
+    """Forgets optional weights that were missing and lie there now, so that their evaluations become due."""
+    manifest = read_experiment_manifest(directory)
+    if manifest is None:
+        return
+    appeared = {weights_key(settings) for settings in experiment.evaluation if _has_appeared(settings, manifest)}
+    if appeared:
+        kept = {key: digest for key, digest in manifest.weights_sha256.items() if key not in appeared}
+        with held(directory.lock, timeout_s=WAIT_FOR_EVER):
+            write_experiment_manifest(directory, replace(manifest, weights_sha256=kept))
+
+
+def _has_appeared(settings: EvaluationSettings, manifest: ExperimentManifest) -> bool:
+    if manifest.weights_sha256.get(weights_key(settings), "") is not None:
+        return False
+    try:
+        weights_file(settings, download=False)
+    except WeightsError:
+        return False
+    return True
 
 
 def _weights(settings: EvaluationSettings, observe: Observer) -> str | None:

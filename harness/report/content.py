@@ -17,7 +17,7 @@ from harness.store.records import Record
 from harness.tracking.reader import Block, ExperimentView, RunView
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReportRun:
     """One run as the report uses it: records and checkpoints (step -> SHA-256) up to the file's steps.
 
@@ -38,7 +38,7 @@ class ReportRun:
         return self.view.run.key
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReportCell:
     """A row of every table. number: from 1; label: as people read it, unlike that of every other cell."""
 
@@ -85,7 +85,7 @@ Sources = Mapping[tuple[str, str, int], Evaluation]
 """Evaluations by column name, run key and step."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
     """measured: every measurement by column title; window: steps that loss curves are smoothed over."""
 
@@ -175,8 +175,13 @@ def gather(view: ExperimentView) -> Content:
 
 def _run(view: RunView, steps: int, window: int) -> ReportRun:
     metrics = tuple(record for record in view.metrics() if record["step"] <= steps)
-    checkpoints = {step: digest for step, digest in view.checkpoints().items() if step <= steps}
-    return ReportRun(view, metrics, checkpoints, loss_dynamics(metrics, window) if metrics else None)
+    dynamics = loss_dynamics(metrics, window) if metrics else None
+    return ReportRun(view, metrics, _checkpoints(view, steps), dynamics)
+
+
+def _checkpoints(view: RunView, steps: int) -> dict[int, str]:
+    """Those up to `steps`: a file whose steps were lowered leaves the later ones out."""
+    return {step: digest for step, digest in view.checkpoints().items() if step <= steps}
 
 
 def _unique_labels(cells: Sequence[Cell]) -> dict[str, str]:
@@ -208,7 +213,7 @@ def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:
         for run in view.runs:
             if column.protocol is None or run.protocols[column.index] != column.protocol:
                 continue
-            checkpoints = run.checkpoints()
+            checkpoints = _checkpoints(run, training.steps)
             for step in column.block.settings.steps_measured(training):
                 evaluation = run.evaluation(column.index, step) if step in checkpoints else None
                 if evaluation and evaluation.checkpoint_sha256 == checkpoints[step]:

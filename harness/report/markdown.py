@@ -37,14 +37,19 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align if rows else None)
 
 
-def number(value: float | None, absent: str = "–") -> str:
-    """Four significant digits, without an exponent between 0.001 and a million."""
+def number(value: float | None, digits: int = 4) -> str:
+    """So many significant digits, without an exponent between 0.001 and a million; a dash for None."""
     if value is None:
-        return absent
+        return "–"
     if value == 0 or 1e-3 <= abs(value) < 1e6:
-        decimals = max(0, 3 - _magnitude(value))
-        return f"{value:.{min(decimals, 6)}f}"
-    return f"{value:.3e}"
+        decimals = max(0, digits - 1 - _magnitude(value))
+        return f"{value:.{decimals}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def spread(value: float | None) -> str:
+    """A standard deviation, to two significant digits."""
+    return number(value, digits=2)
 
 
 def counted(n: int, thing: str) -> str:

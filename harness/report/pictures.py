@@ -30,7 +30,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """against_step, at_last: by column title. missing_samples: why a cell's sample grid is not shown."""
+    """against_step, at_last: by column title. missing_samples: why the sample grid of a cell
+    that has started is not shown."""
 
     against_step: dict[str, list[Picture]]
     at_last: dict[str, list[Picture]]
@@ -143,7 +144,7 @@ def _sample_panels(content: Content, styles: Sequence[CellStyle]) -> tuple[list[
                 "harness:samples": str(asked),
             }
             picture, missing = read_picture(run.view.directory.samples(step), expected)
-        if picture is None:
+        if picture is None and run.view.status.state != "pending":
             reasons.append(f"{cell.label}, seed {run.seed}: {missing}")
         panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing))
     return panels, reasons

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from harness.design.factors import canonical_level, fields_of
 from harness.report.content import Column, Content, ReportCell, ReportRun
-from harness.report.markdown import code, counted, escape, number, table
+from harness.report.markdown import code, counted, escape, number, spread, table
 from harness.report.tables import ONE_SEED
 
 BITS = ("torch", "device", "threads", "harness")
@@ -45,8 +45,8 @@ def measured_summary(content: Content, column: Column) -> str:
     baseline = next(((cell, last) for cell, last in found if cell.cell.is_baseline), None)
     if baseline:
         last = baseline[1]
-        spread = f" (SD over {len(last.seeds)} seeds {number(last.sd_seeds)})" if last.sd_seeds is not None else ""
-        parts.append(f"the baseline stands at {number(last.mean)}{spread}, step {last.step}")
+        over_seeds = f" (SD over {len(last.seeds)} seeds {spread(last.sd_seeds)})" if last.sd_seeds is not None else ""
+        parts.append(f"the baseline stands at {number(last.mean)}{over_seeds}, step {last.step}")
     if len(found) > 1:
         low = min(found, key=lambda item: item[1].mean)
         high = max(found, key=lambda item: item[1].mean)
@@ -76,7 +76,7 @@ def seeds_note(content: Content, column: Column) -> str:
         notes.append(f"{ONE_SEED.capitalize()}.")
     elif single:
         names = ", ".join(escape(cell.label) for cell in single)
-        notes.append(f"Cells with {ONE_SEED}: {names}.")
+        notes.append(f"{ONE_SEED.capitalize()} for {names}.")
     if len({last.step for last in measured.values()}) > 1:
         notes.append("Not all cells stand at the same step, so their last checkpoints are not alike.")
     return " ".join(notes)
@@ -112,9 +112,10 @@ def training_lines(content: Content) -> list[str]:
     checkpoints = ", ".join(str(step) for step in training.checkpoint_steps())
     seeds = sorted({run.seed for run in content.runs})
     manifest = content.view.manifest
+    content_sha256 = manifest.data_sha256_of(data.declared()) if manifest else None
     images = f"{escape(data.source)}, {data.split} split, {counted(data.channels, 'channel')}"
     return [
-        f"Data: {images}; SHA-256 of its content: {code(manifest.data_sha256) if manifest else 'not read yet'}.",
+        f"Data: {images}; SHA-256 of its content: {code(content_sha256) if content_sha256 else 'not read yet'}.",
         f"Training: {counted(training.steps, 'step')}; metrics are means over {counted(training.log_every, 'step')}; "
         f"checkpoints at {_shortened(checkpoints)}.",
         f"Seeds: {_shortened(', '.join(map(str, seeds)))}. A seed fixes initialization, data order and noise, and "
@@ -168,9 +169,10 @@ def environment_note(content: Content) -> str:
 
 
 def environment_table(content: Content) -> str:
+    """A row per kind of machine that runs were trained on; empty where none has started."""
     found = content.environments()
     if not found:
-        return "No run has started yet."
+        return ""
     names = list(dict.fromkeys(name for kind, _ in found for name in kind))
     rows = [[*(escape(kind.get(name, "–")) for name in names), str(runs)] for kind, runs in found]
     return table([*(escape(name) for name in names), "runs"], rows)
@@ -229,8 +231,8 @@ def _unmeasured(content: Content, column: Column, cell: ReportCell) -> str:
 
 def _range(values: list[float]) -> str:
     if len(values) == 1:
-        return number(values[0])
-    return f"{number(min(values))} to {number(max(values))}"
+        return spread(values[0])
+    return f"{spread(min(values))} to {spread(max(values))}"
 
 
 def _shortened(listed: str, most: int = 12) -> str:

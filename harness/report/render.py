@@ -19,7 +19,7 @@ from harness.errors import DamagedFileError, StoreError
 from harness.report import prose, tables
 from harness.report.content import Column, Content, gather
 from harness.report.evidence import evidence
-from harness.report.markdown import code, counted, escape, fenced
+from harness.report.markdown import counted, escape, fenced
 from harness.report.pictures import Picture, Pictures, draw
 from harness.store import atomic
 from harness.tracking.reader import ExperimentView
@@ -122,8 +122,6 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
         "problems": prose.problems(content, pictures.missing_samples),
         "experiment_file": _experiment_file(content),
         "threads": manifest.threads if manifest else None,
-        "keys": [code(run.key[:8]) for run in content.runs[:1]],
-        "more_than_one_seed": any(len(cell.runs) > 1 for cell in content.cells),
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.summary import Measurement
 from harness.design.factors import canonical_level, fields_of
 from harness.report.content import Column, Content, ReportCell, ReportRun
-from harness.report.markdown import code, escape, number, table
+from harness.report.markdown import code, escape, number, spread, table
 
 ONE_SEED = "one seed: no comparison is possible"
 
@@ -39,7 +39,7 @@ def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[
     return [
         *head,
         mean_and_spread(last),
-        number(last.sd_repeats),
+        spread(last.sd_repeats),
         str(len(last.seeds)) if len(last.seeds) == len(runs) else f"{len(last.seeds)} of {len(runs)}",
         repeats_text(last),
         str(last.step),
@@ -49,10 +49,10 @@ def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[
 
 
 def mean_and_spread(found: Measurement) -> str:
-    """`12.31 ± 0.402`, the SD over seeds; with one seed the mean alone, and that it is one."""
+    """`12.31 ± 0.40`, the SD over seeds; with one seed the mean alone, and that it is one."""
     if found.sd_seeds is None:
         return f"{number(found.mean)} (one seed)"
-    return f"{number(found.mean)} ± {number(found.sd_seeds)}"
+    return f"{number(found.mean)} ± {spread(found.sd_seeds)}"
 
 
 def repeats_text(found: Measurement) -> str:

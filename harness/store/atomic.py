@@ -113,26 +113,39 @@ def stored_hash(path: Path) -> str | None:
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Writes a JSON object with its own SHA-256 inside (over the canonical form of everything else)."""
-    body = {key: value for key, value in document.items() if key != "sha256"}
-    body["sha256"] = sha256_of(canonical_json(body))
-    write_bytes(path, (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode())
+    body: Json = json.loads(json.dumps(dict(document)))  # keys as text and tuples as lists: as it is read back
+    body.pop("sha256", None)
+    write_bytes(path, _render({**body, "sha256": sha256_of(canonical_json(body))}))
 
 
 def read_json(path: Path) -> Json:
     """Reads what `write_json` wrote, without the checksum; DamagedFileError when it does not match."""
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        document: Json = json.loads(content)
+        spelled_so = _render(document) == content
         digest = document.pop("sha256")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        matches = sha256_of(canonical_json(document)) == digest
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DamagedFileError("the file is not whole", where=str(path)) from error
-    if not isinstance(document, dict) or sha256_of(canonical_json(document)) != digest:
+    if not (spelled_so and matches):
         raise DamagedFileError("the file does not match its SHA-256", where=str(path))
     return document
 
 
 def canonical_json(document: Any) -> bytes:
     """One spelling of a JSON value, for hashing: sorted keys, no spaces, NaN refused."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "surrogatepass")  # file names that are no UTF-8 come as lone surrogates
+
+
+def _render(document: Any) -> bytes:
+    """How `write_json` spells a document; `read_json` takes no other spelling, so that every changed bit is seen."""
+    return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
 
 
 def _sidecar(path: Path) -> Path:

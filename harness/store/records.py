@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from harness.errors import StoreError
+
 Record = dict[str, Any]
 _TAIL = len(b',"crc":"00000000"}')
 
@@ -20,14 +22,15 @@ def encode(record: Record) -> bytes:
     """One line: the record's JSON with `crc` as its last field. Non-finite numbers are refused."""
     if not record or "crc" in record:
         raise ValueError("a record has at least one field and none called crc")
-    body = json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()[:-1]
+    text = json.dumps(record, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    body = text.encode("utf-8", "surrogatepass")[:-1]  # file names that are no UTF-8 come as lone surrogates
     return body + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
 def decode(line: bytes) -> Record | None:
     """The record of one whole line, without `crc`; None when the line is torn or damaged."""
     body, tail = line[: -_TAIL - 1], line[-_TAIL - 1 :]
-    if tail != b',"crc":"%08x"}\n' % zlib.crc32(body):
+    if not body or tail != b',"crc":"%08x"}\n' % zlib.crc32(body):
         return None
     record: Record = json.loads(body + b"}")
     return record
@@ -55,14 +58,22 @@ def read_records(path: Path, end: int | None = None) -> list[Record]:
 
 
 def append_record(path: Path, record: Record) -> None:
-    """Appends one record durably, behind the last one that holds (a torn tail is cut first)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        file.seek(0)
-        end = 0
-        for _, offset in scan(file.read()):
-            end = offset
-        file.truncate(end)
-        file.write(encode(record))
-        file.flush()
-        os.fsync(file.fileno())
+    """Appends one record durably, behind the last that holds (a torn tail is cut first); StoreError if it cannot."""
+    line = encode(record)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            file.seek(0)
+            end = 0
+            for _, offset in scan(file.read()):
+                end = offset
+            file.truncate(end)
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(
+            f"cannot append: {error.strerror or error}",
+            where=str(path),
+            remedy="Free space or permission, then run the same command again.",
+        ) from error

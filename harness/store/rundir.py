@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.errors import StoreError
+
 FORMAT = 1
 """Version of the file formats under `runs/`; a folder of another version is refused."""
 
@@ -133,11 +135,8 @@ class ExperimentDirectory:
 
     def runs(self) -> dict[str, RunDirectory]:
         """All run folders by the first eight characters of their key."""
-        try:
-            entries = [entry.name for entry in os.scandir(self.root) if "--" in entry.name and entry.is_dir()]
-        except FileNotFoundError:
-            return {}
-        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in sorted(entries)}
+        names = [entry.name for entry in _entries(self.root) if "--" in entry.name and entry.is_dir()]
+        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in sorted(names)}
 
 
 def experiment_directory(runs_dir: Path, name: str) -> ExperimentDirectory:
@@ -145,14 +144,22 @@ def experiment_directory(runs_dir: Path, name: str) -> ExperimentDirectory:
 
 
 def slug(text: str) -> str:
-    """A cell's name as part of a folder's name: at most 80 characters that every file system takes."""
-    return re.sub(r"[^\w=.,+-]+", "-", text).strip("-. ")[:80] or "cell"
+    """A cell's name as part of a folder's name: at most 80 characters (160 bytes) that every file system takes."""
+    cut = re.sub(r"[^\w=.,+-]+", "-", text).strip("-. ")[:80].encode()[:160]
+    return cut.decode(errors="ignore") or "cell"
 
 
 def _steps_in(folder: Path, suffix: str) -> list[int]:
-    try:
-        names = [entry.name for entry in os.scandir(folder)]
-    except FileNotFoundError:
-        return []
+    names = (entry.name for entry in _entries(folder))
     matches = (_STEP_FILE.match(name) for name in names if name.endswith(suffix))
     return [int(match[1]) for match in matches if match]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in `folder`, nothing where it is absent; StoreError where it cannot be read."""
+    try:
+        return list(os.scandir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"cannot be read: {error.strerror or error}", where=str(folder)) from error

@@ -14,15 +14,16 @@ from harness.report.figures.style import (
     GRAY,
     PALE,
     TITLE_WIDTH,
+    WIDE,
     CellStyle,
     cell_title,
     empty_panel,
     figure_style,
-    is_wide,
     log_axis,
     new_figure,
     pages,
     panel_grid,
+    span,
     step_axis,
     top_legend,
     wrapped,
@@ -61,18 +62,18 @@ def against_step(cells: Sequence[CellCurve], title: str) -> list[Figure]:
     Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page.
     """
     values = [mean for cell in cells for point in cell.points for mean in point.seed_means]
-    wide = is_wide(values)
+    factor = span(values)
     if len(cells) <= MOST_LINES:
-        return [_one_panel(cells, title, wide)]
-    return [_many_panels(page, cells, title, wide) for page in pages(cells)]
+        return [_one_panel(cells, title, factor)]
+    return [_many_panels(page, cells, title, factor) for page in pages(cells)]
 
 
-def _one_panel(cells: Sequence[CellCurve], title: str, wide: bool) -> Figure:
+def _one_panel(cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
     figure = new_figure(8.4, max(4.2, 0.55 * len(cells)))
     axes = figure.subplots()
     for cell in cells:
         _curve(axes, cell)
-    _step_and_value(axes, wide)
+    _step_and_value(axes, cells, factor)
     axes.set(xlabel="step", ylabel=title)
     labels = [
         wrapped(cell.label if cell.points else f"{cell.label} (not measured)", 30, 3, cell.mark) for cell in cells
@@ -81,7 +82,7 @@ def _one_panel(cells: Sequence[CellCurve], title: str, wide: bool) -> Figure:
     return figure
 
 
-def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: str, wide: bool) -> Figure:
+def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
     figure, panels = panel_grid(len(page), panel_height=2.3)
     for axes, cell in zip(panels, page, strict=True):
         cell_title(axes, wrapped(cell.label, TITLE_WIDTH, 3, cell.mark), cell.style)
@@ -91,7 +92,7 @@ def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: s
         for other in cells:
             axes.plot([p.step for p in other.points], [p.mean for p in other.points], color=PALE, linewidth=0.7)
         _curve(axes, cell)
-        _step_and_value(axes, wide)
+        _step_and_value(axes, cells, factor)
     drawn = [axes for axes, cell in zip(panels, page, strict=True) if cell.points]
     for axes in drawn[1:]:
         axes.sharex(drawn[0])
@@ -123,10 +124,10 @@ def _curve(axes: Axes, cell: CellCurve) -> None:
         line.set_dashes(cell.style.dashes)
 
 
-def _step_and_value(axes: Axes, wide: bool) -> None:
-    step_axis(axes)
-    if wide:
-        log_axis(axes, "y")
+def _step_and_value(axes: Axes, cells: Sequence[CellCurve], factor: float) -> None:
+    step_axis(axes, sorted({point.step for cell in cells for point in cell.points}))
+    if factor > WIDE:
+        log_axis(axes, "y", factor)
 
 
 @figure_style()
@@ -146,11 +147,13 @@ def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, every
     for row, cell in enumerate(cells):
         _row(axes, row, cell)
     handles = [
-        Line2D([], [], color=GRAY, marker="|", markersize=7, linestyle=""),
+        Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle=""),
         Line2D([], [], color=GRAY, marker="o", markersize=5, linestyle=""),
-        Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.6, linestyle=""),
     ]
-    labels = ["one repeat", "mean of one seed's repeats", "mean over seeds"]
+    labels = ["one repeat", "mean of one seed's repeats"]
+    if any(len(cell.values) > 1 for cell in cells):
+        handles.append(Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.6, linestyle=""))
+        labels.append("mean over seeds")
     if baseline is not None:
         axes.axvline(baseline, color="black", linewidth=1, linestyle="--", zorder=1)
         handles.append(Line2D([], [], color="black", linewidth=1, linestyle="--"))
@@ -161,8 +164,8 @@ def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, every
     axes.set_xlabel(title)
     if everything:
         margin = 0.05 * (max(everything) - min(everything)) or 0.05 * abs(everything[0]) or 1.0
-        if is_wide(everything):
-            log_axis(axes, "x")
+        if span(everything) > WIDE:
+            log_axis(axes, "x", span(everything))
             axes.set_xlim(min(everything) / 1.15, max(everything) * 1.15)
         else:
             axes.set_xlim(min(everything) - margin, max(everything) + margin)
@@ -174,14 +177,16 @@ def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, every
 
 def _row(axes: Axes, row: int, cell: LastValues) -> None:
     if not cell.values:
-        axes.text(0.02, row, "not measured", transform=axes.get_yaxis_transform(), va="center", color=GRAY)
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        place = axes.get_yaxis_transform()
+        axes.text(0.02, row, "not measured", transform=place, va="center", color=GRAY, bbox=behind)
         return
-    height = min(0.2, 0.5 / len(cell.values))
+    height = min(0.26, 0.6 / len(cell.values))
     for index, values in enumerate(cell.values.values()):
         y = row + (index - (len(cell.values) - 1) / 2) * height
         color = cell.style.color
-        axes.plot(values, [y] * len(values), color=color, marker="|", markersize=6, linestyle="", alpha=0.55)
-        axes.plot(sum(values) / len(values), y, color=color, marker=cell.style.marker, markersize=5, linestyle="")
+        axes.plot(values, [y] * len(values), color=color, marker="|", markersize=11, linestyle="", alpha=0.6)
+        axes.plot(sum(values) / len(values), y, color=color, marker=cell.style.marker, markersize=4.5, linestyle="")
     if len(cell.values) > 1:
         axes.vlines(_mean_over_seeds(cell), row - 0.32, row + 0.32, color="black", linewidth=1.6)
 

@@ -65,10 +65,10 @@ def sample_grids(panels: Sequence[SamplePanel]) -> list[Figure]:
 
 
 def _page(page: Sequence[SamplePanel]) -> Figure:
-    figure, all_axes = panel_grid(len(page), panel_height=3.5)
+    figure, all_axes = panel_grid(len(page), panel_height=3.0, columns=4, panel_width=2.5)
     for axes, panel in zip(all_axes, page, strict=True):
         where = f"seed {panel.seed}" + (f", step {panel.step}" if panel.step is not None else "")
-        cell_title(axes, f"{wrapped(panel.label, 34, 3, panel.mark)}\n{where}", panel.style)
+        cell_title(axes, f"{wrapped(panel.label, 26, 3, panel.mark)}\n{where}", panel.style)
         if panel.picture is None:
             empty_panel(axes, panel.missing)
             axes.set_box_aspect(1)

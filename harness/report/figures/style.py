@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import matplotlib
 import seaborn as sns
@@ -16,8 +16,9 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 DPI = 150
 PANELS_PER_PAGE = 12
@@ -26,6 +27,11 @@ PANEL_WIDTH = 3.3
 """Inches."""
 TITLE_WIDTH = 34
 """Letters that fit over one panel."""
+MOST_STEP_TICKS = 5
+WIDE = 10.0
+"""Values that span more than this factor are shown on a logarithmic axis."""
+MANY_TICKS = 100.0
+"""A factor from which a logarithmic axis labels its powers of ten alone."""
 GRAY = "#555555"
 PALE = "#c8c8c8"
 
@@ -100,7 +106,7 @@ def figure_style() -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An Agg figure of that size in inches; its layout keeps titles, labels and legends apart."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08))
     FigureCanvasAgg(figure)
     return figure
 
@@ -110,11 +116,13 @@ def pages(items: Sequence[Item], size: int = PANELS_PER_PAGE) -> list[Sequence[I
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def panel_grid(count: int, panel_height: float, columns: int = PANEL_COLUMNS) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels, row by row; surplus places stay empty."""
+def panel_grid(
+    count: int, panel_height: float, columns: int = PANEL_COLUMNS, panel_width: float = PANEL_WIDTH
+) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels of that size in inches, row by row; surplus places stay empty."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = new_figure(max(PANEL_WIDTH * columns, 5.2), panel_height * rows + 0.8)
+    figure = new_figure(max(panel_width * columns, 5.2), panel_height * rows + 0.8)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for surplus in axes[count:]:
         surplus.remove()
@@ -139,21 +147,23 @@ def empty_panel(axes: Axes, reason: str) -> None:
     axes.text(0.5, 0.5, wrapped(reason, 30, 5), transform=axes.transAxes, ha="center", va="center", color=GRAY)
 
 
-def step_axis(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+def step_axis(axes: Axes, steps: Sequence[int] = ()) -> None:
+    """Ticks at whole steps: at `steps` themselves where they are few."""
+    few = 0 < len(steps) <= MOST_STEP_TICKS
+    axes.xaxis.set_major_locator(FixedLocator(list(steps)) if few else MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def is_wide(values: Sequence[float]) -> bool:
-    """Whether positive values span more than a factor of ten, so that a logarithmic axis shows them best."""
-    return bool(values) and min(values) > 0 and max(values) > 10 * min(values)
+def span(values: Sequence[float]) -> float:
+    """How many times the largest of positive values is the smallest; 1 where one is not positive or there are none."""
+    return max(values) / min(values) if values and min(values) > 0 else 1.0
 
 
-def log_axis(axes: Axes, name: str) -> None:
-    """Makes the x or y axis logarithmic, labelled in plain numbers."""
+def log_axis(axes: Axes, name: Literal["x", "y"], factor: float) -> None:
+    """Makes an axis logarithmic, labelled in plain numbers; factor: that its values span."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     axes.set_xscale("log") if name == "x" else axes.set_yscale("log")
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if factor < MANY_TICKS else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -52,10 +52,14 @@ class TrainingPanel:
 @figure_style()
 def loss_crossings(panels: Sequence[TrainingPanel]) -> list[Figure]:
     """G's loss and D's per-term loss, raw (pale) beside smoothed, their crossings and ln 2; 12 panels to a page."""
-    return [_loss_page(page) for page in pages(panels)]
+    end = max(
+        (float(panel.dynamics.steps.max()) for panel in panels if panel.dynamics and panel.dynamics.steps.size),
+        default=1.0,
+    )
+    return [_loss_page(page, end) for page in pages(panels)]
 
 
-def _loss_page(page: Sequence[TrainingPanel]) -> Figure:
+def _loss_page(page: Sequence[TrainingPanel], end: float) -> Figure:
     figure, all_axes = panel_grid(len(page), panel_height=2.5)
     for axes, panel in zip(all_axes, page, strict=True):
         _title(axes, panel)
@@ -63,6 +67,7 @@ def _loss_page(page: Sequence[TrainingPanel]) -> Figure:
             empty_panel(axes, panel.missing)
         else:
             _losses(axes, panel.style, panel.dynamics)
+            axes.set_xlim(0, 1.03 * end)
     figure.supxlabel("step", fontsize=9)
     figure.supylabel("loss [nats]", fontsize=9)
     top_legend(
@@ -97,10 +102,11 @@ def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
 @figure_style()
 def probabilities(panels: Sequence[TrainingPanel]) -> list[Figure]:
     """D(x) and D(G(z)) before and after D's update, against 1/2; 12 panels to a page."""
-    return [_probability_page(page) for page in pages(panels)]
+    end = max((float(panel.curves["step"][-1]) for panel in panels if panel.curves), default=1.0)
+    return [_probability_page(page, end) for page in pages(panels)]
 
 
-def _probability_page(page: Sequence[TrainingPanel]) -> Figure:
+def _probability_page(page: Sequence[TrainingPanel], end: float) -> Figure:
     figure, all_axes = panel_grid(len(page), panel_height=2.5)
     for axes, panel in zip(all_axes, page, strict=True):
         _title(axes, panel)
@@ -112,7 +118,7 @@ def _probability_page(page: Sequence[TrainingPanel]) -> Figure:
             if metric in panel.curves:
                 axes.plot(panel.curves["step"], panel.curves[metric], color=color, linewidth=1.3, linestyle=dash)
         axes.axhline(0.5, color="black", linewidth=0.8)
-        axes.set_ylim(-0.03, 1.03)
+        axes.set(xlim=(0, 1.03 * end), ylim=(-0.03, 1.03))
         axes.set_yticks(np.linspace(0, 1, 5))
         step_axis(axes)
     figure.supxlabel("step", fontsize=9)

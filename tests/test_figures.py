@@ -1,0 +1,206 @@
+"""Figures: nothing overlaps or leaves the page for few or many cells and long names, and bytes repeat."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from figure_layout import layout_defects
+from matplotlib.figure import Figure
+from PIL import Image
+from report_data import interval_records, write_samples
+
+from harness.analysis.dynamics import loss_dynamics
+from harness.analysis.summary import Measurement
+from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last
+from harness.report.figures.samples import SamplePanel, read_picture, sample_grids
+from harness.report.figures.style import cell_styles, figure_style, new_figure, png, wrapped
+from harness.report.figures.training import TrainingPanel, loss_crossings, probabilities
+
+LONG = "generator_activation=leaky_relu,discriminator_lr=0.00005,normalization=none,hidden_dim=1024 and more"
+UNBROKEN = "x" * 120
+COUNTS = [1, 4, 13, 40]
+
+
+def labels(count: int) -> list[str]:
+    kinds = ["baseline", LONG, UNBROKEN, "$broken_{math", "_hidden", "中文名字" * 12]
+    return [kinds[index] if index < len(kinds) else f"{LONG} {index}" for index in range(count)]
+
+
+def curves(count: int, scale: float = 1.0) -> list[CellCurve]:
+    styles = cell_styles([index == 0 for index in range(count)])
+    return [
+        CellCurve(label, f"#{index + 1}", styles[index], [] if index == 3 else points(index, scale))
+        for index, label in enumerate(labels(count))
+    ]
+
+
+def points(index: int, scale: float) -> list[Measurement]:
+    found = []
+    for step in (200, 400, 600):
+        mean = 20 + 10 * scale**index + 2000 / step
+        found.append(Measurement("c", "d", "fid", step, (0, 1), (mean - 1, mean + 1), mean, 1.4, 0.3, (5, 5)))
+    return found
+
+
+def last_values(count: int) -> list[LastValues]:
+    styles = cell_styles([index == 0 for index in range(count)])
+    return [
+        LastValues(label, f"#{i + 1}", styles[i], i == 0, {} if i == 3 else {0: [9.0 + i, 9.5], 1: [10.0, 10.5 + i]})
+        for i, label in enumerate(labels(count))
+    ]
+
+
+def training_panels(count: int) -> list[TrainingPanel]:
+    styles = cell_styles([index == 0 for index in range(count)])
+    steps = np.arange(60.0)
+    losses = (0.7 + 0.3 * np.sin(steps / 8)).tolist()
+    dynamics = loss_dynamics(interval_records(losses, [0.7] * 60, every=10), window=50)
+    shown = {"step": 10 * steps + 5, "prob/real": np.full(60, 0.6), "prob/fake_before": np.full(60, 0.4)}
+    return [
+        TrainingPanel(label, f"#{i + 1}", styles[i], 0, missing="no records yet (pending), and a long reason for it")
+        if i == 3
+        else TrainingPanel(label, f"#{i + 1}", styles[i], 0, dynamics, shown)
+        for i, label in enumerate(labels(count))
+    ]
+
+
+def sample_panels(count: int) -> list[SamplePanel]:
+    styles = cell_styles([index == 0 for index in range(count)])
+    picture = np.zeros((70, 70), dtype=np.uint8)
+    color = np.zeros((70, 70, 3), dtype=np.uint8)
+    return [
+        SamplePanel(
+            label, f"#{i + 1}", styles[i], 0, None, None, "the picture on disk is of another checkpoint SHA-256"
+        )
+        if i == 3
+        else SamplePanel(label, f"#{i + 1}", styles[i], 0, 400, color if i == 1 else picture)
+        for i, label in enumerate(labels(count))
+    ]
+
+
+def figures_of(kind: str, count: int) -> list[Figure]:
+    match kind:
+        case "against step":
+            return against_step(curves(count), "FID (inception, unverified weights)")
+        case "against step, wide":
+            return against_step(curves(count, scale=1.3), "FID (digits)")
+        case "at last":
+            return at_last(last_values(count), "FID (inception, unverified weights)")
+        case "losses":
+            return loss_crossings(training_panels(count))
+        case "probabilities":
+            return probabilities(training_panels(count))
+        case _:
+            return sample_grids(sample_panels(count))
+
+
+KINDS = ["against step", "against step, wide", "at last", "losses", "probabilities", "samples"]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")  # machines without a Chinese font show boxes
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_overlaps_or_leaves_the_figure(kind: str, count: int) -> None:
+    figures = figures_of(kind, count)
+    checked = [figures[0], *figures[1:][-1:]]  # the pages between are like the first
+    with figure_style():
+        assert [defect for figure in checked for defect in layout_defects(figure)] == []
+
+
+def test_the_layout_check_sees_overlaps_and_what_leaves_the_figure() -> None:
+    figure = new_figure(3, 3)
+    figure.set_layout_engine("none")
+    figure.text(0.4, 0.5, "one text")
+    figure.text(0.45, 0.5, "another")
+    figure.text(0.9, 0.1, "far too long for this place")
+    defects = layout_defects(figure)
+    assert "'one text' overlaps 'another'" in defects
+    assert "'far too long for this place' leaves the figure" in defects
+
+
+@pytest.mark.parametrize(("kind", "pages"), [("losses", 4), ("samples", 4), ("against step", 4), ("at last", 1)])
+def test_long_lists_are_paged_and_every_cell_is_on_a_page(kind: str, pages: int) -> None:
+    figures = figures_of(kind, 40)
+    assert len(figures) == pages
+    panels = sum(len(figure.axes) for figure in figures)
+    assert panels == (1 if kind == "at last" else 40)
+
+
+def test_every_cell_has_a_style_of_its_own_and_the_baseline_is_black() -> None:
+    styles = cell_styles([index == 5 for index in range(57)])
+    assert len({(style.color, style.marker, style.dashes) for style in styles}) == 57
+    assert styles[5].color == "#000000"
+    few = cell_styles([index == 0 for index in range(8)])
+    assert len({style.color for style in few}) == len({style.marker for style in few}) == 8
+    assert len({style.dashes for style in few}) == 8
+
+
+def test_a_cell_keeps_its_color_in_every_figure() -> None:
+    """The second cell's colour, as the figures draw it."""
+    blue = cell_styles([True, False])[1].color
+    step_lines = against_step(curves(2), "FID")[0].axes[0].lines
+    dots = at_last(last_values(2), "FID")[0].axes[0].lines
+    assert step_lines[1].get_color() == blue
+    assert blue in {line.get_color() for line in dots}
+    for figure in (loss_crossings(training_panels(2))[0], probabilities(training_panels(2))[0]):
+        assert blue in {line.get_color() for line in figure.axes[1].lines}
+        assert matplotlib.colors.to_hex(figure.axes[1].spines["top"].get_edgecolor()) == blue
+
+
+def test_crossings_are_marked_where_they_were_found() -> None:
+    panel = training_panels(1)[0]
+    assert panel.dynamics is not None and panel.dynamics.crossings
+    axes = loss_crossings([panel])[0].axes[0]
+    marked = [line.get_xdata() for line in axes.lines if line.get_marker() == "o"]
+    assert [list(one) for one in marked] == [[crossing.step for crossing in panel.dynamics.crossings]]
+
+
+def test_wide_ranges_are_logarithmic_and_narrow_ones_are_not() -> None:
+    assert against_step(curves(40, scale=1.3), "FID")[0].axes[0].get_yscale() == "log"
+    assert against_step(curves(2), "FID")[0].axes[0].get_yscale() == "linear"
+
+
+def test_png_bytes_repeat_carry_their_text_and_no_version_or_date() -> None:
+    about = {"harness:experiment": "中", "Title": "t"}
+    first, second = (png(loss_crossings(training_panels(1))[0], about) for _ in range(2))
+    assert first == second
+    with Image.open(io.BytesIO(first)) as image:
+        texts = {name: value for name, value in image.info.items() if isinstance(value, str)}
+    assert texts == about
+
+
+def test_drawing_leaves_matplotlib_as_it_was() -> None:
+    before = dict(matplotlib.rcParams)
+    png(at_last(last_values(2), "FID")[0], {})
+    assert dict(matplotlib.rcParams) == before
+    import matplotlib.pyplot as plt
+
+    assert plt.get_fignums() == []
+
+
+def test_wrapping_breaks_at_marks_keeps_every_letter_and_says_what_was_cut() -> None:
+    assert wrapped("latent_dim=100,hidden_dim=100", 16) == "latent_dim=100,\nhidden_dim=100"
+    assert wrapped("a" * 25, 10) == "a" * 10 + "\n" + "a" * 10 + "\n" + "a" * 5
+    assert wrapped("a" * 50, 10, 2, "#7") == "a" * 10 + "\n" + "a" * 6 + "… #7"
+    assert wrapped("宽" * 8, 8) == "宽" * 4 + "\n" + "宽" * 4
+    assert wrapped("two\nlines", 20) == "two lines"
+
+
+def test_a_picture_of_another_checkpoint_is_never_used(tmp_path: Path) -> None:
+    path = tmp_path / "samples.png"
+    write_samples(path, "key", 400, "ab" * 32, 16)
+    expected = {"harness:checkpoint_sha256": "ab" * 32, "harness:key": "key", "harness:samples": "16"}
+    picture, missing = read_picture(path, expected)
+    assert picture is not None and picture.shape == (138, 138) and missing == ""
+    assert read_picture(path, expected | {"harness:checkpoint_sha256": "cd" * 32}) == (
+        None,
+        "the picture on disk is of another checkpoint SHA-256",
+    )
+    assert read_picture(path, expected | {"harness:key": "other"})[0] is None
+    assert read_picture(tmp_path / "none.png", expected) == (None, "no picture was made")
+    path.write_bytes(path.read_bytes()[:200])
+    assert read_picture(path, expected) == (None, "the picture is damaged")

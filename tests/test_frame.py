@@ -1,0 +1,94 @@
+"""Tidy frames and the summary made from them: the right mean over the right things, with the n of each."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness.analysis.frame import EVALUATION_COLUMNS, RunRecords, evaluation_frame, metrics_frame
+from harness.analysis.summary import count_states, measurements, summarize
+
+
+def run(seed: int, evaluations: dict[int, list[float]], cell: str = "a") -> RunRecords:
+    by_step = {step: {"fid": values} for step, values in evaluations.items()}
+    return RunRecords(cell, seed, f"key {cell} {seed}", evaluations={"digits": by_step})
+
+
+def test_metrics_frame_has_a_row_per_record_and_nan_for_what_a_record_lacks() -> None:
+    records = [{"step": 10, "n": 10, "loss/generator": 0.7}, {"step": 20, "n": 10, "prob/real": 0.5}]
+    frame = metrics_frame([RunRecords("a", 3, "k", metrics=records)])
+    assert frame[["cell", "seed", "key", "step"]].values.tolist() == [["a", 3, "k", 10], ["a", 3, "k", 20]]
+    assert frame["loss/generator"].tolist()[0] == 0.7
+    assert np.isnan(frame["loss/generator"].tolist()[1])
+    assert frame["accuracy/fake"].isna().all()
+
+
+def test_evaluation_frame_has_a_row_per_repeat() -> None:
+    frame = evaluation_frame([run(1, {200: [3.0, 5.0]})])
+    assert frame.values.tolist() == [
+        ["a", 1, "key a 1", "digits", 200, 0, "fid", 3.0],
+        ["a", 1, "key a 1", "digits", 200, 1, "fid", 5.0],
+    ]
+
+
+def test_frames_of_nothing_keep_their_columns() -> None:
+    assert list(evaluation_frame([]).columns) == list(EVALUATION_COLUMNS)
+    assert "loss/discriminator" in metrics_frame([]).columns
+    assert measurements(evaluation_frame([])) == []
+
+
+def test_mean_weighs_seeds_not_repeats() -> None:
+    """Seed 0 has four repeats, seed 1 one: a pooled mean would be 2.8, that over seeds is 5.5."""
+    (found,) = measurements(evaluation_frame([run(0, {200: [0.0, 2.0, 0.0, 2.0]}), run(1, {200: [10.0]})]))
+    assert found.mean == 5.5
+    assert found.sd_seeds == pytest.approx(9 / np.sqrt(2))
+    assert found.sd_repeats == pytest.approx(np.sqrt(4 / 3))  # seed 1 has no spread over repeats to pool
+    assert (found.seeds, found.seed_means, found.repeats) == ((0, 1), (1.0, 10.0), (1, 4))
+
+
+def test_sd_over_repeats_is_pooled_within_seeds() -> None:
+    """Seeds far apart must not widen it."""
+    (found,) = measurements(evaluation_frame([run(0, {200: [1.0, 3.0]}), run(1, {200: [101.0, 105.0]})]))
+    assert found.sd_repeats == pytest.approx(np.sqrt((2.0 + 8.0) / 2))
+
+
+def test_one_seed_has_no_spread_over_seeds_and_one_repeat_none_over_repeats() -> None:
+    (found,) = measurements(evaluation_frame([run(0, {200: [4.0]})]))
+    assert (found.mean, found.sd_seeds, found.sd_repeats) == (4.0, None, None)
+
+
+def test_last_is_what_compares_and_best_is_told_apart() -> None:
+    found = measurements(evaluation_frame([run(seed, {100: [9.0], 200: [3.0], 300: [5.0]}) for seed in (0, 1)]))
+    summary = summarize(found)
+    assert summary is not None
+    assert (summary.last.step, summary.last.mean, summary.best.step) == (300, 5.0, 200)
+
+
+def test_best_is_not_a_checkpoint_of_fewer_seeds() -> None:
+    """Step 100 is lowest only because the worse seed was not measured there."""
+    found = measurements(evaluation_frame([run(0, {100: [1.0], 200: [2.0]}), run(1, {200: [8.0]})]))
+    summary = summarize(found)
+    assert summary is not None and summary.best.step == 200
+
+
+def test_cells_blocks_and_steps_are_kept_apart() -> None:
+    found = measurements(evaluation_frame([run(0, {100: [1.0]}, "b"), run(0, {200: [2.0], 100: [3.0]}, "a")]))
+    assert [(one.cell, one.step, one.mean) for one in found] == [("b", 100, 1.0), ("a", 100, 3.0), ("a", 200, 2.0)]
+    assert summarize([]) is None
+
+
+def test_states_are_counted() -> None:
+    counts = count_states(["complete", "diverged", "pending", "running", "failed"])
+    assert (counts.runs, counts.complete, counts.diverged, counts.failed, counts.unfinished) == (5, 1, 1, 1, 2)
+
+
+def test_analysis_and_report_load_neither_torch_nor_mlflow() -> None:
+    code = (
+        "import sys, harness.report.render; "
+        "print([name for name in ('torch', 'torchvision', 'mlflow') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,285 @@
+"""The report as a whole: at every stage, the same bytes again, every number traced, and a person's notes kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from report_data import MACHINE, SHA, Story, live, prepare, small_plan, write_run, write_samples
+
+from harness.design.expansion import Plan
+from harness.errors import StoreError
+from harness.report.render import NOTES, render_report
+from harness.store import atomic
+from harness.tracking.reader import read_experiment
+
+
+def report(plan: Plan, runs_dir: Path, output: Path) -> str:
+    return render_report(read_experiment(plan, runs_dir), output).read_text(encoding="utf-8")
+
+
+def lived(plan: Plan, tmp_path: Path, stories: dict[str, Story] | None = None) -> str:
+    live(plan, tmp_path / "runs", stories)
+    return report(plan, tmp_path / "runs", tmp_path / "report")
+
+
+def evidence(output: Path) -> dict[str, Any]:
+    return atomic.read_json(output / "report.json")
+
+
+def files(output: Path) -> dict[str, bytes]:
+    return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+
+
+def section(text: str, name: str) -> str:
+    """One section of a report, by the name that its note has."""
+    return text.split(f"## {NOTES[name]}\n")[1].split("\n## ")[0].split("\n---\n")[0]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of four cells with two seeds, one run diverged, one interrupted; runs beside it."""
+    folder = tmp_path_factory.mktemp("whole")
+    stories = {
+        "latent_dim=100": Story(fid=15, swings=8),
+        "generator=mlp seed 1": Story("diverged", reached=200, fid=150),
+        "normalization=none seed 0": Story("interrupted", reached=200, evaluated=False),
+    }
+    lived(small_plan(), folder, stories)
+    return folder
+
+
+def text_of(folder: Path) -> str:
+    return (folder / "report" / "report.md").read_text(encoding="utf-8")
+
+
+def test_every_section_is_there_in_order(whole: Path) -> None:
+    headings = re.findall(r"^## (.+)$", text_of(whole), flags=re.MULTILINE)
+    assert headings == list(NOTES.values())
+
+
+def test_every_picture_is_linked_relatively_and_exists(whole: Path) -> None:
+    links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text_of(whole))
+    written = {f"figures/{path.name}" for path in (whole / "report" / "figures").iterdir()}
+    assert set(links) == written == {picture["path"] for picture in evidence(whole / "report")["pictures"]}
+    assert all("\\" not in link and not link.startswith("/") for link in links)
+    assert len(written) == 5
+
+
+def test_the_same_runs_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    report(small_plan(), whole / "runs", tmp_path)
+    assert files(tmp_path) == files(whole / "report")
+
+
+def test_every_number_resolves_to_key_checkpoint_and_protocol(whole: Path) -> None:
+    document = evidence(whole / "report")
+    runs = {run["key"]: run for run in document["runs"]}
+    protocols = {column["protocol_sha256"] for column in document["columns"]}
+    assert len(document["numbers"]) == 8
+    for number in document["numbers"]:
+        means = []
+        for source in number["sources"]:
+            assert runs[source["key"]]["checkpoints"][str(source["step"])] == source["checkpoint_sha256"]
+            assert source["protocol_sha256"] in protocols
+            means.append(sum(source["values"]) / len(source["values"]))
+        assert number["mean_over_seeds"] == pytest.approx(sum(means) / len(means))
+
+
+def test_every_picture_resolves_and_says_so_itself(whole: Path) -> None:
+    document = evidence(whole / "report")
+    runs = {run["key"]: run for run in document["runs"]}
+    for picture in document["pictures"]:
+        assert picture["sources"]
+        for source in picture["sources"]:
+            run = runs[source["key"]]
+            if "checkpoint_sha256" in source:
+                assert run["checkpoints"][str(source["step"])] == source["checkpoint_sha256"]
+            else:
+                assert len(source["metrics_sha256"]) == 64 and source["records_to_step"] <= run["step"]
+        with Image.open(whole / "report" / picture["path"]) as image:
+            assert json.loads(str(image.info["harness:sources"])) == picture["sources"]
+            assert image.info["harness:experiment"] == "small"
+
+
+def test_crossings_in_the_evidence_are_those_in_the_table(whole: Path) -> None:
+    document = evidence(whole / "report")
+    of_100 = [item for item in document["crossings"] if item["cell"] == "latent_dim=100"]
+    shown = ", ".join(f"seed {item['seed']}: {item['count']}" for item in of_100)
+    assert shown in section(text_of(whole), "loss-crossings")
+    assert all(len(item["crossings"]) == item["count"] for item in of_100)
+
+
+def test_what_went_wrong_is_said_with_its_reason(whole: Path) -> None:
+    problems = section(text_of(whole), "problems")
+    assert (
+        "generator=mlp, seed 1: **diverged** after step 200: loss/generator is not finite \\| &lt;script&gt;."
+        in problems
+    )
+    assert "normalization=none, seed 0: interrupted at step 200." in problems
+    assert "normalization=none: FID (digits) is missing or has fewer than 3 repeats: seed 0 at 200, 400." in problems
+
+
+def test_spread_is_named_and_nothing_is_called_better(whole: Path) -> None:
+    text = text_of(whole)
+    assert "SD over 2 seeds" in section(text, "summary")
+    assert "± the standard deviation (SD) over seeds" in section(text, "comparison")
+    assert "One seed: no comparison is possible for normalization=none, generator=mlp." in section(text, "comparison")
+    assert not re.search(r"\b(better|worse|wins|helps|hurts)\b", text)
+
+
+def test_one_seed_says_that_nothing_compares(tmp_path: Path) -> None:
+    text = lived(small_plan(seeds=[3]), tmp_path)
+    assert "One seed: no comparison is possible." in section(text, "summary")
+    assert "**One seed: no comparison is possible.**" in section(text, "comparison")
+    assert "±" not in re.sub(r"^↓.*$", "", section(text, "comparison"), flags=re.MULTILINE)
+    assert "better" not in text
+
+
+def test_no_run_at_all(tmp_path: Path) -> None:
+    text = report(small_plan(), tmp_path / "runs", tmp_path / "report")
+    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == list(NOTES.values())
+    assert "0 of 8 runs complete, 8 pending" in section(text, "summary")
+    for name in ("against-step", "loss-crossings", "probabilities", "samples"):
+        assert "Nothing to show yet" in section(text, name)
+    assert "8 runs have not started yet." in section(text, "problems")
+    assert "No run has kept a copy" in section(text, "reproduce")
+    assert not (tmp_path / "report" / "figures").exists()
+
+
+def test_half_a_grid(tmp_path: Path) -> None:
+    plan = small_plan()
+    prepare(plan, tmp_path / "runs")
+    for run in plan.runs[:3]:
+        write_run(run, plan, tmp_path / "runs", Story())
+    text = report(plan, tmp_path / "runs", tmp_path / "report")
+    assert "5 runs have not started yet." in section(text, "problems")
+    assert "One seed: no comparison is possible for latent\\_dim=100." in section(text, "comparison")
+    assert "not measured" in section(text, "comparison")
+
+
+def test_nothing_wrong_says_nothing(tmp_path: Path) -> None:
+    text = lived(small_plan(grid=[]), tmp_path)
+    assert section(text, "problems").strip() == "Nothing failed, diverged or is missing."
+
+
+def test_a_file_without_evaluation_has_no_sections_of_it(tmp_path: Path) -> None:
+    text = lived(small_plan(evaluation=[]), tmp_path)
+    headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    assert headings == [title for name, title in NOTES.items() if name not in ("protocol", "against-step")]
+    assert "FID" not in text
+    assert "nothing was measured" in section(text, "comparison")
+
+
+def test_a_left_out_block_is_said_in_every_table(tmp_path: Path) -> None:
+    plan = small_plan(evaluation=[{"repeats": 3}, {"extractor": "inception", "required": False}], grid=[])
+    runs = tmp_path / "runs"
+    prepare(plan, runs, weights=None)
+    for run in plan.runs:
+        write_run(run, plan, runs, Story())
+    text = report(plan, runs, tmp_path / "report")
+    for name in ("protocol", "comparison", "problems"):
+        assert "FID (inception) was left out: its weights are missing" in section(text, name)
+    assert evidence(tmp_path / "report")["left_out"] == ["inception"]
+
+
+def test_unverified_weights_are_marked_wherever_their_numbers_stand(tmp_path: Path) -> None:
+    plan = small_plan(evaluation=[{"extractor": "inception", "unverified_weights": True, "repeats": 3}], grid=[])
+    text = lived(plan, tmp_path)
+    for name in ("summary", "protocol", "comparison", "against-step"):
+        assert "FID (inception, unverified weights)" in section(text, name)
+    assert f"`{SHA}` **(unverified weights)**" in section(text, "protocol")
+
+
+def test_mixed_machines_are_said_and_hosts_are_not(tmp_path: Path) -> None:
+    mixed = "These runs were made with different torch (2.15.0, 2.16.0), device (cpu, cuda)"
+    text = lived(
+        small_plan(), tmp_path, {"generator=mlp": Story(machine={**MACHINE, "torch": "2.16.0", "device": "cuda"})}
+    )
+    assert mixed in section(text, "settings") and mixed in section(text, "comparison")
+    assert "somewhere" not in text
+
+
+def test_hosts_alone_are_no_difference(whole: Path) -> None:
+    assert "different" not in section(text_of(whole), "settings")
+
+
+def test_a_picture_of_another_checkpoint_is_shown_as_missing(tmp_path: Path) -> None:
+    plan = small_plan(grid=[])
+    live(plan, tmp_path / "runs")
+    run = read_experiment(plan, tmp_path / "runs").runs[0]
+    assert run.directory is not None
+    write_samples(run.directory.samples(400), run.run.key, 400, SHA, 16)
+    text = report(plan, tmp_path / "runs", tmp_path / "report")
+    missing = "baseline, seed 0: the picture on disk is of another checkpoint SHA-256"
+    assert f"Missing: {missing}" in section(text, "samples")
+    assert f"Sample grid of {missing}." in section(text, "problems")
+    assert not (tmp_path / "report" / "figures" / "samples.png").exists()
+
+
+def test_notes_are_set_into_their_sections_and_never_touched(tmp_path: Path) -> None:
+    plan = small_plan(grid=[])
+    live(plan, tmp_path / "runs")
+    notes = tmp_path / "report" / "notes"
+    notes.mkdir(parents=True)
+    for name in NOTES:
+        (notes / f"{name}.md").write_text(f"My own words on {name}: **mine** {{{{ 1 + 1 }}}}\n\n\n", encoding="utf-8")
+    (notes / "sumary.md").write_text("a slip\n", encoding="utf-8")
+    before = files(notes)
+    text = report(plan, tmp_path / "runs", tmp_path / "report")
+    for name in NOTES:
+        assert f"My own words on {name}: **mine** {{{{ 1 + 1 }}}}" in section(text, name)
+        assert f"`{name}`" in text.split("\n---\n")[-1]
+    assert "belong to no section of this report: sumary" in text
+    assert files(notes) == before
+
+
+def test_a_note_that_is_not_utf8_is_an_error_with_its_path(tmp_path: Path) -> None:
+    plan = small_plan(grid=[])
+    note = tmp_path / "report" / "notes" / "summary.md"
+    note.parent.mkdir(parents=True)
+    note.write_bytes("Größe".encode("latin-1"))
+    with pytest.raises(StoreError, match="UTF-8") as error:
+        report(plan, tmp_path / "runs", tmp_path / "report")
+    assert error.value.where == str(note)
+
+
+def test_only_figures_of_its_own_are_removed(tmp_path: Path) -> None:
+    live(small_plan(grid=[]), tmp_path / "runs")
+    output = tmp_path / "report"
+    report(small_plan(grid=[]), tmp_path / "runs", output)
+    mine = output / "figures" / "mine.png"
+    mine.write_bytes(b"mine")
+    report(small_plan(grid=[], evaluation=[]), tmp_path / "runs", output)
+    names = sorted(path.name for path in (output / "figures").iterdir())
+    assert names == ["losses.png", "mine.png", "probabilities.png", "samples.png"]
+
+
+def test_the_experiment_file_is_shown_in_a_fence_that_it_cannot_leave(tmp_path: Path) -> None:
+    plan = small_plan(grid=[])
+    source = 'name = "small"\n# ```\n# <script>\n'
+    prepare(plan, tmp_path / "runs", source)
+    text = report(plan, tmp_path / "runs", tmp_path / "report")
+    assert f"````toml\n{source}````\n" in section(text, "reproduce")
+    assert "harness run experiment.toml --threads 1\n" in section(text, "reproduce")
+
+
+def test_hostile_names_are_words_everywhere(tmp_path: Path) -> None:
+    name = "a|b `c` <script>alert(1)</script> ![x](http://y) $z$ _"
+    text = lived(small_plan(grid=[], cell=[{"name": name, "latent_dim": 7}]), tmp_path)
+    body = text.split("```toml")[0]
+    assert "<script>" not in body
+    assert "\\!" not in body and "!\\[x\\](http://y)" in body
+    tables = [line for line in body.splitlines() if line.startswith("|")]
+    for one in re.findall(r"(?:^\|.*\n)+", body, flags=re.MULTILINE):
+        assert len({line.replace("\\|", "").count("|") for line in one.splitlines()}) == 1
+    assert any("alert" in line for line in tables)
+
+
+def test_no_time_of_day_or_local_path_is_in_a_report(whole: Path) -> None:
+    for name, content in files(whole / "report").items():
+        assert str(whole).encode() not in content, name
+    assert not re.search(r"\b20\d\d-\d\d-\d\d\b", text_of(whole))

@@ -1,0 +1,225 @@
+"""Tables: every ± says of what, n is said, protocols stay apart, and nothing that people type breaks the Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_data import SHA, Story, live, prepare, small_plan, write_run
+
+from harness.design.expansion import Plan
+from harness.report.content import Content, gather
+from harness.report.markdown import code, counted, escape, fenced, number, spread
+from harness.report.tables import comparison_csv, comparison_table, crossings_table, runs_csv, states_table
+from harness.tracking.reader import read_experiment
+
+
+def content_of(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) -> Content:
+    live(plan, runs_dir, stories)
+    return gather(read_experiment(plan, runs_dir))
+
+
+def rows_of(table: str) -> list[dict[str, str]]:
+    """The rows of a pipe table by header; a bar that is text is escaped and splits nothing."""
+    cells = [[cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")] for line in table.splitlines()]
+    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_comparison_says_mean_spreads_and_every_n(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path, {"generator=mlp seed 1": Story("diverged", reached=200)})
+    rows = rows_of(comparison_table(content, content.columns[0]))
+    assert [row["#"] for row in rows] == ["1", "2", "3", "4"]
+    baseline, mlp = rows[0], rows[3]
+    (measured,) = [one for one in content.of_cell(content.cells[0], content.columns[0]) if one.step == 400]
+    assert baseline["FID (digits) ↓"] == f"{measured.mean:.2f} ± {spread(measured.sd_seeds)}"
+    assert baseline["SD over repeats"] == spread(measured.sd_repeats)
+    assert (baseline["Seeds"], baseline["Repeats"], baseline["Step"]) == ("2", "3", "400")
+    assert (baseline["Diverged"], baseline["Missing"]) == ("0 of 2", "none")
+    assert mlp["FID (digits) ↓"].endswith("(one seed)")
+    assert (mlp["Seeds"], mlp["Diverged"], mlp["Missing"]) == ("1 of 2", "1 of 2", "1 of 4")
+
+
+def test_levels_that_differ_stand_out(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path)
+    rows = rows_of(comparison_table(content, content.columns[0]))
+    assert [row["`latent_dim`"] for row in rows] == ["16", "**100**", "16", "16"]
+    assert [row["`generator`"] for row in rows] == ["cnn", "cnn", "cnn", "**mlp**"]
+
+
+def test_a_cell_without_measurements_stays_in_the_table(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path, {"latent_dim=100": Story(evaluated=False)})
+    row = rows_of(comparison_table(content, content.columns[0]))[1]
+    assert (row["FID (digits) ↓"], row["Seeds"], row["Missing"]) == ("not measured", "0 of 2", "4 of 4")
+
+
+def test_fewer_repeats_than_asked_are_missing_and_more_are_not_used(tmp_path: Path) -> None:
+    stories = {"baseline": Story(repeats=2), "latent_dim=100": Story(repeats=5)}
+    content = content_of(small_plan(), tmp_path, stories)
+    few, many = rows_of(comparison_table(content, content.columns[0]))[:2]
+    assert (few["Repeats"], few["Missing"]) == ("2", "4 of 4")
+    assert (many["Repeats"], many["Missing"]) == ("3", "none")
+
+
+def test_protocols_that_differ_never_share_a_column(tmp_path: Path) -> None:
+    """In train mode the batch size joins the protocol, so its levels make a column each."""
+    plan = small_plan(
+        evaluation=[{"generator_mode": "train", "repeats": 3}],
+        grid=[{"levels": {"batch_size": [32]}}, {"levels": {"latent_dim": [8]}}],
+    )
+    content = content_of(plan, tmp_path)
+    assert [column.title for column in content.columns] == ["FID (digits, batch 64)", "FID (digits, batch 32)"]
+    assert len({column.protocol for column in content.columns}) == 2
+    tables = [rows_of(comparison_table(content, column)) for column in content.columns]
+    assert [[row["Cell"] for row in table] for table in tables] == [
+        ["**baseline**", "latent\\_dim=8"],
+        ["batch\\_size=32"],
+    ]
+
+
+def test_two_blocks_of_one_extractor_have_columns_of_their_own(tmp_path: Path) -> None:
+    content = content_of(small_plan(evaluation=[{"samples": 100}, {"samples": 200}]), tmp_path)
+    assert [column.title for column in content.columns] == ["FID (digits)", "FID (digits-2)"]
+    first, second = (content.of_cell(content.cells[0], column)[0].mean for column in content.columns)
+    assert first != second
+
+
+def test_unverified_weights_are_marked_in_the_column_itself(tmp_path: Path) -> None:
+    plan = small_plan(evaluation=[{"extractor": "inception", "unverified_weights": True}])
+    content = content_of(plan, tmp_path)
+    assert content.columns[0].title == "FID (inception, unverified weights)"
+
+
+def test_evaluations_of_another_checkpoint_do_not_count(tmp_path: Path) -> None:
+    """The checkpoint on disk was made anew and the evaluation with it, but the commit names the one before."""
+    content = content_of(small_plan(), tmp_path)
+    run = content.runs[0]
+    other = dict.fromkeys(run.checkpoints, SHA)
+    status = run.view.status
+    assert status.commit is not None
+    object.__setattr__(status.commit, "checkpoints", {str(step): digest for step, digest in other.items()})
+    again = gather(content.view)
+    assert again.runs[0].checkpoints == other
+    assert again.run_values(again.runs[0], again.columns[0]) == {}
+    assert again.run_values(again.runs[1], again.columns[0]) != {}
+
+
+def test_lowered_steps_leave_later_checkpoints_and_records_out(tmp_path: Path) -> None:
+    live(small_plan(), tmp_path)
+    lowered = small_plan(training={"steps": 200, "log_every": 10, "checkpoint_every": 200})
+    content = gather(read_experiment(lowered, tmp_path))
+    assert list(content.runs[0].checkpoints) == [200]
+    assert content.runs[0].metrics[-1]["step"] == 200
+    assert [found.step for found in content.of_cell(content.cells[0], content.columns[0])] == [200]
+
+
+def test_crossings_of_every_seed(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path, {"latent_dim=100": Story(swings=0)})
+    rows = rows_of(crossings_table(content))
+    counts = [len(run.dynamics.crossings) for run in content.cells[0].runs if run.dynamics]
+    assert counts == [2, 2]
+    assert rows[0]["Crossings"] == "seed 0: 2, seed 1: 2"
+    assert rows[0]["Per 1000 steps, mean over seeds"] == number(2000 / 350)
+    assert rows[1]["Crossings"] == "seed 0: 0, seed 1: 0"
+
+
+def test_states_table_counts_every_run(tmp_path: Path) -> None:
+    plan = small_plan(evaluation=[])
+    prepare(plan, tmp_path)
+    write_run(plan.runs[0], plan, tmp_path, Story())
+    write_run(plan.runs[1], plan, tmp_path, Story("failed", reached=200))
+    rows = rows_of(states_table(gather(read_experiment(plan, tmp_path))))
+    kept = ("Runs", "Complete", "Failed", "Unfinished")
+    assert [rows[0][name] for name in kept] == ["2", "1 of 2", "1 of 2", "0 of 2"]
+    assert [rows[1][name] for name in kept] == ["2", "0 of 2", "0 of 2", "2 of 2"]
+
+
+def test_comparison_csv_has_every_cell_column_and_step(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path, {"generator=mlp": Story("diverged", reached=200)})
+    rows = csv_rows(comparison_csv(content))
+    assert [(row["cell"], row["step"]) for row in rows] == [
+        (cell.cell.name, step) for cell in content.cells for step in ("200", "400")
+    ]
+    assert [row["is_last"] for row in rows] == ["no", "yes"] * 3 + ["yes", ""]
+    assert rows[-1]["mean"] == "" and rows[-1]["seeds"] == "0"
+    first = content.of_cell(content.cells[0], content.columns[0])[0]
+    assert (float(rows[0]["mean"]), float(rows[0]["sd_over_seeds"])) == (first.mean, first.sd_seeds)
+    assert {row["protocol_sha256"] for row in rows} == {
+        str(content.columns[0].protocol and content.columns[0].protocol.sha256)
+    }
+
+
+def test_runs_csv_has_every_run_and_its_checkpoint(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path, {"generator=mlp": Story("diverged", reached=200, evaluated=False)})
+    rows = csv_rows(runs_csv(content))
+    assert [row["key"] for row in rows] == [run.key for run in content.runs]
+    for row, run in zip(rows[:6], content.runs[:6], strict=True):
+        values = content.run_values(run, content.columns[0])[400]
+        assert float(row["fid.digits"]) == pytest.approx(sum(values) / 3)
+        assert row["fid.digits_checkpoint_sha256"] == run.checkpoints[400]
+    assert (rows[-1]["state"], rows[-1]["fid.digits"]) == ("diverged", "")
+
+
+HOSTILE = "a|b `c` <script>alert(1)</script> *d* [x](y) _e_ \\ #"
+
+
+def test_names_cannot_break_a_table(tmp_path: Path) -> None:
+    plan = small_plan(grid=[], cell=[{"name": HOSTILE, "latent_dim": 7}])
+    content = content_of(plan, tmp_path)
+    for table in (comparison_table(content, content.columns[0]), crossings_table(content), states_table(content)):
+        assert len({len(row) for row in rows_of(table)}) == 1
+        assert "<script>" not in table
+        assert escape(HOSTILE) in table
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a|b", "a\\|b"),
+        ("two\nlines\tand", "two lines and"),
+        ("<b>&", "&lt;b&gt;&amp;"),
+        ("`x`", "\\`x\\`"),
+        ("lr = 2e-4, 50 %", "lr = 2e-4, 50 %"),
+    ],
+)
+def test_escape(text: str, shown: str) -> None:
+    assert escape(text) == shown
+
+
+def test_code_and_fences_hold_any_backticks() -> None:
+    assert code("a`b|c") == "``a`b\\|c``"
+    assert code("`a") == "`` `a ``"
+    assert fenced("x = '```'", "toml") == "````toml\nx = '```'\n````"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (12.3456, "12.35"),
+        (0.0123456, "0.01235"),
+        (123456.7, "123457"),
+        (3e-5, "3.000e-05"),
+        (0.0, "0.000"),
+    ],
+)
+def test_number(value: Any, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_spread_and_counts() -> None:
+    assert (spread(0.4862), spread(12.3), spread(None)) == ("0.49", "12", "–")
+    assert (counted(1, "run"), counted(2, "run")) == ("1 run", "2 runs")
+
+
+def test_equal_labels_are_told_apart_by_names(tmp_path: Path) -> None:
+    plan = small_plan(labels={"latent_dim=100": "same", "generator=mlp": "same"})
+    prepare(plan, tmp_path)
+    labels = [cell.label for cell in gather(read_experiment(plan, tmp_path)).cells]
+    assert labels == ["baseline", "same (latent_dim=100)", "normalization=none", "same (generator=mlp)"]
