@@ -65,10 +65,12 @@ def sample_grids(panels: Sequence[SamplePanel]) -> list[Figure]:
 
 
 def _page(page: Sequence[SamplePanel]) -> Figure:
-    figure, all_axes = panel_grid(len(page), panel_height=3.0, columns=4, panel_width=2.5)
-    for axes, panel in zip(all_axes, page, strict=True):
-        where = f"seed {panel.seed}" + (f", step {panel.step}" if panel.step is not None else "")
-        cell_title(axes, f"{wrapped(panel.label, 26, 3, panel.mark)}\n{where}", panel.style)
+    titles = [_title(panel) for panel in page]
+    lines = max(title.count("\n") + 1 for title in titles)
+    figure, all_axes = panel_grid(len(page), 2.55 + 0.2 * lines, columns=4, panel_width=2.5, legend_height=0.0)
+    for axes, panel, title in zip(all_axes, page, titles, strict=True):
+        cell_title(axes, title, panel.style)
+        axes.set_anchor("S")  # what the square leaves of its place goes to the title
         if panel.picture is None:
             empty_panel(axes, panel.missing)
             axes.set_box_aspect(1)
@@ -78,3 +80,8 @@ def _page(page: Sequence[SamplePanel]) -> Figure:
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
     return figure
+
+
+def _title(panel: SamplePanel) -> str:
+    where = f"seed {panel.seed}" + (f", step {panel.step}" if panel.step is not None else "")
+    return f"{wrapped(panel.label, 26, 3, panel.mark)}\n{where}"

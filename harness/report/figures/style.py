@@ -117,12 +117,16 @@ def pages(items: Sequence[Item], size: int = PANELS_PER_PAGE) -> list[Sequence[I
 
 
 def panel_grid(
-    count: int, panel_height: float, columns: int = PANEL_COLUMNS, panel_width: float = PANEL_WIDTH
+    count: int,
+    panel_height: float,
+    columns: int = PANEL_COLUMNS,
+    panel_width: float = PANEL_WIDTH,
+    legend_height: float = 0.8,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels of that size in inches, row by row; surplus places stay empty."""
+    """A figure with `count` panels, row by row, and a legend over them, in inches; surplus places stay empty."""
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure = new_figure(max(panel_width * columns, 5.2), panel_height * rows + 0.8)
+    figure = new_figure(max(panel_width * columns, 5.2), panel_height * rows + legend_height)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for surplus in axes[count:]:
         surplus.remove()

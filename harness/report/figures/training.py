@@ -95,7 +95,8 @@ def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
         [crossing.loss for crossing in dynamics.crossings],
         color="black", marker="o", markersize=5.5, markerfacecolor="white", linestyle="", zorder=5,
     )  # fmt: skip
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    highest = max(dynamics.generator.max(), dynamics.discriminator.max())
+    axes.set_ylim(0, max(1.0, 1.06 * float(highest)))
     step_axis(axes)
 
 
