@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import TINY, harness, run_here, statuses, write_file
+from experiments import TINY, harness, opened, run_here, statuses, write_file
 from harness.cli.app import app
 from harness.cli.options import parse_seeds
 from harness.errors import HarnessError
+from harness.store.locks import held
 
 ALONE = TINY[: TINY.index("[[grid]]")]
 
@@ -238,6 +239,53 @@ def test_run_reports_projects_and_then_does_nothing(here: Path) -> None:
     again = harness("run", "tiny.toml", cwd=here)
     assert again.returncode == 0
     assert again.stderr.startswith("nothing to do: all 1 runs are done")
+
+
+def test_two_commands_at_once_train_every_run_once_and_both_succeed(here: Path) -> None:
+    path = write_file(here, TINY.replace("steps = 24", "steps = 240"))
+    command = [sys.executable, "-m", "harness", "run", "tiny.toml", "--tracking-uri", "none", "--no-report"]
+    both = [subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    ended = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
+    assert [code for _, code in ended] == [0, 0], ended
+    found = statuses(path)
+    assert {status.state for status in found.values()} == {"complete"}
+    assert [len(status.attempts) for status in found.values()] == [1, 1]
+
+
+def test_no_wait_leaves_with_exit_code_3(finished: Path) -> None:
+    path = finished / "tiny.toml"
+    key = opened(path).plan.runs[0].key[:8]
+    with held(finished / "runs" / "tiny" / f"baseline--s0--{key}" / "lock", timeout_s=1.0) as mine:
+        assert mine
+        arguments = ("run", "tiny.toml", "--no-wait", "--tracking-uri", "none", "--no-report")
+        done = harness(*arguments, "--set", "training.steps=48", cwd=finished)
+    assert done.returncode == 3
+    assert "another process holds: baseline seed 0" in done.stderr
+
+
+def test_a_run_that_fails_gives_exit_code_1_and_its_log(here: Path) -> None:
+    path = write_file(here)
+    key = opened(path).plan.runs[0].key[:8]
+    folder = here / "runs" / "tiny" / f"baseline--s0--{key}"
+    folder.mkdir(parents=True)
+    (folder / "checkpoints").write_text("a file where a folder must be")
+    arguments = ("run", "tiny.toml", "--tracking-uri", "none", "--no-report", "--executor", "inline")
+    done = harness(*arguments, cwd=here)
+    assert done.returncode == 1
+    assert "failed: baseline seed 0" in done.stderr
+    assert str(folder / "log.txt") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert statuses(path)["architecture=mlp seed 0"].state == "complete"
+
+
+def test_an_unreachable_tracking_server_stops_nothing(here: Path) -> None:
+    path = write_file(here, ALONE)
+    arguments = ("run", "tiny.toml", "--no-report", "--executor", "inline", "--tracking-uri", "http://127.0.0.1:9")
+    done = harness(*arguments, cwd=here)
+    assert done.returncode == 0
+    assert "warning:" in done.stderr and "harness sync" in done.stderr
+    assert statuses(path)["baseline seed 0"].state == "complete"
+    assert harness("sync", "tiny.toml", "--tracking-uri", "http://127.0.0.1:9", cwd=here).returncode == 1
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -140,11 +140,11 @@ name = "reference"
             {"baseline": (0, 1, 2, 3), "latent_dim=5": (1, 2, 3)},
         ),
         (
-            "seeds = [0]\n[[cell]]\nlatent_dim = 5\n[[cell]]\nlatent_dim=6\nseeds=[4]\n[[cell]]\nlatent_dim=5\nseeds=[9]",
+            "seeds=[0]\n[[cell]]\nlatent_dim=5\n[[cell]]\nlatent_dim=6\nseeds=[4]\n[[cell]]\nlatent_dim=5\nseeds=[9]",
             {"baseline": (0, 4, 9), "latent_dim=5": (0, 9), "latent_dim=6": (4,)},
         ),
         (  # the baseline gets its block even where only a grid names it
-            "include_baseline=false\nseeds=[0]\n[[grid]]\nlevels.latent_dim=[100, 5]\n[[cell]]\nlatent_dim=6\nseeds=[4]",
+            "include_baseline=false\nseeds=[0]\n[[grid]]\nlevels.latent_dim=[100,5]\n[[cell]]\nlatent_dim=6\nseeds=[4]",
             {"baseline": (0, 4), "latent_dim=5": (0,), "latent_dim=6": (4,)},
         ),
         (

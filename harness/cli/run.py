@@ -143,14 +143,11 @@ def _work(
     if not reported and output:
         say(f"report: {write_report(view, output)}")
     tracked = tracker.finish(view, output)
-    if not (waiting or busy) and reported and tracked:
-        say(
-            f"nothing to do: all {len(options.keys)} runs are done"
-            + (f"; report: {output}/report.md" if output else "")
-        )
+    if not (waiting or busy) and reported and tracked == "current":
+        say(_idle(options, output))
     elif waiting:
         say(_closing(view, options, time.monotonic() - started))
-    return code or (0 if tracked is not None else 1)
+    return code
 
 
 def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption) -> int:
@@ -169,6 +166,13 @@ def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interr
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")
         return 3
     return 1 if any(result.outcome == "failed" for result in summary.results.values()) else 0
+
+
+def _idle(options: RunOptions, output: Path | None) -> str:
+    if options.work == "evaluate":
+        return "nothing to do: every checkpoint that exists is measured"
+    report = f"; report: {output / 'report.md'}" if output else ""
+    return f"nothing to do: all {len(options.keys)} runs are done{report}"
 
 
 def _closing(view: ExperimentView, options: RunOptions, seconds: float) -> str:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from harness.cli.console import say
 from harness.errors import HarnessError, TrackingError
@@ -75,14 +76,14 @@ class Tracker:
             ended.set()
             thread.join(timeout=HURRIED_JOIN_S if hurried() else JOIN_S)
 
-    def finish(self, view: ExperimentView, report_dir: Path | None) -> bool | None:
-        """Projects the rest, attaches the report, ends the parent run. True: nothing was to do; None: it failed."""
+    def finish(self, view: ExperimentView, report_dir: Path | None) -> Literal["current", "projected", "failed"]:
+        """Projects the rest, attaches the report, ends the parent run. A failure is told, and is nobody's fault."""
         if self._address is None:
-            return True
+            return "current"
         from harness.tracking.projection import is_up_to_date
 
         if is_up_to_date(view, self._address, report_dir):
-            return True
+            return "current"
         from harness.tracking.projection import finish, project
 
         try:
@@ -90,5 +91,5 @@ class Tracker:
             finish(view, self._address, report_dir)
         except TrackingError as error:
             say(f"warning: {error}")
-            return None
-        return False
+            return "failed"
+        return "projected"

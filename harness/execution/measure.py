@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,6 +22,8 @@ from harness.store.commits import Commit
 from harness.store.evaluations import Evaluation, read_evaluation, write_evaluation
 
 Stop = Callable[[], bool]
+
+_log = logging.getLogger("harness")
 
 SAMPLING_BATCH = 256
 """Images generated at a time in eval mode; the same for all cells, because it can change a pixel by one gray level."""
@@ -107,6 +110,8 @@ def _measure_checkpoint(
                 sampler, block.protocol, reference, extractor, range(repeat, repeat + 1), lacking
             ).items():
                 values[metric].extend(fresh)
+    for metric, measured in values.items():
+        _log.info("step %d: %s (%s) %s", step, metric, settings.extractor, ", ".join(f"{v:.4g}" for v in measured))
     write_evaluation(
         run,
         Evaluation(

@@ -6,6 +6,7 @@ which outlives a killed parent. When the pipe closes, or None comes, the run's s
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import signal
@@ -27,6 +28,7 @@ def worker_process(connection: Connection, device: str, threads: int) -> None:
     """Works on assignments until the pipe closes; answers each with a WorkResult."""
     torch.set_num_threads(threads)
     make_deterministic(torch.device(device))
+    logging.getLogger("harness").propagate = False  # to the run's log.txt alone, not into the parent's display
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent says when to stop
     for name in ("SIGTERM", "SIGHUP"):

@@ -54,6 +54,7 @@ def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -
     machine = describe_machine(assignment.device, assignment.threads)
     _note_changes(run, machine)
     begin_attempt(run, step=_step(run), machine=machine)
+    _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
     outcome: Outcome
     step: int | None = None
     try:
@@ -72,6 +73,7 @@ def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -
         _log.error("%s", traceback.format_exc())
     at = _step(run) if step is None else step
     end_attempt(run, outcome, step=at, reason=reason)
+    _log.info("%s at step %d%s", outcome, at, f": {reason}" if reason else "")
     return WorkResult(outcome, at, reason)
 
 
@@ -198,9 +200,12 @@ def _log_file(run: RunDirectory) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     thread = threading.get_ident()
     handler.addFilter(lambda record: record.thread == thread)
+    level = _log.level
     _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
     try:
         yield
     finally:
+        _log.setLevel(level)
         _log.removeHandler(handler)
         handler.close()

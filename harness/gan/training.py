@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from harness.gan.randomness import normal_latents, random_stream
 from harness.gan.sampling import write_sample_grid
 from harness.gan.state import TrainingState, commit_state, initial_state, memory_format, resume
 from harness.store.rundir import RunDirectory
+
+_log = logging.getLogger("harness")
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> Train
                 state.interval = Interval.empty(task.device)
             if at_checkpoint:
                 state.checkpoints[str(state.step)] = _write_checkpoint(task, state)
+                _log.info("checkpoint at step %d", state.step)
             if at_commit:
                 commit_state(task.run, state, task.key, log)
                 clock = committed_at = time.monotonic()  # an interval's seconds are of training alone
