@@ -60,7 +60,7 @@ class TrackingError(HarnessError):
     exit_code = 1
 
 
-class RunFailedError(HarnessError):
-    """One run could not be finished; the others go on."""
+class TrackingAddressError(TrackingError):
+    """An address that names no store: a wrong option, not a store that is away."""
 
-    exit_code = 1
+    exit_code = 2

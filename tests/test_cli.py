@@ -233,7 +233,8 @@ def test_run_reports_projects_and_then_does_nothing(here: Path) -> None:
     first = harness("run", "tiny.toml", "--json", cwd=here)
     assert first.returncode == 0, first.stderr
     document = json.loads(first.stdout)
-    assert document["cells"][0]["runs"][0]["state"] == "complete"
+    assert document["runs"][0]["state"] == "complete"
+    assert document["runs"][0]["fid"] > 0
     assert (here / document["report"]).read_text().startswith("# ")
     assert (here / "runs" / "mlflow.db").exists()
     again = harness("run", "tiny.toml", cwd=here)

@@ -15,7 +15,7 @@ def test_overrides_replace_add_and_reach_into_lists(tmp_path: Path) -> None:
         tmp_path, OVERRIDDEN,
         "training.steps=70", "training.checkpoint_every = 70", "evaluation.0.repeats=2", "seeds.1=7",
         "grid.0.levels.latent_dim=[4, 5, 6]", "baseline.normalization=none", 'data.source="mnist"', "name=with text",
-        "labels.a=b=c", "baseline.lr=1e-3", "baseline.lr=1e-2",
+        "labels.baseline=b=c", "baseline.lr=1e-3", "baseline.lr=1e-2",
     )  # fmt: skip
     experiment = file.experiment
     assert (experiment.name, experiment.seeds, experiment.training.steps) == ("with text", (0, 7), 70)
@@ -24,7 +24,7 @@ def test_overrides_replace_add_and_reach_into_lists(tmp_path: Path) -> None:
     assert experiment.baseline.normalization == "none"
     assert experiment.baseline.generator_lr == 1e-2
     assert experiment.data.source == "mnist"
-    assert experiment.labels == {"a": "b=c"}
+    assert experiment.labels == {"baseline": "b=c"}
 
 
 @pytest.mark.parametrize(

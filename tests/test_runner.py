@@ -155,6 +155,58 @@ def test_divergence_is_a_result_and_stops_nobody(tmp_path: Path) -> None:
     assert run_here(path, *sets, retry=frozenset({key})).results[key].outcome == "diverged"
 
 
+def test_records_up_to_a_divergence_are_kept(tmp_path: Path) -> None:
+    path = write_file(
+        tmp_path, TINY.replace('levels.architecture = ["mlp"]', "levels.lr = [1.0]\nlevels.betas = [[0.9, 0.0]]")
+    )
+    sets = ("grid.0.kind=paired", "baseline.resolution=16", "training.steps=60", "training.checkpoint_every=60")
+    sets = (*sets, "training.log_every=1")
+    run_here(path, *sets)
+    view = views(path, *sets)["lr=1.0,betas=0.9,0.0 seed 0"]
+    assert view.status.commit is None
+    records = view.metrics()
+    assert [record["step"] for record in records] == list(range(1, view.status.step))
+    assert view.status.step > 1
+
+
+def test_evaluating_a_diverged_run_leaves_it_diverged(tmp_path: Path) -> None:
+    path = write_file(
+        tmp_path, TINY.replace('levels.architecture = ["mlp"]', "levels.lr = [1.0]\nlevels.betas = [[0.9, 0.0]]")
+    )
+    sets = ("grid.0.kind=paired", "baseline.resolution=16", "training.steps=60", "training.checkpoint_every=2")
+    run_here(path, *sets)
+    name = "lr=1.0,betas=0.9,0.0 seed 0"
+    before = views(path, *sets)[name]
+    assert before.status.state == "diverged"
+    assert before.checkpoints()
+    run_here(path, *sets, "evaluation.0.repeats=3", work="evaluate")
+    assert statuses(path, *sets)[name].state == "diverged"
+    assert run_here(path, *sets, "evaluation.0.repeats=3").results == {}
+
+
+def test_damaged_records_of_a_complete_run_are_made_again(copy: Path) -> None:
+    run = views(copy)["baseline seed 0"].directory
+    assert run is not None
+    before, weights = timeless(run), hashes(copy)
+    content = bytearray(run.metrics.read_bytes())
+    content[30] ^= 4
+    run.metrics.write_bytes(content)
+    assert statuses(copy)["baseline seed 0"].damage == (str(run.metrics),)
+    run_here(copy)
+    assert statuses(copy)["baseline seed 0"].state == "complete"
+    assert timeless(run) == before
+    assert hashes(copy) == weights
+
+
+def test_a_damaged_experiment_manifest_is_made_again(copy: Path) -> None:
+    manifest = copy.parent / "runs" / "tiny" / "experiment.json"
+    before = manifest.read_bytes()
+    manifest.write_bytes(before.replace(b'"threads"', b'"thraeds"'))
+    assert {status.state for status in statuses(copy).values()} == {"interrupted"}
+    assert run_here(copy).results == {}
+    assert manifest.read_bytes() == before
+
+
 def test_a_failing_run_stops_nobody_and_is_tried_again(copy: Path) -> None:
     shutil.rmtree(copy.parent / "runs" / "tiny")
     baseline = views(copy)["baseline seed 0"].run

@@ -114,7 +114,7 @@ def test_diverged_is_a_result_until_somebody_tries_again(tmp_path: Path) -> None
     commit_at(run, 10, checkpoints=(10,))
     attempted(run, "diverged", step=13, reason="a loss is not finite")
     status = run_status(run, 20, [BLOCK])
-    assert (status.state, status.step, status.reason) == ("diverged", 10, "a loss is not finite")
+    assert (status.state, status.step, status.reason) == ("diverged", 13, "a loss is not finite")
     assert status.is_settled
     assert run_status(run, 30, [BLOCK]).state == "diverged"
     attempted(run, None, step=10)

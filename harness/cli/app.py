@@ -11,6 +11,7 @@ from harness import __version__
 from harness.cli import design, pictures, results, run, service
 from harness.cli.console import fail
 from harness.errors import HarnessError
+from harness.execution.interruption import Interrupted
 
 app = typer.Typer(
     name="harness",
@@ -50,7 +51,7 @@ def options(
 
 
 def main() -> None:
-    """Runs the command line. A HarnessError becomes its message and its exit code."""
+    """Runs the command line. A HarnessError becomes its message and its exit code, an OSError one line and 2."""
     try:
         app()
     except HarnessError as error:
@@ -58,5 +59,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, as `head` does
         sys.exit(0)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(interrupt.exit_code if isinstance(interrupt, Interrupted) else 130)
+    except OSError as error:  # a file or folder that nobody foresaw; a person needs its path, not our call stack
+        sys.exit(fail(HarnessError(error.strerror or str(error), where=str(error.filename or ""))))

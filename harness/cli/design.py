@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from harness.cli.console import columns, say, show, show_json
 from harness.cli.documents import plan_document
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, open_file, view_of
+from harness.design.experiment import Experiment
 from harness.design.factors import ALIASES, Hyperparameters, canonical_level
 from harness.design.schema import allowed_levels, experiment_schema
 from harness.errors import HarnessError
@@ -24,11 +26,17 @@ def init(
     ),
 ) -> None:
     """Write a commented starter file."""
-    if file.exists():
-        raise HarnessError("the file exists", where=str(file), remedy="Name another one: harness init FILE")
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = files("harness.cli").joinpath("starter.toml").read_text(encoding="utf-8")
-    file.write_text(text.replace("@NAME@", file.stem if file.stem.isidentifier() else "ablation"), encoding="utf-8")
+    remedy = "Name another one: harness init FILE"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as starter:
+            starter.write(text.replace("@NAME@", _experiment_name(file.stem)))
+    except FileExistsError as error:
+        what = "the file exists" if error.filename == str(file) else f"{error.filename} is no folder"
+        raise HarnessError(what, where=str(file), remedy=remedy) from None
+    except OSError as error:
+        raise HarnessError(f"cannot be written: {error.strerror}", where=str(file), remedy=remedy) from None
     say(f"wrote {file}; next: harness plan {file}, then harness run {file}")
 
 
@@ -104,6 +112,14 @@ def factors(as_json: Json = False) -> None:
 def schema() -> None:
     """Print the JSON schema of experiment files, for editors."""
     show(json.dumps(experiment_schema(), indent=1))
+
+
+def _experiment_name(stem: str) -> str:
+    """The file's name where it can name an experiment, else `ablation`."""
+    try:
+        return Experiment(name=stem).name
+    except ValidationError:
+        return "ablation"
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:

@@ -71,9 +71,15 @@ class LiveScreen:
         self._note = tracking_note
         self._name = plan.experiment.name
         self._started = time.monotonic()
+        self._awaited = ""
 
     def observe(self, event: Event) -> None:
-        if event.kind in ("note", "elsewhere"):
+        if event.kind == "elsewhere":
+            if event.text != self._awaited:
+                self._console.print(Text(_line(event)))
+            self._awaited = event.text
+            return
+        if event.kind == "note":
             self._console.print(Text(_line(event)))
             return
         row = self._rows.setdefault(event.run, _Row(event.steps))
@@ -136,21 +142,30 @@ class LineScreen:
     def __init__(self, tracking_note: Callable[[], str]) -> None:
         self._note = tracking_note
         self._told = ""
+        self._awaited = ""
         self._last: dict[str, float] = {}
 
     def observe(self, event: Event) -> None:
-        now = time.monotonic()
-        if event.kind in ("progress", "measured", "elsewhere"):
-            if now - self._last.setdefault(event.run, now) < PROGRESS_EVERY_S or event.kind == "measured":
-                return
-            self._last[event.run] = now
-        if event.kind == "started":
-            self._last[event.run] = now
-        if event.kind != "queued":
+        if self._is_due(event):
             say(_line(event))
         if self._note() != self._told:
             self._told = self._note()
             say(self._told or "MLflow is up to date again")
+
+    def _is_due(self, event: Event) -> bool:
+        """Whether an event gets a line: waiting only when it is for other runs, progress once a minute."""
+        now = time.monotonic()
+        match event.kind:
+            case "queued" | "measured":
+                return False
+            case "elsewhere":
+                before, self._awaited = self._awaited, event.text
+                return event.text != before
+            case "progress" if now - self._last.setdefault(event.run, now) < PROGRESS_EVERY_S:
+                return False
+            case "started" | "progress":
+                self._last[event.run] = now
+        return True
 
 
 def _line(event: Event) -> str:

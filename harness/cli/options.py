@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated
 
 import typer
 
 from harness.design.expansion import Plan
 from harness.design.experiment_file import ExperimentFile, read_experiment_file
-from harness.design.factors import as_fields, canonical_level, fields_of
+from harness.design.factors import as_fields
+from harness.design.level_text import read_levels
 from harness.errors import HarnessError
-from harness.tracking.reader import ExperimentView, read_experiment
+from harness.tracking.reader import ExperimentView, RunView, read_experiment
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (TOML).", show_default=False)]
 Sets = Annotated[
@@ -37,6 +40,10 @@ TrackingUri = Annotated[
 RUNS = Path("runs")
 REPORTS = Path("reports")
 
+MAX_SEED_DIGITS = 10
+MAX_SEEDS = 100_000
+RUN_FIRST = "Run the experiment first: harness run FILE"
+
 
 def open_file(path: Path, sets: list[str] | None) -> ExperimentFile:
     return read_experiment_file(path, tuple(sets or ()))
@@ -48,8 +55,8 @@ def view_of(file: ExperimentFile, runs_dir: Path) -> ExperimentView:
 
 def chosen_keys(view: ExperimentView, only: list[str] | None, seeds: str | None) -> frozenset[str]:
     """Keys of the runs that `--only` and `--seeds` leave; HarnessError where a cell or seed is unknown."""
-    names = {find_cell(view, text) for text in only} if only else {cell.name for cell in view.plan.cells}
-    wanted = parse_seeds(seeds) if seeds else None
+    names = {find_cell(view, text, "--only") for text in only} if only else {cell.name for cell in view.plan.cells}
+    wanted = None if seeds is None else parse_seeds(seeds)
     keys = frozenset(
         run.key for run in view.plan.runs if run.cell.name in names and (wanted is None or run.seed in wanted)
     )
@@ -59,68 +66,90 @@ def chosen_keys(view: ExperimentView, only: list[str] | None, seeds: str | None)
     return keys
 
 
-def find_cell(view: ExperimentView, text: str) -> str:
-    """The name of the cell that `text` means: a name, a list of levels, or `best`."""
+def find_cell(view: ExperimentView, text: str, option: str = "cell") -> str:
+    """The name of the cell that `text` means: a name, a label, a list of levels, or `best`.
+
+    option: what the person wrote `text` behind, for the HarnessError where no cell is meant.
+    """
     plan = view.plan
+    where = f"{option} {text}".rstrip()
     if text == "best":
-        return best_cell(view)
-    for cell in plan.cells:
-        if text in cell.names or text == cell.label:
-            return cell.name
-    if "=" in text and (name := _cell_with_levels(plan, text)):
-        return name
-    known = ", ".join(cell.name for cell in plan.cells[:20]) + (" ..." if len(plan.cells) > 20 else "")
-    raise HarnessError(f"no cell is called {text!r}", where="cell", remedy=f"There are: {known}")
+        return best_cell(view, where)
+    named = [cell.name for cell in plan.cells if text in cell.names]
+    named = named or [cell.name for cell in plan.cells if text == cell.label]
+    if not named and "=" in text:
+        named = _cells_with_levels(plan, text, where)
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise HarnessError(f"{len(named)} cells are labelled {text!r}", where=where, remedy=f"Name one: {_some(named)}")
+    raise HarnessError(
+        f"no cell is called {text!r}", where=where, remedy=f"There are: {_some([cell.name for cell in plan.cells])}"
+    )
 
 
-def best_cell(view: ExperimentView) -> str:
-    """The cell with the lowest mean FID at its runs' last measured checkpoint, under the first protocol."""
-    scores: dict[str, list[float]] = {}
+def best_cell(view: ExperimentView, where: str = "best") -> str:
+    """The cell with the lowest mean of the first `[[evaluation]]` at the last checkpoint that it measures.
+
+    Only cells whose runs are all complete take part, and only under one protocol do they compare; else HarnessError.
+    """
+    if not view.blocks:
+        raise HarnessError("the file has no [[evaluation]], so no cell is best", where=where)
+    runs: dict[str, list[RunView]] = {}
     for run in view.runs:
-        evaluation = view.last_measured(run)
-        if evaluation:
-            values = evaluation.values["fid"]
-            scores.setdefault(run.run.cell.name, []).append(sum(values) / len(values))
-    if not scores:
-        raise HarnessError("nothing was measured yet, so no cell is best", remedy="Run the experiment first.")
-    return min(scores, key=lambda name: sum(scores[name]) / len(scores[name]))
+        runs.setdefault(run.run.cell.name, []).append(run)
+    complete = {name: rows for name, rows in runs.items() if all(run.status.state == "complete" for run in rows)}
+    if not complete:
+        if not any(view.last_measured(run) for run in view.runs):
+            raise HarnessError("nothing was measured yet, so no cell is best", where=where, remedy=RUN_FIRST)
+        raise HarnessError("no cell has all of its runs complete, so none is best", where=where, remedy=RUN_FIRST)
+    protocols = {run.protocols[0] for rows in complete.values() for run in rows}
+    if None in protocols:
+        raise HarnessError("the first [[evaluation]] was left out, so no cell is best", where=where)
+    if len(protocols) > 1:
+        raise HarnessError(
+            "the cells were measured under different protocols, so their values do not compare and none is best",
+            where=where,
+            remedy='In generator_mode = "train" the batch size is part of the protocol. Name the cell that you mean.',
+        )
+    scores = {name: fmean(_score(view, run) for run in rows) for name, rows in complete.items()}
+    return min(scores, key=lambda name: scores[name])
+
+
+def _score(view: ExperimentView, run: RunView) -> float:
+    """Mean over the repeats that the file asks for; infinite where the evaluation went away since the run was read."""
+    settings = view.blocks[0].settings
+    evaluation = view.last_measured(run)
+    return fmean(evaluation.values[settings.metrics[0]][: settings.repeats]) if evaluation else math.inf
 
 
 def parse_seeds(text: str) -> frozenset[int]:
     """`0-4`, `0,2,5` or both mixed."""
     seeds: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise HarnessError(f"{text!r} is no range of seeds", where="--seeds", remedy="Write 0-4 or 0,2,5.")
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not _is_seed(first) or (dash and not _is_seed(last)):
+            shown = repr(text) if len(text) <= 60 else f"{text[:57]!r}..."
+            raise HarnessError(f"{shown} is no range of seeds", where="--seeds", remedy="Write 0-4 or 0,2,5.")
         end = int(last) if dash else int(first)
-        if end - int(first) > 100_000:
-            raise HarnessError(f"{text!r} are too many seeds", where="--seeds")
+        if end < int(first):
+            raise HarnessError(f"{part.strip()!r} ends before it begins", where="--seeds", remedy="Write 0-4.")
+        if end - int(first) >= MAX_SEEDS:
+            raise HarnessError(f"{part.strip()!r} are too many seeds", where="--seeds")
         seeds.update(range(int(first), end + 1))
     return frozenset(seeds)
 
 
-def _cell_with_levels(plan: Plan, text: str) -> str | None:
-    """The one cell with exactly these levels and the baseline's elsewhere."""
-    levels = dict(part.strip().split("=", 1) for part in _split_levels(text))
-    unknown = next((name for name in levels if not fields_of(name)), None)
-    if unknown:
-        raise HarnessError(f"{unknown!r} is no factor", where="cell", remedy="`harness factors` lists them.")
-    baseline = {name: canonical_level(value) for name, value in plan.experiment.baseline.model_dump().items()}
-    wanted = baseline | as_fields(levels)
-    for cell in plan.cells:
-        have = {name: canonical_level(value) for name, value in cell.hyperparameters.model_dump().items()}
-        if have == wanted:
-            return cell.name
-    return None
+def _is_seed(text: str) -> bool:
+    """Digits as `int` takes them, and no more than a seed may have."""
+    return text.isascii() and text.isdigit() and len(text) <= MAX_SEED_DIGITS
 
 
-def _split_levels(text: str) -> list[str]:
-    """Splits at commas that are followed by another `name=`, so that `betas=0.5,0.9` stays whole."""
-    parts: list[str] = []
-    for piece in text.split(","):
-        if "=" in piece or not parts:
-            parts.append(piece)
-        else:
-            parts[-1] += f",{piece}"
-    return parts
+def _cells_with_levels(plan: Plan, text: str, where: str) -> list[str]:
+    """The one cell with exactly these levels and the baseline's elsewhere, if there is one."""
+    wanted = plan.experiment.baseline.model_dump() | as_fields(read_levels(text, where=where))
+    return [cell.name for cell in plan.cells if cell.hyperparameters.model_dump() == wanted]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")

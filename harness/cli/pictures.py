@@ -27,7 +27,7 @@ def sample(
 ) -> None:
     """Write a grid of generated images from one checkpoint."""
     view = view_of(open_file(file, sets), runs_dir)
-    name = find_cell(view, cell)
+    name = find_cell(view, cell, "--cell")
     runs = [run for run in view.runs if run.run.cell.name == name and seed in (None, run.run.seed)]
     if not runs:
         raise HarnessError(f"{name} has no seed {seed}", where="--seed")

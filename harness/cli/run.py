@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import duration, say, show_json
-from harness.cli.documents import plan_document, status_document
+from harness.cli.documents import status_document
 from harness.cli.options import (
     REPORTS,
     RUNS,
@@ -28,7 +28,7 @@ from harness.cli.options import (
 from harness.cli.reporting import report_is_current, write_report
 from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError
 from harness.execution.interruption import Interruption
 from harness.execution.options import DeviceChoice, ExecutorName, RunOptions, open_runs
 from harness.tracking.reader import ExperimentView
@@ -80,7 +80,7 @@ def run(
     code = _work(opened, view, options, tracking_uri, output)
     if as_json:
         report = output / "report.md" if output else None
-        document: dict[str, Any] = plan_document(view_of(opened, runs_dir))
+        document: dict[str, Any] = status_document(view_of(opened, runs_dir))
         show_json({**document, "report": str(report) if report and report.exists() else None})
     raise typer.Exit(code)
 
@@ -132,17 +132,23 @@ def _work(
     busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
     waiting = open_runs(view, options)
     started = time.monotonic()
+    _check_output(output)
     code = 0
-    if waiting or busy:
-        with Interruption() as interruption:
+    with Interruption() as interruption:
+        if waiting or busy:
             code = _execute(file, options, tracker, interruption)
-        if code >= 128:
-            return code
-        view = view_of(file, options.runs_dir)
-    reported = output is None or report_is_current(view, output)
-    if not reported and output:
-        say(f"report: {write_report(view, output)}")
-    tracked = tracker.finish(view, output)
+            if code >= 128:
+                return code
+            view = view_of(file, options.runs_dir)
+        with interruption.at_once():
+            reported = output is None or report_is_current(view, output)
+            try:
+                if not reported and output:
+                    say(f"report: {write_report(view, output)}")
+            except HarnessError:
+                tracker.finish(view, None)  # what was trained is there, whatever became of the report
+                raise
+            tracked = tracker.finish(view, output)
     if not (waiting or busy) and reported and tracked == "current":
         say(_idle(options, output))
     elif waiting:
@@ -158,7 +164,7 @@ def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interr
         return view_of(file, options.runs_dir)
 
     with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
-        summary = run_experiment(file, options, screen.observe, interruption)
+        summary = run_experiment(file, options, screen.observe, interruption, interruption.at_once)
     if interruption():
         say("stopped; every run's state is saved. The same command goes on from there.")
         return interruption.exit_code
@@ -166,6 +172,13 @@ def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interr
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")
         return 3
     return 1 if any(result.outcome == "failed" for result in summary.results.values()) else 0
+
+
+def _check_output(output: Path | None) -> None:
+    """A report that cannot be written is told before hours of training, not after."""
+    for folder in (output, *output.parents) if output else ():
+        if folder.exists() and not folder.is_dir():
+            raise StoreError("a file is where the report's folder must be", where=str(folder), remedy="Move it away.")
 
 
 def _idle(options: RunOptions, output: Path | None) -> str:

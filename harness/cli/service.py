@@ -13,9 +13,13 @@ import typer
 
 from harness import __version__
 from harness.cli.console import columns, say, show, show_json
-from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file
 from harness.errors import HarnessError, WeightsError
-from harness.store.locks import held
+from harness.store.pruning import find_leftovers, remove_run
+from harness.store.rundir import experiment_directory
+
+SERVER_CLOSES_S = 10.0
+"""How long MLflow's server may take to end after Ctrl-C."""
 
 
 def fetch(file: File, sets: Sets = None, runs_dir: RunsDir = RUNS, as_json: Json = False) -> None:
@@ -79,7 +83,19 @@ def ui(
         say(f"MLflow's page: {address.shown}")
         return
     say(f"MLflow's page: http://127.0.0.1:{port} (Ctrl-C ends it)")
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(_serve(command))
+
+
+def _serve(command: list[str]) -> int:
+    """Runs MLflow's server until it ends. Ctrl-C reaches it from the terminal; it gets the time to close."""
+    with subprocess.Popen(command) as server:
+        try:
+            return server.wait()
+        finally:
+            try:
+                server.wait(SERVER_CLOSES_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def doctor(as_json: Json = False) -> None:
@@ -123,20 +139,21 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only listed.")] = False,
 ) -> None:
     """Remove run folders that the file no longer names (lists them first)."""
-    view = view_of(open_file(file, sets), runs_dir)
-    named = {run.run.key[:8] for run in view.runs}
-    left = {key: run for key, run in view.directory.runs().items() if key not in named}
-    removed = []
-    for run in left.values():
-        if yes:
-            with held(run.lock, timeout_s=0.0) as mine:
-                if not mine:
-                    say(f"in use, kept: {run.root}")
-                    continue
-                shutil.rmtree(run.root)
-        removed.append(str(run.root))
+    plan = open_file(file, sets).plan
+    directory = experiment_directory(runs_dir, plan.experiment.name)
+    left = find_leftovers(directory, plan.experiment.name, {run.key for run in plan.runs})
+    removed: list[str] = []
+    kept = [str(folder) for folder in left.foreign]
+    for folder in left.foreign:
+        say(f"not a run, kept: {folder}")
+    for run in left.runs:
+        if yes and not remove_run(run):
+            say(f"in use, kept: {run.root}")
+            kept.append(str(run.root))
+        else:
+            removed.append(str(run.root))
     if as_json:
-        show_json({"removed" if yes else "would_remove": removed})
+        show_json({"removed" if yes else "would_remove": removed, "kept": kept})
         return
     for path in removed:
         show(path)

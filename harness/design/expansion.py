@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from harness.design.experiment import Experiment, Grid
 from harness.design.factors import ALIASES, Hyperparameters, Level, as_fields, canonical_level
 from harness.design.keys import run_key
+from harness.design.labels import refuse_idle_labels, spelled_labels
 from harness.errors import ExperimentFileError
 
 BASELINE = "baseline"
@@ -89,8 +90,10 @@ def expand(experiment: Experiment) -> Plan:
     if experiment.baseline in proposals:
         proposals[experiment.baseline].seeds |= all_seeds
     factors = display_factors(experiment.baseline, proposals)
-    cells = tuple(_cell(proposal, experiment, factors) for proposal in proposals.values())
+    labels = spelled_labels(experiment.labels)
+    cells = tuple(_cell(proposal, experiment.baseline, factors, labels) for proposal in proposals.values())
     _refuse_equal_names(cells, experiment)
+    refuse_idle_labels(experiment.labels, _names_and_levels(cells))
     _refuse_too_many(sum(len(cell.seeds) for cell in cells), experiment, "seeds")
     runs = tuple(
         Run(cell, seed, run_key(cell.hyperparameters, seed, experiment.data)) for cell in cells for seed in cell.seeds
@@ -194,8 +197,12 @@ def _matches(fields: Mapping[str, Any], excluded: Iterable[Mapping[str, Any]]) -
     return any(all(fields[name] == level for name, level in levels.items()) for levels in excluded)
 
 
-def _cell(proposal: _Proposal, experiment: Experiment, factors: Mapping[str, tuple[str, ...]]) -> Cell:
-    baseline = experiment.baseline
+def _cell(
+    proposal: _Proposal,
+    baseline: Hyperparameters,
+    factors: Mapping[str, tuple[str, ...]],
+    labels: Mapping[str, str],
+) -> Cell:
     varied: dict[str, Level] = {
         shown: getattr(proposal.hyperparameters, fields[0])
         for shown, fields in factors.items()
@@ -203,14 +210,14 @@ def _cell(proposal: _Proposal, experiment: Experiment, factors: Mapping[str, tup
     }
     is_baseline = proposal.hyperparameters == baseline
     given = [name for name in proposal.names if name != BASELINE]
-    parts = [f"{name}={canonical_level(level)}" for name, level in varied.items()]
+    parts = _spelled(varied)
     name = given[0] if given and not is_baseline else ",".join(parts) or BASELINE
-    labels = experiment.labels
-    label = labels.get(name, name if given or is_baseline else ", ".join(labels.get(part, part) for part in parts))
+    names = tuple(dict.fromkeys([name, *proposal.names]))
+    label = name if given or is_baseline else ", ".join(labels.get(part, part) for part in parts)
     return Cell(
         name=name,
-        label=label,
-        names=tuple(dict.fromkeys([name, *proposal.names])),
+        label=next((labels[called] for called in names if called in labels), label),
+        names=names,
         grids=tuple(proposal.grids),
         hyperparameters=proposal.hyperparameters,
         varied=varied,
@@ -218,6 +225,16 @@ def _cell(proposal: _Proposal, experiment: Experiment, factors: Mapping[str, tup
         is_baseline=is_baseline,
         named_by=(*proposal.names, *proposal.grids),
     )
+
+
+def _spelled(varied: Mapping[str, Level]) -> list[str]:
+    """`latent_dim=8` for each level."""
+    return [f"{name}={canonical_level(level)}" for name, level in varied.items()]
+
+
+def _names_and_levels(cells: Iterable[Cell]) -> set[str]:
+    """All that `[labels]` may name."""
+    return {text for cell in cells for text in (*cell.names, *_spelled(cell.varied))}
 
 
 def _refuse_equal_names(cells: Iterable[Cell], experiment: Experiment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,6 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from harness.design.factors import Hyperparameters, LevelLists, Levels
 
 MAX_CHECKPOINTS = 10_000
+
+TRACKING_FILES = re.compile(r"mlflow\.db(-.*)?|mlartifacts", re.IGNORECASE)
+"""What MLflow's own files beside the experiments' folders under `runs/` are called."""
+
+WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9]) *(\..*)?", re.IGNORECASE)
+"""Names that are no files on Windows, whatever their extension."""
 
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
@@ -210,4 +217,8 @@ class Experiment(_Model):
     def _name_is_a_folder(cls, name: str) -> str:
         if name.rstrip(". ") != name:
             raise ValueError("a name may not end with a dot or a space")
+        if TRACKING_FILES.fullmatch(name):
+            raise ValueError(f"{name!r} is the name of MLflow's files under runs/; take another")
+        if WINDOWS_DEVICES.fullmatch(name):
+            raise ValueError(f"{name!r} is no name for a folder on Windows; take another")
         return name

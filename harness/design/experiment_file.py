@@ -100,9 +100,16 @@ def read_experiment_file(path: Path, overrides: Sequence[str] = ()) -> Experimen
     try:
         plan = expand(experiment)
     except ExperimentFileError as error:
-        where = tuple(int(part) if part.isdigit() else part for part in error.where.split("."))
-        raise ExperimentFileError(error.what, where=origin.where(where), remedy=error.remedy) from None
+        raise ExperimentFileError(error.what, where=origin.where(_path(error.where)), remedy=error.remedy) from None
     return ExperimentFile(path, text, experiment, plan)
+
+
+def _path(dotted: str) -> tuple[str | int, ...]:
+    """A dotted key of `expansion`; what follows `labels.` is one key, dots and all."""
+    table, _, key = dotted.partition(".")
+    if table == "labels":
+        return (table, key)
+    return tuple(int(part) if part.isdigit() else part for part in dotted.split("."))
 
 
 def _read_text(path: Path) -> str:

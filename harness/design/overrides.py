@@ -27,10 +27,10 @@ def apply_override(document: dict[str, Any], override: str) -> tuple[tuple[str |
         path.append(step)
     if isinstance(target, list):
         position = _position(target, parts[-1], where)
-        target[position] = _override_value(raw)
+        target[position] = toml_value(raw)
         path.append(position)
     elif isinstance(target, dict):
-        target[parts[-1]] = _override_value(raw)
+        target[parts[-1]] = toml_value(raw)
         path.append(parts[-1])
     else:
         raise ExperimentFileError(f"{'.'.join(map(str, path))} is no table", where=where)
@@ -52,7 +52,7 @@ def _position(target: list[Any], part: str, where: str) -> int:
     return int(part)
 
 
-def _override_value(raw: str) -> Any:
+def toml_value(raw: str) -> Any:
     """A TOML value, or the text itself where it is none (so that quotes may be left out)."""
     if len(raw) > MAX_VALUE_CHARACTERS:
         return raw

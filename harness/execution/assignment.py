@@ -9,7 +9,7 @@ from typing import Literal
 from harness.design.experiment import DataSettings, EvaluationSettings, TrainingSettings
 from harness.design.factors import Hyperparameters
 from harness.evaluation.protocol import Protocol
-from harness.execution.options import Work
+from harness.store.attempts import Work
 from harness.store.rundir import RunDirectory
 
 WorkOutcome = Literal["finished", "interrupted", "diverged", "failed", "elsewhere"]
@@ -28,11 +28,13 @@ class EvaluationAssignment:
 class Assignment:
     """One run to bring to `training.steps` with all its evaluations.
 
-    images: the cached array at the run's resolution; device: `cpu`, `mps` or `cuda`; threads: CPU threads of torch.
+    images: the cached array at the run's resolution; device: `cpu`, `mps`, `cuda` or `cuda:1`; retry: train
+    though it diverged before; threads: CPU threads of torch.
     """
 
     directory: RunDirectory
     work: Work
+    retry: bool
     experiment: str
     cell: str
     seed: int

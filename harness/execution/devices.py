@@ -61,12 +61,22 @@ def choose_device(choice: DeviceChoice) -> str:
 def choose_workers(device: str, threads: int, runs: int) -> int:
     """Worker processes for `runs` runs: one per `threads` cores, or one per GPU."""
     if device == "cuda":
-        import torch
-
-        return max(1, min(runs, torch.cuda.device_count()))
+        return max(1, min(runs, gpu_count()))
     if device == "mps":
         return 1
     return max(1, min(runs, available_cores() // threads))
+
+
+def gpu_count() -> int:
+    """CUDA GPUs that torch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def allow_determinism() -> None:
+    """cuBLAS repeats its results only with this set, before CUDA starts; harmless elsewhere."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def _cuda_remedy() -> str:

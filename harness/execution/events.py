@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from harness.execution.assignment import Assignment, WorkResult
 from harness.store.records import Record
 
 EventKind = Literal["queued", "started", "progress", "measured", "finished", "died", "elsewhere", "note"]
@@ -30,3 +31,9 @@ class Event:
 
 
 Observer = Callable[[Event], None]
+
+
+def finished(assignment: Assignment, result: WorkResult) -> Event:
+    """The event of a run that a worker is done with, however it ended."""
+    steps = assignment.training.steps
+    return Event("finished", assignment.name, result.step, steps, outcome=result.outcome, text=result.reason)

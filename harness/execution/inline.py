@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import torch
 
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.events import Event, Observer
+from harness.execution.devices import allow_determinism
+from harness.execution.events import Event, Observer, finished
 from harness.execution.measure import LoadedExtractors
 from harness.execution.worker import work_on
 from harness.gan.training import make_deterministic
@@ -24,8 +25,9 @@ class InlineExecutor:
         self, assignments: Sequence[Assignment], observe: Observer, stop: Callable[[], bool]
     ) -> dict[str, WorkResult]:
         """Works on every assignment in order; returns the results by key. Stops between steps when asked."""
-        threads_before = torch.get_num_threads()
+        before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         torch.set_num_threads(self._threads)
+        allow_determinism()
         make_deterministic(torch.device(self._device))
         extractors = LoadedExtractors(torch.device(self._device))
         results: dict[str, WorkResult] = {}
@@ -36,16 +38,8 @@ class InlineExecutor:
                 steps = assignment.training.steps
                 observe(Event("started", assignment.name, steps=steps))
                 result = results[assignment.key] = work_on(assignment, extractors, stop)
-                observe(
-                    Event(
-                        "finished",
-                        assignment.name,
-                        result.step,
-                        steps,
-                        outcome=result.outcome,
-                        text=result.reason,
-                    )
-                )
+                observe(finished(assignment, result))
         finally:
-            torch.set_num_threads(threads_before)
+            torch.set_num_threads(before[0])
+            torch.use_deterministic_algorithms(before[1])
         return results

@@ -19,16 +19,15 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.events import Event, Observer
-from harness.execution.process import worker_process
+from harness.execution.devices import allow_determinism, gpu_count
+from harness.execution.events import Event, Observer, finished
+from harness.execution.process import GRACE_S, worker_process
 from harness.execution.progress import ProgressReader
 from harness.store.attempts import end_attempt
 from harness.store.commits import newest_commit
 from harness.store.locks import held
 
 POLL_S = 0.25
-GRACE_S = 10.0
-"""How long workers may take to save their states when the command is asked to stop."""
 DEATHS_WITHOUT_PROGRESS = 2
 
 
@@ -38,6 +37,7 @@ class _Worker:
 
     process: BaseProcess
     connection: Connection
+    device: str
     assignment: Assignment | None = None
     start_step: int = 0
 
@@ -96,14 +96,22 @@ class LocalExecutor:
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
+        device = self._device_of_next()
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=worker_process, args=(there, self._device, self._threads), daemon=True
+            target=worker_process, args=(there, device, self._threads), daemon=True
         )
         process.start()
         there.close()
-        worker = _Worker(process, here)
+        worker = _Worker(process, here, device)
         self._workers.append(worker)
         return worker
+
+    def _device_of_next(self) -> str:
+        """GPUs in turn, for workers that live at once."""
+        if self._device != "cuda":
+            return self._device
+        taken = [worker.device for worker in self._workers]
+        return min((f"cuda:{index}" for index in range(gpu_count())), key=taken.count)
 
     def _collect(self, observe: Observer) -> None:
         """Waits up to POLL_S for answers and deaths."""
@@ -127,19 +135,10 @@ class LocalExecutor:
         if assignment is None:
             return
         self._results[assignment.key] = result
-        observe(
-            Event(
-                "finished",
-                assignment.name,
-                result.step,
-                assignment.training.steps,
-                outcome=result.outcome,
-                text=result.reason,
-            )
-        )
+        observe(finished(assignment, result))
 
     def _bury(self, worker: _Worker, observe: Observer) -> None:
-        """Replaces nothing yet: removes the dead worker, and decides whether its run is tried again."""
+        """Removes a dead worker and decides whether its run is tried again; the next free place gets a new worker."""
         worker.process.join(timeout=GRACE_S)
         how = _how_it_died(worker.process.exitcode)
         assignment = worker.assignment
@@ -202,7 +201,7 @@ def _context(threads: int) -> BaseContext:
     """
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    allow_determinism()
     if _has_fork_server():
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["harness.execution.process"])

@@ -17,7 +17,7 @@ def describe_machine(device: str, threads: int) -> dict[str, str | int]:
     """Versions, device and threads of this process, for `attempts.jsonl` and the report."""
     return {
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else device,
         "threads": threads,
         "harness": __version__,
         "python": platform.python_version(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -101,6 +102,7 @@ def _measure_checkpoint(
         ),
         stop,
     )
+    started = time.monotonic()
     before = stored.values if stored else {}
     values: dict[str, list[float]] = {metric: list(before.get(metric, ())) for metric in settings.metrics}
     for repeat in range(settings.repeats):
@@ -120,6 +122,7 @@ def _measure_checkpoint(
             protocol_sha256=block.protocol.sha256,
             protocol=block.protocol.document(),
             values={**before, **values},
+            seconds=round((stored.seconds if stored else 0.0) + time.monotonic() - started, 3),
         ),
     )
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from harness.design.factors import Hyperparameters
+from harness.store.attempts import Work
 from harness.tracking.reader import ExperimentView, RunView
 
 ExecutorName = Literal["local", "inline"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
-Work = Literal["train and evaluate", "evaluate"]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from harness.evaluation.extractor_weights import weights_file, weights_sha256
 from harness.evaluation.protocol import weights_key
 from harness.execution.events import Event, Observer
 from harness.store import atomic
+from harness.store.attempts import read_attempts
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
 from harness.store.rundir import ExperimentDirectory
@@ -55,17 +56,16 @@ def prepare(
                 observe(Event("note", text=f"fetching {experiment.data.source} into {experiment.data.root}"))
             fetch(experiment.data)
         data_sha256 = content_sha256(experiment.data)
+        weights = {weights_key(settings): _weights(settings, observe) for settings in experiment.evaluation}
+        threads_before = before.threads if before else _threads_of_runs(directory)
         manifest = ExperimentManifest(
             name=experiment.name,
-            threads=threads or (before.threads if before else DEFAULT_THREADS),
+            threads=threads or threads_before or DEFAULT_THREADS,
             data_sha256=before.data_sha256 if before else {},
-            weights_sha256=dict(before.weights_sha256) if before else {},
-        )
-        manifest = manifest.with_data(experiment.data.declared(), data_sha256, where=experiment.data.root)
-        for settings in experiment.evaluation:
-            manifest.weights_sha256[weights_key(settings)] = _weights(settings, observe)
-        if before and manifest.threads != before.threads:
-            text = f"threads change from {before.threads} to {manifest.threads}: bit-identical weights are not promised"
+            weights_sha256={**(before.weights_sha256 if before else {}), **weights},
+        ).with_data(experiment.data.declared(), data_sha256, where=experiment.data.root)
+        if threads_before not in (None, manifest.threads):
+            text = f"threads change from {threads_before} to {manifest.threads}: bit-identical weights are not promised"
             observe(Event("note", text=text))
         images = _images(file.plan, directory, data_sha256, observe)
         if manifest != before:
@@ -77,13 +77,13 @@ def prepare(
 
 def look_again(experiment: Experiment, directory: ExperimentDirectory) -> None:
     """Forgets optional weights that were missing and lie there now, so that their evaluations become due."""
-    manifest = read_experiment_manifest(directory)
-    if manifest is None:
-        return
-    appeared = {weights_key(settings) for settings in experiment.evaluation if _has_appeared(settings, manifest)}
-    if appeared:
+    with held(directory.lock, timeout_s=WAIT_FOR_EVER):
+        manifest = read_experiment_manifest(directory)
+        if manifest is None:
+            return
+        appeared = {weights_key(settings) for settings in experiment.evaluation if _has_appeared(settings, manifest)}
         kept = {key: digest for key, digest in manifest.weights_sha256.items() if key not in appeared}
-        with held(directory.lock, timeout_s=WAIT_FOR_EVER):
+        if appeared:
             write_experiment_manifest(directory, replace(manifest, weights_sha256=kept))
 
 
@@ -175,6 +175,15 @@ def _manifest_before(directory: ExperimentDirectory, observe: Observer) -> Exper
     except DamagedFileError as error:
         observe(Event("note", text=f"{error}; it is made again"))
         return None
+
+
+def _threads_of_runs(directory: ExperimentDirectory) -> int | None:
+    """The thread count that runs were trained with, where experiment.json is lost."""
+    for run in directory.runs().values():
+        for attempt in read_attempts(run):
+            if "threads" in attempt.machine:
+                return int(attempt.machine["threads"])
+    return None
 
 
 def _write_if_changed(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ import os
 import queue
 import signal
 import threading
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import torch
@@ -21,7 +22,7 @@ from harness.execution.worker import work_on
 from harness.gan.training import make_deterministic
 
 GRACE_S = 10.0
-"""How long a process may take to save its state once its parent is gone."""
+"""How long a process may take to save its state once it is asked to stop, or its parent is gone."""
 
 
 def worker_process(connection: Connection, device: str, threads: int) -> None:
@@ -38,7 +39,7 @@ def worker_process(connection: Connection, device: str, threads: int) -> None:
     threading.Thread(target=_listen, args=(connection, inbox, stop), daemon=True).start()
     extractors = LoadedExtractors(torch.device(device))
     while not stop.is_set() and (assignment := inbox.get()) is not None:
-        result = work_on(assignment, extractors, stop.is_set)
+        result = work_on(replace(assignment, device=device), extractors, stop.is_set)
         try:
             connection.send(result)
         except OSError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from harness.design.experiment_file import ExperimentFile
@@ -31,8 +32,18 @@ class Summary:
     held_elsewhere: tuple[str, ...] = ()
 
 
-def run_experiment(file: ExperimentFile, options: RunOptions, observe: Observer, stop: Callable[[], bool]) -> Summary:
-    """Trains and evaluates what is missing; waits for runs that other processes hold. Results are in the run files."""
+def run_experiment(
+    file: ExperimentFile,
+    options: RunOptions,
+    observe: Observer,
+    stop: Callable[[], bool],
+    at_once: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Summary:
+    """Trains and evaluates what is missing; waits for runs that other processes hold. Results are in the run files.
+
+    stop: asked between steps, so that states are saved; at_once: a context in which being asked to stop breaks off what
+    goes on, for work that leaves nothing half-done.
+    """
     results: dict[str, WorkResult] = {}
     prepared: Prepared | None = None
     device = ""
@@ -42,8 +53,9 @@ def run_experiment(file: ExperimentFile, options: RunOptions, observe: Observer,
         todo = open_runs(view, options, frozenset(key for key, result in results.items() if result.outcome in ENDED))
         if todo:
             if prepared is None:
-                device = choose_device(options.device)
-                prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
+                with at_once():
+                    device = choose_device(options.device)
+                    prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
                 continue  # now that the protocols are known, some runs may turn out to be complete
             results |= _execute(file, options, prepared, device, todo, observe, stop)
             continue
@@ -87,6 +99,7 @@ def _assignment(
     return Assignment(
         directory=view.directory or directory.new_run(run.cell.name, run.seed, run.key),
         work=options.work,
+        retry=run.key in options.retry,
         experiment=experiment.name,
         cell=run.cell.name,
         seed=run.seed,

@@ -7,7 +7,8 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -19,13 +20,14 @@ from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.machine import BIT_RELEVANT, describe_machine
 from harness.execution.measure import LoadedExtractors, Stop, Stopped, draw_samples, measure
 from harness.gan.state import rewind
-from harness.gan.training import TrainingTask, train
+from harness.gan.training import TrainingResult, TrainingTask, train
 from harness.store import atomic
-from harness.store.attempts import Outcome, begin_attempt, end_attempt, read_attempts
-from harness.store.commits import Commit, newest_commit
+from harness.store.attempts import begin_attempt, end_attempt, read_attempts
+from harness.store.commits import Commit, metrics_match, newest_commit
 from harness.store.locks import held
 from harness.store.manifest import RunManifest, read_run_manifest, write_run_manifest
 from harness.store.rundir import RunDirectory
+from harness.store.status import RequiredEvaluation, stored_status
 
 LOCK_PATIENCE_S = 2.0
 """Longer than any look at a lock takes, so that `status` never turns a worker away."""
@@ -33,48 +35,83 @@ LOCK_PATIENCE_S = 2.0
 _log = logging.getLogger("harness")
 
 
+@dataclass(frozen=True)
+class Failure:
+    """An attempt that ended by an error of its own; shaped like a TrainingResult."""
+
+    reason: str
+    outcome: Literal["failed"] = "failed"
+    step: int = 0
+    metrics: None = None
+
+
 def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
     """Trains and evaluates one run until it is complete, `stop` says yes, or something ends it.
 
-    Never raises for what belongs to the run: the outcome and its reason are in the result and in attempts.jsonl.
+    Never raises for what belongs to the run: the outcome and its reason are in the result and in attempts.jsonl. A run
+    that another process has settled since the assignment was made is left alone.
     """
     run = assignment.directory
     try:
         with held(run.lock, timeout_s=LOCK_PATIENCE_S) as mine:
             if not mine:
                 return WorkResult("elsewhere")
-            with _log_file(run):
-                return _attempt(assignment, extractors, stop)
+            return _settled_meanwhile(assignment) or _logged_attempt(assignment, extractors, stop)
     except (HarnessError, OSError) as error:  # the run's own folder refuses: nothing can be noted there
         return WorkResult("failed", reason=str(error))
 
 
-def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
+def _settled_meanwhile(assignment: Assignment) -> WorkResult | None:
+    required = [
+        RequiredEvaluation(
+            block.protocol.sha256,
+            block.settings.steps_measured(assignment.training),
+            block.settings.metrics,
+            block.settings.repeats,
+        )
+        for block in assignment.evaluations
+    ]
+    status = stored_status(assignment.directory, assignment.training.steps, required)
+    if status.state == "complete":
+        return WorkResult("finished", status.step)
+    if status.state == "diverged" and not assignment.retry and assignment.work != "evaluate":
+        return WorkResult("diverged", status.step, status.reason)
+    return None
+
+
+def _logged_attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
     run = assignment.directory
     machine = describe_machine(assignment.device, assignment.threads)
-    _note_changes(run, machine)
-    begin_attempt(run, step=_step(run), machine=machine)
-    _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
-    outcome: Outcome
-    step: int | None = None
+    with _log_file(run):
+        _note_changes(run, machine)
+        begin_attempt(run, step=_step(run), machine=machine, work=assignment.work)
+        _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
+        result = _attempt(assignment, extractors, stop)
+        step = result.step or _step(run)
+        end_attempt(run, result.outcome, step=step, reason=result.reason, metrics=result.metrics)
+        _log.info("%s at step %d%s", result.outcome, step, f": {result.reason}" if result.reason else "")
+    return WorkResult(result.outcome, step, result.reason)
+
+
+def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> TrainingResult | Failure:
+    """Everything between the begin and the end of an attempt; whatever happens becomes an outcome."""
     try:
         _claim(assignment)
-        outcome, reason, step = _train_and_evaluate(assignment, extractors, stop)
+        return _train_and_evaluate(assignment, extractors, stop)
     except Stopped:
-        outcome, reason = "interrupted", ""
+        return TrainingResult("interrupted", 0)
     except HarnessError as error:
-        outcome, reason = "failed", str(error)
-        _log.error("%s", reason)
+        _log.error("%s", error)
+        return Failure(str(error))
     except MemoryError:
-        outcome, reason = "failed", "out of memory; try a smaller batch_size, hidden_dim or fewer --workers"
-        _log.error("%s", reason)
-    except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
-        outcome, reason = "failed", f"{type(error).__name__}: {error}"
+        return Failure("out of memory; try a smaller batch_size, hidden_dim or fewer --workers")
+    except OSError as error:
         _log.error("%s", traceback.format_exc())
-    at = _step(run) if step is None else step
-    end_attempt(run, outcome, step=at, reason=reason)
-    _log.info("%s at step %d%s", outcome, at, f": {reason}" if reason else "")
-    return WorkResult(outcome, at, reason)
+        where = error.filename or str(assignment.directory.root)
+        return Failure(f"{where}: {error.strerror or error}; free space or permission, then run the same command again")
+    except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
+        _log.error("%s", traceback.format_exc())
+        return Failure(f"{type(error).__name__}: {error}")
 
 
 def _claim(assignment: Assignment) -> None:
@@ -111,12 +148,12 @@ def _claim(assignment: Assignment) -> None:
         write_run_manifest(run, replace(found, cell=assignment.cell))
 
 
-def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> tuple[Outcome, str, int]:
+def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> TrainingResult:
     """Trains, then draws and measures every checkpoint; a checkpoint that is damaged is made again by replay."""
     run = assignment.directory
     for _ in range(2 + len(assignment.training.checkpoint_steps())):
         result = _train(assignment, stop)
-        if result[0] != "finished":
+        if result.outcome != "finished":
             return result
         commit = newest_commit(run)
         if commit is None:
@@ -139,16 +176,14 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
     raise StoreError("checkpoints do not stay whole on this disk", where=str(run.checkpoints))
 
 
-def _train(assignment: Assignment, stop: Stop) -> tuple[Outcome, str, int]:
+def _train(assignment: Assignment, stop: Stop) -> TrainingResult:
     run = assignment.directory
-    device = torch.device(assignment.device)
     commit = newest_commit(run)
-    is_trained = commit is not None and commit.step >= assignment.training.steps and run.state(commit.step).exists()
-    if commit and (is_trained or assignment.work == "evaluate"):
-        return "finished", "", commit.step  # nothing to train: the images are not even looked at
+    if commit and (assignment.work == "evaluate" or _is_trained(run, commit, assignment.training.steps)):
+        return TrainingResult("finished", commit.step)  # the images are not even looked at
+    device = torch.device(assignment.device)
     count = len(open_images(assignment.images))
     indices = training_indices(count, assignment.hyperparameters.limit)
-    images = to_device(assignment.images, indices, device)
     task = TrainingTask(
         run=run,
         hyperparameters=assignment.hyperparameters,
@@ -159,8 +194,11 @@ def _train(assignment: Assignment, stop: Stop) -> tuple[Outcome, str, int]:
         samples=assignment.samples,
         device=device,
     )
-    result = train(task, images, stop)
-    return result.outcome, result.reason, result.step
+    return train(task, to_device(assignment.images, indices, device), stop)
+
+
+def _is_trained(run: RunDirectory, commit: Commit, steps: int) -> bool:
+    return commit.step >= steps and run.state(commit.step).exists() and metrics_match(run, commit)
 
 
 def _damaged_checkpoint(run: RunDirectory, commit: Commit) -> int | None:
@@ -183,7 +221,7 @@ def _step(run: RunDirectory) -> int:
 
 def _note_changes(run: RunDirectory, machine: dict[str, str | int]) -> None:
     attempts = read_attempts(run)
-    if not attempts:
+    if not attempts or not attempts[-1].machine:
         return
     before = attempts[-1].machine
     changed = [

@@ -52,6 +52,7 @@ class TrainingResult:
     outcome: Literal["finished", "interrupted", "diverged"]
     step: int
     reason: str = ""
+    metrics: tuple[int, str] | None = None
 
 
 def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> TrainingResult:
@@ -88,7 +89,9 @@ def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> Train
 
             if at_log or at_commit:
                 if broken := state.not_finite():
-                    return TrainingResult("diverged", state.step, f"{broken} not finite at step {state.step}")
+                    log.sync()
+                    reason = f"{broken} not finite at step {state.step}"
+                    return TrainingResult("diverged", state.step, reason, (log.offset, log.sha256))
                 state.interval.seconds += time.monotonic() - clock
                 clock = time.monotonic()
             if at_log:

@@ -143,7 +143,7 @@ class Content:
         """The kinds of machine that runs were trained on (host left out), each with its number of runs."""
         found: list[dict[str, Any]] = []
         for run in self.runs:
-            kinds = [_environment(attempt.machine) for attempt in run.view.status.attempts]
+            kinds = [_environment(attempt.machine) for attempt in run.view.status.attempts if attempt.machine]
             found += [kind for index, kind in enumerate(kinds) if kind not in kinds[:index]]
         return [(kind, found.count(kind)) for index, kind in enumerate(found) if kind not in found[:index]]
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.store.records import append_record, read_records
 from harness.store.rundir import RunDirectory
 
 Outcome = Literal["finished", "interrupted", "diverged", "failed"]
+Work = Literal["train and evaluate", "evaluate"]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """outcome None: the process was killed, or still works."""
+    """outcome None: the process was killed, or still works.
+
+    work: only attempts that train say in which state a run is. metrics_offset, metrics_sha256: of a diverged attempt,
+    the part of metrics.jsonl up to the divergence, which no state goes with.
+    """
 
     machine: dict[str, Any]
     started: float
@@ -23,30 +28,51 @@ class Attempt:
     ended: float | None = None
     end_step: int | None = None
     reason: str = ""
+    work: Work = "train and evaluate"
+    metrics_offset: int | None = None
+    metrics_sha256: str = ""
 
 
-def begin_attempt(run: RunDirectory, *, step: int, machine: dict[str, Any]) -> None:
+def begin_attempt(run: RunDirectory, *, step: int, machine: dict[str, Any], work: Work = "train and evaluate") -> None:
     """machine: what may change bits or speed (torch, threads, device, versions, host)."""
-    append_record(run.attempts, {"event": "begin", "time": time.time(), "step": step, "machine": machine})
+    append_record(run.attempts, {"event": "begin", "time": time.time(), "step": step, "machine": machine, "work": work})
 
 
-def end_attempt(run: RunDirectory, outcome: Outcome, *, step: int, reason: str = "") -> None:
+def end_attempt(
+    run: RunDirectory, outcome: Outcome, *, step: int, reason: str = "", metrics: tuple[int, str] | None = None
+) -> None:
+    """metrics: offset and SHA-256 of what a diverged attempt recorded."""
+    offset, sha256 = metrics or (None, "")
     append_record(
         run.attempts,
-        {"event": "end", "time": time.time(), "step": step, "outcome": outcome, "reason": reason},
+        {
+            "event": "end",
+            "time": time.time(),
+            "step": step,
+            "outcome": outcome,
+            "reason": reason,
+            "metrics_offset": offset,
+            "metrics_sha256": sha256,
+        },
     )
 
 
 def read_attempts(run: RunDirectory) -> list[Attempt]:
-    """All attempts in order. An end without a begin (a parent that gave up on a run) closes the last attempt."""
+    """All attempts in order. An end whose begin was never written (a worker that died at once) is one of its own."""
     attempts: list[Attempt] = []
     for record in read_records(run.attempts):
         if record["event"] == "begin":
-            attempts.append(Attempt(record["machine"], record["time"], record["step"]))
-        elif attempts:
-            last = attempts[-1]
-            attempts[-1] = Attempt(
-                last.machine, last.started, last.start_step,
-                record["outcome"], record["time"], record["step"], record["reason"],
-            )  # fmt: skip
+            attempts.append(Attempt(record["machine"], record["time"], record["step"], work=record["work"]))
+            continue
+        if not attempts or attempts[-1].outcome is not None:
+            attempts.append(Attempt({}, record["time"], record["step"]))
+        attempts[-1] = replace(
+            attempts[-1],
+            outcome=record["outcome"],
+            ended=record["time"],
+            end_step=record["step"],
+            reason=record["reason"],
+            metrics_offset=record["metrics_offset"],
+            metrics_sha256=record["metrics_sha256"],
+        )
     return attempts

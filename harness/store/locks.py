@@ -38,27 +38,30 @@ def held(path: Path, *, timeout_s: float) -> Iterator[bool]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a live process holds the lock file `path` (looked at without waiting; an absent file is free)."""
+    """Whether a live process holds the lock file `path`, without waiting; an absent file is free.
+
+    Looks with a shared lock, so that two who look never take each other for a holder. Where nobody can tell: held.
+    """
+    if sys.platform == "win32":
+        return _is_held_windows(path)
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _is_held_windows(path: Path) -> bool:
+    """Windows has no shared locks: who looks holds the file for a moment."""
     if not path.exists():
         return False
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except (Timeout, OSError):
         return True
-    except OSError:
-        return _is_held_read_only(path)
     lock.release()
-    return False
-
-
-def _is_held_read_only(path: Path) -> bool:
-    """As `is_held` for a file that may not be written, as in another person's folder; held where nobody can tell."""
-    if sys.platform == "win32":
-        return True
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
     return False

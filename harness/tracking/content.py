@@ -54,7 +54,7 @@ class ChildContent:
 
 def child_content(experiment: ExperimentView, view: RunView, directory: RunDirectory, parent: str) -> ChildContent:
     """What the store should hold of the run in `directory`; parent: MLflow's id of the parent run."""
-    run, commit, attempts = view.run, view.status.commit, view.status.attempts
+    run, attempts = view.run, view.status.attempts
     status = mlflow_status(view)
     points = evaluation_points(experiment, view, settled=status != "RUNNING")
     return ChildContent(
@@ -65,8 +65,8 @@ def child_content(experiment: ExperimentView, view: RunView, directory: RunDirec
         status=status,
         started_ms=milliseconds(attempts[0].started) if attempts else None,
         ended_ms=None if status == "RUNNING" else _ended_ms(view),
-        offset=commit.metrics_offset if commit else 0,
-        sha256=commit.metrics_sha256 if commit else "",
+        offset=view.status.metrics_offset,
+        sha256=view.status.metrics_sha256,
         points=points,
         files=_files(view, directory, settled=status != "RUNNING"),
         models=_models(experiment, view, points) if view.status.state == "complete" else {},
@@ -188,12 +188,10 @@ def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str
     if settled:
         paths += [directory.attempts, directory.log]
     files = {path.relative_to(directory.root).as_posix(): LocalFile(path) for path in paths if path.is_file()}
-    if settled and commit:
-        counted = {
-            directory.metrics.name: LocalFile(directory.metrics, commit.metrics_offset),
-            COMMIT: LocalFile(directory.commit(commit.step)),
-        }
-        files |= {name: file for name, file in counted.items() if file.path.is_file()}
+    if settled and view.status.metrics_offset and directory.metrics.is_file():
+        files[directory.metrics.name] = LocalFile(directory.metrics, view.status.metrics_offset)
+    if settled and commit and directory.commit(commit.step).is_file():
+        files[COMMIT] = LocalFile(directory.commit(commit.step))
     return files
 
 

@@ -26,7 +26,7 @@ from harness.tracking.parent import (
     project_parent,
     sweep,
 )
-from harness.tracking.reader import ExperimentView
+from harness.tracking.reader import ExperimentView, read_experiment
 from harness.tracking.session import Session, active_runs
 from harness.tracking.stores import StoreAddress
 
@@ -77,7 +77,7 @@ def project(view: ExperimentView, address: StoreAddress) -> Projected:
         parent = project_parent(session)
         written = [
             project_child(session, run, run.directory, parent.run_id, known)
-            for run in view.runs
+            for run in session.view.runs
             if run.directory is not None
         ]
     return Projected(
@@ -107,8 +107,9 @@ def _session(view: ExperimentView, address: StoreAddress) -> Iterator[Session]:
                 remedy="`harness sync FILE` brings the store up to date later.",
             )
         with connected(address) as client:
+            fresh = read_experiment(view.plan, view.directory.root.parent)  # runs may have ended while we waited
             experiment_id = open_experiment(client, view.plan.experiment.name, address)
-            yield Session(client, address, view, experiment_id)
+            yield Session(client, address, fresh, experiment_id)
 
 
 def _holds(database: Path, expected: dict[str, str]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.design.expansion import Plan, Run
 from harness.design.experiment import EvaluationSettings
+from harness.errors import DamagedFileError
 from harness.evaluation.protocol import Protocol, block_protocols, is_prepared, required_evaluations
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.evaluations import Evaluation, read_evaluation
@@ -42,9 +43,9 @@ class RunView:
 
     def metrics(self) -> list[Record]:
         """Committed records of training, ascending in step: step, n, time, seconds, and the metrics' means."""
-        if self.directory is None or self.status.commit is None:
+        if self.directory is None:
             return []
-        return read_records(self.directory.metrics, self.status.commit.metrics_offset)
+        return read_records(self.directory.metrics, self.status.metrics_offset)
 
     def evaluation(self, block: int, step: int) -> Evaluation | None:
         """The evaluation of one block at one step, or None."""
@@ -92,6 +93,7 @@ class ExperimentView:
                 len(run.status.attempts),
                 run.status.reason,
                 asdict(run.status.commit) if run.status.commit else None,
+                run.status.metrics_sha256,
                 self._evaluations(run),
             ]
             for run in self.runs
@@ -114,7 +116,7 @@ def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
     """Looks up every run of `plan` under `runs_dir`; StoreError where another version wrote there."""
     experiment = plan.experiment
     directory = experiment_directory(runs_dir, experiment.name)
-    manifest = read_experiment_manifest(directory)
+    manifest = _manifest(directory)
     found = directory.runs()
     by_batch: dict[int, tuple[Protocol | None, ...]] = {}
     views = []
@@ -127,6 +129,14 @@ def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
         status = run_status(run_directory, experiment.training.steps, required)
         views.append(RunView(run, run_directory, status, by_batch[batch_size]))
     return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
+
+
+def _manifest(directory: ExperimentDirectory) -> ExperimentManifest | None:
+    """A damaged one counts as none: preparing makes it again."""
+    try:
+        return read_experiment_manifest(directory)
+    except DamagedFileError:
+        return None
 
 
 def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...]:

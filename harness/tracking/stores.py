@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from harness.errors import TrackingError
+from harness.errors import TrackingAddressError
 from harness.store.atomic import sha256_of
 
 _PASSWORD = re.compile(r"^([\w+.-]+://[^:/@]*):(.+)@")
@@ -72,19 +72,20 @@ class StoreAddress:
 def resolve_address(tracking_uri: str | None, runs_dir: Path) -> StoreAddress:
     """The store that is meant: `tracking_uri`, else MLFLOW_TRACKING_URI, else SQLite at `runs_dir`/mlflow.db.
 
-    Relative SQLite addresses are relative to the current folder. TrackingError for a store that cannot be used: a
-    folder of files (MLflow itself refuses these since 3.17, and they keep a point twice when it is logged twice).
+    Relative SQLite addresses are relative to the current folder. TrackingAddressError for what cannot be used, such as
+    a folder of files (MLflow itself refuses these since 3.17, and they keep a point twice when it is logged twice).
     """
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    origin = "--tracking-uri" if tracking_uri else "MLFLOW_TRACKING_URI"
     runs = runs_dir.resolve()
     if not uri:
         return _sqlite_address("sqlite", str(runs / "mlflow.db"))
     scheme, separator, rest = uri.partition("://")
     if scheme.startswith("sqlite") and separator:
         if rest in ("", "/") or ":memory:" in rest:
-            raise TrackingError(
+            raise TrackingAddressError(
                 "an SQLite store in memory is gone with the process",
-                where=uri,
+                where=f"{origin} {uri}",
                 remedy="Name a file: sqlite:///PATH.db",
             )
         return _sqlite_address(scheme, rest.removeprefix("/"))
@@ -94,9 +95,9 @@ def resolve_address(tracking_uri: str | None, runs_dir: Path) -> StoreAddress:
         return StoreAddress(uri, (runs / "mlartifacts").as_uri())
     if uri == "databricks" or uri.startswith("databricks://"):
         return StoreAddress(uri, None)
-    raise TrackingError(
+    raise TrackingAddressError(
         "not a tracking store that can be used",
-        where=StoreAddress(uri, None).shown,
+        where=f"{origin} {StoreAddress(uri, None).shown}",
         remedy="Use sqlite:///PATH.db, http://HOST:PORT, postgresql+psycopg://..., or --tracking-uri none.",
     )
 
