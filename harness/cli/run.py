@@ -64,7 +64,7 @@ def run(
     """Do whatever is missing: train, evaluate, project into MLflow, report. Stopped, the same command goes on."""
     opened = open_file(file, sets)
     view = view_of(opened, runs_dir)
-    retried = {find_cell(view, text) for text in retry or ()}
+    retried = {find_cell(view, text, "--retry") for text in retry or ()}
     options = RunOptions(
         runs_dir=runs_dir,
         keys=chosen_keys(view, only, seeds),
