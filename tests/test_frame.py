@@ -8,22 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from harness.analysis.frame import EVALUATION_COLUMNS, RunRecords, evaluation_frame, metrics_frame
+from harness.analysis.frame import EVALUATION_COLUMNS, RunEvaluations, evaluation_frame
 from harness.analysis.summary import count_states, measurements, summarize
 
 
-def run(seed: int, evaluations: dict[int, list[float]], cell: str = "a") -> RunRecords:
+def run(seed: int, evaluations: dict[int, list[float]], cell: str = "a") -> RunEvaluations:
     by_step = {step: {"fid": values} for step, values in evaluations.items()}
-    return RunRecords(cell, seed, f"key {cell} {seed}", evaluations={"digits": by_step})
-
-
-def test_metrics_frame_has_a_row_per_record_and_nan_for_what_a_record_lacks() -> None:
-    records = [{"step": 10, "n": 10, "loss/generator": 0.7}, {"step": 20, "n": 10, "prob/real": 0.5}]
-    frame = metrics_frame([RunRecords("a", 3, "k", metrics=records)])
-    assert frame[["cell", "seed", "key", "step"]].values.tolist() == [["a", 3, "k", 10], ["a", 3, "k", 20]]
-    assert frame["loss/generator"].tolist()[0] == 0.7
-    assert np.isnan(frame["loss/generator"].tolist()[1])
-    assert frame["accuracy/fake"].isna().all()
+    return RunEvaluations(cell, seed, f"key {cell} {seed}", evaluations={"digits": by_step})
 
 
 def test_evaluation_frame_has_a_row_per_repeat() -> None:
@@ -36,7 +27,6 @@ def test_evaluation_frame_has_a_row_per_repeat() -> None:
 
 def test_frames_of_nothing_keep_their_columns() -> None:
     assert list(evaluation_frame([]).columns) == list(EVALUATION_COLUMNS)
-    assert "loss/discriminator" in metrics_frame([]).columns
     assert measurements(evaluation_frame([])) == []
 
 

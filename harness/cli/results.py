@@ -41,7 +41,7 @@ def status(
 
 def status_text(view: ExperimentView) -> str:
     steps = view.plan.experiment.training.steps
-    column = f"FID ({view.blocks[0].column})" if view.blocks else "FID"
+    column = f"FID ({view.blocks[0].title})" if view.blocks else "FID"
     rows = [["cell", "seed", "state", "step", column, "attempts", "log"]]
     for run in view.runs:
         fid = last_fid(view, run)

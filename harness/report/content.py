@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.dynamics import LossDynamics, default_window, loss_dynamics
-from harness.analysis.frame import RunRecords, evaluation_frame
+from harness.analysis.frame import RunEvaluations, evaluation_frame
 from harness.analysis.summary import CellSummary, Measurement, StateCounts, count_states, measurements, summarize
 from harness.design.expansion import Cell
 from harness.evaluation.protocol import Protocol
@@ -234,7 +234,7 @@ def _measured(view: ExperimentView, column: Column, sources: Sources) -> list[Me
             for step, evaluation in found.items()
             if evaluation and evaluation.values.get(column.metric)
         }
-        records.append(RunRecords(run.cell.name, run.seed, run.key, evaluations={column.name: by_step}))
+        records.append(RunEvaluations(run.cell.name, run.seed, run.key, evaluations={column.name: by_step}))
     return measurements(evaluation_frame(records))
 
 

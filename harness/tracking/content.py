@@ -104,7 +104,7 @@ def evaluation_points(experiment: ExperimentView, view: RunView, *, settled: boo
                     continue
                 if not settled and len(values) < block.settings.repeats:
                     continue
-                key = f"eval/{metric}.{block.column}"
+                key = f"eval/{metric}.{block.key}"
                 points.setdefault(key, {})[str(step)] = statistics.fmean(values)
                 if len(values) > 1:
                     points.setdefault(f"{key}_sd", {})[str(step)] = statistics.stdev(values)
@@ -162,7 +162,7 @@ def _tags(experiment: ExperimentView, view: RunView) -> dict[str, str]:
     }
     for block, protocol in zip(experiment.blocks, view.protocols, strict=True):
         if protocol is not None:
-            tags[f"harness.protocol.{block.column}"] = protocol.sha256
+            tags[f"harness.protocol.{block.key}"] = protocol.sha256
     return tags
 
 
@@ -208,7 +208,7 @@ def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[s
     last = best = max(checkpoints)
     if experiment.blocks:
         block = experiment.blocks[0]
-        measured = points.get(f"eval/{block.settings.metrics[0]}.{block.column}", {})
+        measured = points.get(f"eval/{block.settings.metrics[0]}.{block.key}", {})
         ranked = [(value, int(step)) for step, value in measured.items() if int(step) in checkpoints]
         best = min(ranked)[1] if ranked else last
     if best == last:
@@ -219,9 +219,7 @@ def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[s
 def _summary(experiment: ExperimentView) -> str:
     """A Markdown table: per cell, the mean over seeds at the last measured checkpoint, n said, nothing claimed."""
     blocks = [(index, block) for index, block in enumerate(experiment.blocks) if _has_one_protocol(experiment, index)]
-    columns = [
-        (index, metric, f"{metric}.{block.column}") for index, block in blocks for metric in block.settings.metrics
-    ]
+    columns = [(index, metric, f"{metric}.{block.key}") for index, block in blocks for metric in block.settings.metrics]
     lines = ["| " + " | ".join(["cell", "runs", *(f"{name} (mean over n seeds)" for _, _, name in columns)]) + " |"]
     lines.append("| --- " * (2 + len(columns)) + "|")
     by_cell: dict[str, list[RunView]] = {}

@@ -24,12 +24,24 @@ from harness.store.status import RunStatus, run_status
 class Block:
     """One `[[evaluation]]` block. column: `digits`, made unique where two blocks share an extractor (`digits-2`).
 
-    available False: its weights were looked for in vain, it is not required, and it was left out.
+    available False: its weights were looked for in vain, it is not required, and it was left out. verified False: its
+    weights are not the known ones, which is said wherever its numbers stand.
     """
 
     settings: EvaluationSettings
     column: str
     available: bool
+    verified: bool = True
+
+    @property
+    def key(self) -> str:
+        """The column in names of MLflow metrics and tags: `digits`, `inception-unverified`."""
+        return self.column if self.verified else f"{self.column}-unverified"
+
+    @property
+    def title(self) -> str:
+        """The column as people read it: `digits`, `inception, unverified weights`."""
+        return self.column if self.verified else f"{self.column}, unverified weights"
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,8 @@ def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...
     for settings, protocol in zip(plan.experiment.evaluation, protocols, strict=True):
         seen[settings.extractor] = count = seen.get(settings.extractor, 0) + 1
         column = settings.extractor if count == 1 else f"{settings.extractor}-{count}"
-        blocks.append(Block(settings, column, available=protocol is not None or not prepared))
+        available = protocol is not None or not prepared
+        blocks.append(Block(settings, column, available, verified=protocol is None or protocol.verified))
     return tuple(blocks)
 
 
