@@ -22,7 +22,7 @@ from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.devices import allow_determinism, gpu_count
 from harness.execution.events import Event, Observer, finished
 from harness.execution.process import GRACE_S, worker_process
-from harness.execution.progress import ProgressReader
+from harness.execution.progress import ProgressReader, count_evaluations
 from harness.store.attempts import end_attempt
 from harness.store.commits import newest_commit
 from harness.store.locks import held
@@ -31,15 +31,19 @@ POLL_S = 0.25
 DEATHS_WITHOUT_PROGRESS = 2
 
 
+Standing = tuple[int, int]
+"""The step of a run's newest commit, and how many evaluations are stored."""
+
+
 @dataclass
 class _Worker:
-    """A process, this side of its pipe, and the run that it works on."""
+    """A process, this side of its pipe, and the run that it works on; stood: where that run was when it began."""
 
     process: BaseProcess
     connection: Connection
     device: str
     assignment: Assignment | None = None
-    start_step: int = 0
+    stood: Standing = (0, 0)
 
 
 class LocalExecutor:
@@ -60,8 +64,9 @@ class LocalExecutor:
     ) -> dict[str, WorkResult]:
         """Works on all assignments, in order, several at a time; returns the results by key.
 
-        A worker that dies is replaced and its run goes on from its last state; a run whose worker died twice without
-        a new commit between is failed. When `stop` says yes, every worker saves a state and ends within GRACE_S.
+        A worker that dies is replaced and its run goes on from its last state; a run whose worker died twice without a
+        new commit or evaluation between is failed. When `stop` says yes, every worker saves a state and ends within
+        GRACE_S.
         """
         self._pending.extend(assignments)
         progress = ProgressReader(observe)
@@ -83,8 +88,7 @@ class LocalExecutor:
         while self._pending and len(self._busy()) < self._count:
             worker = next((worker for worker in self._workers if not worker.assignment), None) or self._start()
             assignment = self._pending.popleft()
-            commit = newest_commit(assignment.directory)
-            worker.start_step = commit.step if commit else 0
+            worker.stood = _standing(assignment)
             try:
                 worker.connection.send(assignment)
             except OSError:  # it died idle
@@ -92,7 +96,7 @@ class LocalExecutor:
                 self._remove(worker)
                 continue
             worker.assignment = assignment
-            observe(Event("started", assignment.name, worker.start_step, assignment.training.steps))
+            observe(Event("started", assignment.name, worker.stood[0], assignment.training.steps))
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
@@ -145,11 +149,10 @@ class LocalExecutor:
         self._remove(worker)
         if assignment is None:
             return
-        commit = newest_commit(assignment.directory)
-        step = commit.step if commit else 0
-        deaths = self._deaths[assignment.key] = (
-            1 if step > worker.start_step else self._deaths.get(assignment.key, 0) + 1
-        )
+        stands = _standing(assignment)
+        step = stands[0]
+        deaths = 0 if stands != worker.stood else self._deaths.get(assignment.key, 0) + 1
+        self._deaths[assignment.key] = deaths
         if deaths < DEATHS_WITHOUT_PROGRESS:
             observe(Event("died", assignment.name, step, assignment.training.steps, text=how))
             self._pending.appendleft(assignment)
@@ -192,6 +195,11 @@ class LocalExecutor:
         for worker in list(self._workers):
             worker.process.kill()
             self._remove(worker)
+
+
+def _standing(assignment: Assignment) -> Standing:
+    commit = newest_commit(assignment.directory)
+    return commit.step if commit else 0, count_evaluations(assignment.directory)
 
 
 def _context(threads: int) -> BaseContext:
