@@ -94,8 +94,8 @@ def test_a_worker_that_dies_twice_without_progress_fails_its_run(tmp_path: Path)
     assert "died twice without progress" in status.reason
 
 
-@pytest.mark.parametrize("executor", ["inline", "local"])
-def test_stop_saves_a_state_and_leaves_soon(tmp_path: Path, executor: str) -> None:
+@pytest.mark.parametrize(("executor", "at_once"), [("inline", 1), ("local", 2)])
+def test_stop_saves_a_state_and_leaves_soon(tmp_path: Path, executor: str, at_once: int) -> None:
     path = write_file(tmp_path)
     file = opened(path, *LONG)
     options = RunOptions(
@@ -109,9 +109,10 @@ def test_stop_saves_a_state_and_leaves_soon(tmp_path: Path, executor: str) -> No
 
     def ask_when_running() -> None:
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and not any(
-            run.metrics.exists() and run.metrics.stat().st_size for run in run_directories(path).values()
-        ):
+        while time.monotonic() < deadline:
+            metrics = [run.metrics for run in run_directories(path).values()]
+            if sum(file.exists() and file.stat().st_size > 0 for file in metrics) == at_once:
+                break
             time.sleep(0.02)
         asked.set()
 
@@ -121,5 +122,6 @@ def test_stop_saves_a_state_and_leaves_soon(tmp_path: Path, executor: str) -> No
     thread.join()
     found = statuses(path, *LONG)
     running = [status for status in found.values() if status.attempts]
-    assert running and all(status.state == "interrupted" and status.step > 0 for status in running)
+    assert len(running) == at_once
+    assert all(status.state == "interrupted" and status.step > 0 for status in running)
     assert all(status.attempts[-1].outcome == "interrupted" for status in running)
