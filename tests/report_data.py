@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from harness.design.expansion import Plan, Run, expand
 from harness.design.experiment import Experiment
 from harness.evaluation.protocol import block_protocols
+from harness.report.render import NOTES, render_report
 from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt
 from harness.store.commits import Commit, write_commit
@@ -31,6 +32,7 @@ from harness.store.manifest import (
 )
 from harness.store.records import encode
 from harness.store.rundir import RunDirectory, experiment_directory
+from harness.tracking.reader import read_experiment
 
 MACHINE = {"torch": "2.15.0", "device": "cpu", "threads": 1, "harness": "0.1", "python": "3.11.7", "host": "somewhere"}
 SHA = "ab" * 32
@@ -75,13 +77,22 @@ def many_cells(count: int, **changes: Any) -> Plan:
     return small_plan(grid=[], cell=cells, baseline={"resolution": 16, "latent_dim": 5000}, **changes)
 
 
-def prepare(plan: Plan, runs_dir: Path, text: str = 'name = "small"\n', *, weights: str | None = SHA) -> None:
+def prepare(
+    plan: Plan,
+    runs_dir: Path,
+    text: str = 'name = "small"\n',
+    *,
+    weights: str | None = SHA,
+    images: int | None = None,
+) -> None:
     """What the first call of an experiment fixes: its manifest, and a copy of its file."""
     directory = experiment_directory(runs_dir, plan.experiment.name)
     extractors = [block.extractor for block in plan.experiment.evaluation]
     known = {name: SHA if name == "digits" else weights for name in extractors}
     declared = data_key(plan.experiment.data.declared())
-    write_experiment_manifest(directory, ExperimentManifest(plan.experiment.name, 1, {declared: "cd" * 32}, known))
+    counts = {} if images is None else {declared: images}
+    manifest = ExperimentManifest(plan.experiment.name, 1, {declared: "cd" * 32}, known, counts)
+    write_experiment_manifest(directory, manifest)
     atomic.write_bytes(directory.file_copy, text.encode())
 
 
@@ -91,6 +102,22 @@ def live(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) ->
     told = stories or {}
     for run in plan.runs:
         write_run(run, plan, runs_dir, told.get(run.name) or told.get(run.cell.name) or Story())
+
+
+def report(plan: Plan, runs_dir: Path, output: Path) -> str:
+    """report.md of `plan` as its runs stand, written into `output`."""
+    return render_report(read_experiment(plan, runs_dir), output).read_text(encoding="utf-8")
+
+
+def lived(plan: Plan, tmp_path: Path, stories: dict[str, Story] | None = None) -> str:
+    """report.md of runs made up by `live`."""
+    live(plan, tmp_path / "runs", stories)
+    return report(plan, tmp_path / "runs", tmp_path / "report")
+
+
+def section(text: str, name: str) -> str:
+    """One section of a report, by the name that its note has."""
+    return text.split(f"## {NOTES[name]}\n")[1].split("\n## ")[0].split("\n---\n")[0]
 
 
 def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirectory:

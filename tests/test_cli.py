@@ -264,6 +264,25 @@ def test_no_wait_leaves_with_exit_code_3(finished: Path) -> None:
     assert "another process holds: baseline seed 0" in done.stderr
 
 
+def test_a_signal_during_preparation_is_obeyed_at_once(here: Path) -> None:
+    """Preparing leaves nothing half-done, so it is broken off; the folder's lock is held here to keep it waiting."""
+    write_file(here, ALONE)
+    with held(here / "runs" / "tiny" / "lock", timeout_s=1.0) as mine:
+        assert mine
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness", "run", "tiny.toml", "--tracking-uri", "none", "--no-report"],
+            cwd=here,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(6)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 143, stderr
+    assert "Traceback" not in stderr
+
+
 def test_a_run_that_fails_gives_exit_code_1_and_its_log(here: Path) -> None:
     path = write_file(here)
     key = opened(path).plan.runs[0].key[:8]

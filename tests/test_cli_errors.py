@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 import sys
 from pathlib import Path
 
@@ -102,3 +103,14 @@ def test_names_that_only_look_taken_are_fine(tmp_path: Path, name: str) -> None:
     path = tmp_path / "e.toml"
     path.write_text(f'name = "{name}"')
     assert read_experiment_file(path).experiment.name == name
+
+
+def test_a_port_in_use_is_told_before_the_server_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_file(tmp_path)
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(HarnessError, match=f"port {port} cannot be used"):
+            app(["ui", str(path), "--port", str(port)], standalone_mode=False)

@@ -163,7 +163,7 @@ def test_what_is_not_understood_is_named(tmp_path: Path, addition: str, line: in
         ("include_baseline = 0", 2, "include_baseline", "expected true or false, got 0"),
         ("baseline = 3", 2, "baseline", "expected a table, got 3"),
         ("grid = 3", 2, "grid", "expected a list, got 3"),
-        ("[grid]\nlevels.lr = [1]", 2, "grid", "expected a list"),
+        ("[grid]\nlevels.lr = [1]", 2, "grid", "write [[grid]]"),
         ("[training]\nsteps = '5'", 3, "training.steps", "expected a whole number, got '5'"),
         ("[training]\nsteps = true", 3, "training.steps", "expected a whole number, got True"),
         ("[training]\nlog_every = 0", 3, "training.log_every", "0 is outside the domain; allowed: at least 1"),

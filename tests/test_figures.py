@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -17,7 +18,7 @@ from harness.analysis.dynamics import loss_dynamics
 from harness.analysis.summary import Measurement
 from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last
 from harness.report.figures.samples import SamplePanel, read_picture, sample_grids
-from harness.report.figures.style import cell_styles, figure_style, new_figure, png, wrapped
+from harness.report.figures.style import cell_styles, figure_style, new_figure, png, round_steps, wrapped
 from harness.report.figures.training import TrainingPanel, loss_crossings, probabilities
 
 LONG = "generator_activation=leaky_relu,discriminator_lr=0.00005,normalization=none,hidden_dim=1024 and more"
@@ -63,7 +64,7 @@ def training_panels(count: int) -> list[TrainingPanel]:
     return [
         TrainingPanel(label, f"#{i + 1}", styles[i], 0, missing="no records yet (pending), and a long reason for it")
         if i == 3
-        else TrainingPanel(label, f"#{i + 1}", styles[i], 0, dynamics, shown)
+        else TrainingPanel(label, f"#{i + 1}", styles[i], 0, dynamics, shown, end=600)
         for i, label in enumerate(labels(count))
     ]
 
@@ -98,6 +99,15 @@ def figures_of(kind: str, count: int) -> list[Figure]:
             return sample_grids(sample_panels(count))
 
 
+def legend_of(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def value_label(figure: Figure) -> str:
+    return figure.get_supylabel() or figure.axes[0].get_ylabel()
+
+
+LOSSES = ["G, smoothed (cell's colour)", "D per term, smoothed", "recorded (raw)"]
 KINDS = ["against step", "against step, wide", "at last", "losses", "probabilities", "samples"]
 
 
@@ -159,9 +169,51 @@ def test_crossings_are_marked_where_they_were_found() -> None:
     assert [list(one) for one in marked] == [[crossing.step for crossing in panel.dynamics.crossings]]
 
 
+def test_the_legend_of_losses_names_what_is_drawn() -> None:
+    steps = 60
+    apart = loss_dynamics(interval_records([2.0] * steps, [0.7] * steps, every=10), window=50)
+    without = replace(training_panels(1)[0], dynamics=apart)
+    assert legend_of(loss_crossings(training_panels(2))[0]) == [*LOSSES, "crossing", "ln 2"]
+    assert legend_of(loss_crossings([without])[0]) == [*LOSSES, "ln 2"]
+
+
+def test_step_ticks_are_round_and_reach_the_last_record() -> None:
+    for figure in (loss_crossings(training_panels(2))[0], probabilities(training_panels(2))[0]):
+        for axes in figure.axes:
+            assert [round(tick) for tick in axes.get_xticks()] == [0, 200, 400, 600]
+            assert axes.get_xlim()[1] > 600
+    assert round_steps(60) == [0, 20, 40, 60]
+    assert round_steps(5000) == [0, 1000, 2000, 3000, 4000, 5000]
+    assert round_steps(45) == [0, 10, 20, 30, 40]
+    assert [round_steps(end) for end in range(4)] == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+    for end in range(3, 3000):
+        ticks = round_steps(end)
+        assert 4 <= len(ticks) <= 6 and 0.75 * end <= ticks[-1] <= end
+
+
+def test_dots_lie_over_the_mean_that_would_hide_them() -> None:
+    axes = at_last(last_values(1), "FID")[0].axes[0]
+    (bar,) = axes.collections
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert len(dots) == 2
+    for dot in dots:
+        assert dot.get_zorder() > bar.get_zorder()
+        assert dot.get_markeredgecolor() == "white"  # a black dot on a black bar would not be seen
+
+
 def test_wide_ranges_are_logarithmic_and_narrow_ones_are_not() -> None:
     assert against_step(curves(40, scale=1.3), "FID")[0].axes[0].get_yscale() == "log"
     assert against_step(curves(2), "FID")[0].axes[0].get_yscale() == "linear"
+
+
+def test_axis_labels_say_where_the_scale_is_logarithmic() -> None:
+    for count, wide, narrow in ((3, 30.0, 1.0), (13, 1.8, 1.0)):
+        labels_of = [value_label(against_step(curves(count, scale), "FID")[0]) for scale in (wide, narrow)]
+        assert labels_of == ["FID, log scale", "FID"]
+    near, *_ = last_values(1)
+    far = replace(near, is_baseline=False, values={0: [900.0]})
+    assert at_last([near, far], "FID")[0].axes[0].get_xlabel() == "FID, log scale"
+    assert at_last([near], "FID")[0].axes[0].get_xlabel() == "FID"
 
 
 def test_png_bytes_repeat_carry_their_text_and_no_version_or_date() -> None:
@@ -184,6 +236,10 @@ def test_drawing_leaves_matplotlib_as_it_was() -> None:
 
 def test_wrapping_breaks_at_marks_keeps_every_letter_and_says_what_was_cut() -> None:
     assert wrapped("latent_dim=100,hidden_dim=100", 16) == "latent_dim=100,\nhidden_dim=100"
+    assert wrapped("latent_dim=100, hidden_dim=100", 26) == "latent_dim=100,\nhidden_dim=100"
+    assert wrapped("a rather long name, latent_dim=1", 24) == "a rather long name,\nlatent_dim=1"
+    assert wrapped("ab cd, ef gh, ij kl", 9, 2) == "ab cd, ef\ngh, ij kl"
+    assert wrapped("one=two three=four", 9) == "one=two\nthree=\nfour"
     assert wrapped("a" * 25, 10) == "a" * 10 + "\n" + "a" * 10 + "\n" + "a" * 5
     assert wrapped("a" * 50, 10, 2, "#7") == "a" * 10 + "\n" + "a" * 6 + "… #7"
     assert wrapped("宽" * 8, 8) == "宽" * 4 + "\n" + "宽" * 4

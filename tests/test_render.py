@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from report_data import MACHINE, SHA, Story, live, prepare, small_plan, write_run, write_samples
+from report_data import (
+    MACHINE,
+    SHA,
+    Story,
+    live,
+    lived,
+    prepare,
+    report,
+    section,
+    small_plan,
+    write_run,
+    write_samples,
+)
 
-from harness.design.expansion import Plan
 from harness.errors import StoreError
-from harness.report.render import NOTES, render_report
+from harness.report.render import NOTES
 from harness.store import atomic
 from harness.tracking.reader import read_experiment
-
-
-def report(plan: Plan, runs_dir: Path, output: Path) -> str:
-    return render_report(read_experiment(plan, runs_dir), output).read_text(encoding="utf-8")
-
-
-def lived(plan: Plan, tmp_path: Path, stories: dict[str, Story] | None = None) -> str:
-    live(plan, tmp_path / "runs", stories)
-    return report(plan, tmp_path / "runs", tmp_path / "report")
 
 
 def evidence(output: Path) -> dict[str, Any]:
@@ -33,11 +36,6 @@ def evidence(output: Path) -> dict[str, Any]:
 
 def files(output: Path) -> dict[str, bytes]:
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in output.rglob("*") if path.is_file()}
-
-
-def section(text: str, name: str) -> str:
-    """One section of a report, by the name that its note has."""
-    return text.split(f"## {NOTES[name]}\n")[1].split("\n## ")[0].split("\n---\n")[0]
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +263,21 @@ def test_the_experiment_file_is_shown_in_a_fence_that_it_cannot_leave(tmp_path: 
     text = report(plan, tmp_path / "runs", tmp_path / "report")
     assert f"````toml\n{source}````\n" in section(text, "reproduce")
     assert "harness run experiment.toml --threads 1\n" in section(text, "reproduce")
+
+
+def test_overrides_are_in_the_commands_and_not_in_the_file(tmp_path: Path) -> None:
+    plan = small_plan(grid=[])
+    source = '# my first experiment\nname = "small"\n# --set of words\n'
+    prepare(plan, tmp_path / "runs", f'# --set training.steps=400\n# --set report.title=it\'s; "so"\n{source}')
+    shown = section(report(plan, tmp_path / "runs", tmp_path / "report"), "reproduce")
+    assert f"```toml\n{source}```\n" in shown
+    commands = [line for line in shown.splitlines() if line.startswith("harness ")]
+    sets = ["--set", "training.steps=400", "--set", 'report.title=it\'s; "so"']
+    assert [shlex.split(line) for line in commands] == [
+        ["harness", "plan", "experiment.toml", *sets],
+        ["harness", "run", "experiment.toml", *sets, "--threads", "1"],
+        ["harness", "report", "experiment.toml", *sets],
+    ]
 
 
 def test_hostile_names_are_words_everywhere(tmp_path: Path) -> None:

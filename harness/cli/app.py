@@ -59,7 +59,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, as `head` does
         sys.exit(0)
-    except KeyboardInterrupt as interrupt:
-        sys.exit(interrupt.exit_code if isinstance(interrupt, Interrupted) else 130)
+    except Interrupted as interrupted:
+        sys.exit(interrupted.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except OSError as error:  # a file or folder that nobody foresaw; a person needs its path, not our call stack
         sys.exit(fail(HarnessError(error.strerror or str(error), where=str(error.filename or ""))))

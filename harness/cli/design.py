@@ -21,9 +21,7 @@ from harness.tracking.reader import ExperimentView
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path(
-        "experiments/ablation.toml"
-    ),
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("experiment.toml"),
 ) -> None:
     """Write a commented starter file."""
     text = files("harness.cli").joinpath("starter.toml").read_text(encoding="utf-8")

@@ -26,6 +26,8 @@ def sample(
     output: Annotated[Path | None, typer.Option("--output", help="The PNG to write.")] = None,
 ) -> None:
     """Write a grid of generated images from one checkpoint."""
+    if output and output.suffix.lower() != ".png":
+        raise HarnessError("the picture is a PNG; end its name with .png", where=f"--output {output}")
     view = view_of(open_file(file, sets), runs_dir)
     name = find_cell(view, cell, "--cell")
     runs = [run for run in view.runs if run.run.cell.name == name and seed in (None, run.run.seed)]

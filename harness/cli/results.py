@@ -25,6 +25,7 @@ def status(
 ) -> None:
     """One row per run: state, step, last FID, attempts, log."""
     view = view_of(open_file(file, sets), runs_dir)
+    note_absence(view)
     if as_json:
         show_json(status_document(view))
         return
@@ -84,7 +85,9 @@ def report(
     if verify is not None:
         raise HarnessError("verifying reports is not part of this version", where="--verify")
     opened = open_file(file, sets)
-    path = write_report(view_of(opened, runs_dir), output or REPORTS / opened.experiment.name)
+    view = view_of(opened, runs_dir)
+    note_absence(view)
+    path = write_report(view, output or REPORTS / opened.experiment.name)
     if as_json:
         show_json({"experiment": opened.experiment.name, "report": str(path)})
     else:
@@ -106,6 +109,12 @@ def sync(
 
     opened = open_file(file, sets)
     view = view_of(opened, runs_dir)
+    if not view.directory.root.is_dir():
+        raise HarnessError(
+            "there is nothing to sync",
+            where=str(view.directory.root),
+            remedy="Start where runs/ lies, or use --runs-dir.",
+        )
     address = resolve_address(tracking_uri, runs_dir)
     projected = project(view, address)
     output = REPORTS / opened.experiment.name
@@ -114,6 +123,12 @@ def sync(
         show_json({"experiment": opened.experiment.name, "runs": projected.runs, "points": projected.points})
     else:
         say(f"{projected.runs} runs are in MLflow; {projected.points} points were new")
+
+
+def note_absence(view: ExperimentView) -> None:
+    """Runs are looked for under the current folder; who starts elsewhere is told."""
+    if not view.directory.root.is_dir():
+        say(f"note: no runs at {view.directory.root}; if there should be, start where runs/ lies or use --runs-dir")
 
 
 def _relative(path: Path) -> str:

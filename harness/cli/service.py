@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import platform
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import psutil
 import typer
 
 from harness import __version__
 from harness.cli.console import columns, say, show, show_json
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file
 from harness.errors import HarnessError, WeightsError
+from harness.execution.interruption import Interruption
 from harness.store.pruning import find_leftovers, remove_run
 from harness.store.rundir import experiment_directory
 
@@ -82,20 +85,41 @@ def ui(
     if not command:
         say(f"MLflow's page: {address.shown}")
         return
-    say(f"MLflow's page: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    _check_port(port)
+    say(f"MLflow's page: http://127.0.0.1:{port} in some seconds (Ctrl-C ends it)")
     raise typer.Exit(_serve(command))
 
 
-def _serve(command: list[str]) -> int:
-    """Runs MLflow's server until it ends. Ctrl-C reaches it from the terminal; it gets the time to close."""
-    with subprocess.Popen(command) as server:
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            return server.wait()
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise HarnessError(
+                f"port {port} cannot be used: {error.strerror}",
+                where="--port",
+                remedy=f"Try --port {port % 65535 + 1}.",
+            ) from error
+
+
+def _serve(command: list[str]) -> int:
+    """Runs MLflow's server until it ends or this command is asked to; its own children end with it."""
+    with Interruption() as interruption, subprocess.Popen(command) as server:
+        children: list[psutil.Process] = []
+        try:
+            with interruption.at_once():
+                return server.wait()
         finally:
+            if server.poll() is None:
+                children = psutil.Process(server.pid).children(recursive=True)
+                server.terminate()
             try:
-                server.wait(SERVER_CLOSES_S)
+                server.wait(timeout=SERVER_CLOSES_S)
             except subprocess.TimeoutExpired:
                 server.kill()
+            for child in psutil.wait_procs(children, timeout=2.0)[1]:
+                child.kill()
 
 
 def doctor(as_json: Json = False) -> None:

@@ -66,7 +66,7 @@ class Tracker:
                 try:
                     self.project(read())
                 except HarnessError as error:  # a file that changes under the reader; the next look succeeds
-                    self._told = f"MLflow: {error.what}"
+                    self._told = f"MLflow: not projected: {error.what}"
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()

@@ -16,32 +16,13 @@ from pydantic_core import ErrorDetails
 from harness.design import locate
 from harness.design.expansion import Plan, expand
 from harness.design.experiment import Experiment
-from harness.design.factors import ALIASES, Hyperparameters, Levels, as_fields
+from harness.design.factors import ALIASES, Levels, as_fields
+from harness.design.messages import explain
 from harness.design.overrides import apply_override
 from harness.errors import ExperimentFileError
 
 MAX_BYTES = 64 * 1024
 MAX_ERRORS_SHOWN = 8
-
-LATER: dict[tuple[str, ...], str] = {
-    ("report", "interpolations"): "latent interpolations are not part of this version",
-    ("claim",): "claims are not part of this version",
-    ("cost",): "cost estimates are not part of this version",
-    ("resources",): "use --workers and --threads in this version",
-    ("slurm",): "the slurm executor is not part of this version",
-}
-"""Keys of the full file format that this version refuses by name, with what to tell."""
-
-EXPECTED = {
-    "int": "a whole number",
-    "float": "a number",
-    "string": "a text in quotes",
-    "bool": "true or false",
-    "tuple": "a list",
-    "list": "a list",
-    "dict": "a table",
-    "model": "a table",
-}
 
 
 @dataclass(frozen=True)
@@ -144,9 +125,13 @@ def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Expe
     what, _, place = str(error).partition(" (at ")
     match = re.match(r"line (\d+)", place)
     line = int(match[1]) if match else text.rstrip("\n").count("\n") + 1
-    return ExperimentFileError(
-        f"no valid TOML: {what}", where=f"{path}:{line}", remedy="Strings need quotes; lists need [ ]."
+    is_twice = what.startswith("Cannot")  # overwrite a value, declare a table twice
+    remedy = (
+        "Each key and each [table] may stand once; [[...]] may repeat."
+        if is_twice
+        else "Strings need quotes; lists need [ ]."
     )
+    return ExperimentFileError(f"no valid TOML: {what}", where=f"{path}:{line}", remedy=remedy)
 
 
 def _validate(document: dict[str, Any], origin: _Origin) -> Experiment:
@@ -217,73 +202,3 @@ def _document_path(error: ErrorDetails, document: Any) -> tuple[str | int, ...]:
             continue
         path = (*path, part)
     return path
-
-
-def explain(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
-    """One error in words: what is wrong and what is allowed."""
-    kind, given, context = error["type"], error["input"], error.get("ctx", {})
-    match kind:
-        case "extra_forbidden":
-            return _unknown_key(path)
-        case "missing":
-            return "is missing and has no default"
-        case "literal_error":
-            return _not_allowed(given, str(context["expected"]))
-        case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
-            relation, bound = next(iter(context.items()))
-            words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}[str(relation)]
-            return f"{_short(given)} is outside the domain; allowed: {words} {bound}"
-        case "finite_number":
-            return f"{_short(given)} is not a finite number"
-        case "too_short" | "string_too_short":
-            return "may not be empty"
-        case "too_long":
-            return f"too many entries or the wrong number of them; at most {context.get('max_length')}"
-        case "string_pattern_mismatch":
-            return f"{_short(given)} is not allowed here; use letters, digits, spaces, dots, dashes and underscores"
-        case "value_error":
-            return str(error["msg"]).removeprefix("Value error, ")
-    for name, words in EXPECTED.items():
-        if kind.startswith(name):
-            return f"expected {words}, got {_short(given)}"
-    return str(error["msg"])
-
-
-def _not_allowed(given: object, expected: str) -> str:
-    allowed = re.findall(r"'([^']*)'", expected)
-    near = difflib.get_close_matches(str(given), allowed, 1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    return f"{_short(given)} is not allowed; allowed: {expected}{hint}"
-
-
-def _unknown_key(path: tuple[str | int, ...]) -> str:
-    names = tuple(part for part in path if isinstance(part, str))
-    if names in LATER:
-        return LATER[names]
-    allowed = allowed_keys(path[:-1])
-    near = difflib.get_close_matches(str(path[-1]), allowed, 1, cutoff=0.6)
-    if near:
-        return f"unknown key; did you mean {near[0]!r}?"
-    return f"unknown key; allowed here: {', '.join(allowed)}"
-
-
-def allowed_keys(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that the table at `path` may have."""
-    factors = [*Hyperparameters.model_fields, *ALIASES]
-    match [part for part in path if isinstance(part, str)]:
-        case []:
-            return list(Experiment.model_fields)
-        case ["baseline" | "exclude"] | ["grid", "levels"]:
-            return factors
-        case ["cell"]:
-            return ["name", "seeds", *factors]
-        case [table]:
-            annotation = Experiment.model_fields[table].annotation
-            model = next(iter(getattr(annotation, "__args__", ())), annotation)
-            return list(getattr(model, "model_fields", {}))
-    return []
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from harness.design.experiment import EvaluationSettings, Experiment
+from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.manifest import ExperimentManifest
 from harness.store.status import RequiredEvaluation
@@ -140,3 +140,13 @@ def required_evaluations(
         )
         if protocol is not None
     ]
+
+
+def caveat(settings: EvaluationSettings, data: DataSettings) -> str:
+    """What a reader must know of an extractor that was made for other images; empty where it fits."""
+    if settings.extractor != "digits" or data.source in ("digits", "mnist"):
+        return ""
+    return (
+        f"The extractor `digits` is a classifier of gray digits; of {data.source} images it sees little that matters "
+        "to a person, so its numbers are hardly a measure of quality here. Use `inception`."
+    )

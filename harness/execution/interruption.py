@@ -10,8 +10,11 @@ from types import FrameType, TracebackType
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
-class Interrupted(KeyboardInterrupt):
-    """The command leaves at once; exit_code is 128 + the signal's number."""
+class Interrupted(BaseException):
+    """The command leaves at once; exit_code is 128 + the signal's number.
+
+    No KeyboardInterrupt, which the command line's library would turn into an exit code of its own.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__()

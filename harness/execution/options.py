@@ -59,4 +59,4 @@ def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
         return False
     if options.work == "evaluate":
         return status.commit is not None and (bool(status.missing) or not view.is_prepared)
-    return not status.is_settled or run.run.key in options.retry
+    return not status.is_settled or (status.state == "diverged" and run.run.key in options.retry)

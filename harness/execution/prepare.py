@@ -14,7 +14,7 @@ from harness.design.experiment import EvaluationSettings, Experiment
 from harness.design.experiment_file import ExperimentFile
 from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
 from harness.evaluation.extractor_weights import weights_file, weights_sha256
-from harness.evaluation.protocol import weights_key
+from harness.evaluation.protocol import caveat, weights_key
 from harness.execution.events import Event, Observer
 from harness.store import atomic
 from harness.store.attempts import read_attempts
@@ -63,11 +63,17 @@ def prepare(
             threads=threads or threads_before or DEFAULT_THREADS,
             data_sha256=before.data_sha256 if before else {},
             weights_sha256={**(before.weights_sha256 if before else {}), **weights},
+            image_counts=before.image_counts if before else {},
         ).with_data(experiment.data.declared(), data_sha256, where=experiment.data.root)
         if threads_before not in (None, manifest.threads):
             text = f"threads change from {threads_before} to {manifest.threads}: bit-identical weights are not promised"
             observe(Event("note", text=text))
         images = _images(file.plan, directory, data_sha256, observe)
+        count = len(open_images(next(iter(images.values()))))
+        manifest = manifest.with_count(experiment.data.declared(), count)
+        for settings in experiment.evaluation:
+            if text := caveat(settings, experiment.data):
+                observe(Event("note", text=text))
         if manifest != before:
             write_experiment_manifest(directory, manifest)
         overrides = "".join(f"# --set {override}\n" for override in sets)

@@ -20,12 +20,16 @@ from harness.report.figures.training import PROBABILITIES, TrainingPanel, loss_c
 
 @dataclass(frozen=True)
 class Picture:
-    """path: relative to the report; title: for people who cannot see it; sources: what report.json says of it."""
+    """path: relative to the report; title: for people who cannot see it; sources: what report.json says of it.
+
+    is_logarithmic: whether one of its axes is.
+    """
 
     path: str
     title: str
     content: bytes = field(repr=False)
     sources: list[dict[str, Any]]
+    is_logarithmic: bool
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def _training_panel(cell: ReportCell, style: CellStyle) -> TrainingPanel:
     if not run.metrics:
         missing = f"no records yet ({run.view.status.state})"
         return TrainingPanel(cell.label, cell.mark, style, run.seed, missing=missing)
+    end = run.metrics[-1]["step"]
     curves = {
         metric: np.array([record.get(metric, np.nan) for record in run.metrics], dtype=np.float64)
         for metric in PROBABILITIES
@@ -125,8 +130,8 @@ def _training_panel(cell: ReportCell, style: CellStyle) -> TrainingPanel:
     middle = np.array([record["step"] - record["n"] / 2 for record in run.metrics], dtype=np.float64)
     if not curves:
         missing = "this run's losses have no probabilities"
-        return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, missing)
-    return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, {"step": middle, **curves})
+        return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, missing, end)
+    return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, {"step": middle, **curves}, end=end)
 
 
 def _sample_panels(content: Content, styles: Sequence[CellStyle]) -> tuple[list[SamplePanel], list[str]]:
@@ -162,7 +167,9 @@ def _files(
             "harness:experiment": content.view.plan.experiment.name,
             "harness:sources": json.dumps(sources, sort_keys=True),
         }
-        files.append(Picture(f"figures/{name}{suffix}.png", title + of, png(figure, about), sources))
+        is_logarithmic = any("log" in (axes.get_xscale(), axes.get_yscale()) for axes in figure.axes)
+        path = f"figures/{name}{suffix}.png"
+        files.append(Picture(path, title + of, png(figure, about), sources, is_logarithmic))
     return files
 
 

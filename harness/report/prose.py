@@ -12,6 +12,9 @@ from harness.report.tables import ONE_SEED
 BITS = ("torch", "device", "threads", "harness")
 """Entries of a machine's description on which the bits of a run depend."""
 
+WITHOUT_SPLIT = ("digits", "folder")
+"""Sources that are one set of images, neither training nor test split."""
+
 
 def extent(content: Content) -> str:
     """How much was run and where it stands."""
@@ -113,7 +116,11 @@ def training_lines(content: Content) -> list[str]:
     seeds = sorted({run.seed for run in content.runs})
     manifest = content.view.manifest
     content_sha256 = manifest.data_sha256_of(data.declared()) if manifest else None
-    images = f"{escape(data.source)}, {data.split} split, {counted(data.channels, 'channel')}"
+    count = manifest.image_count_of(data.declared()) if manifest else None
+    parts = [escape(data.source)]
+    parts += [f"{data.split} split"] if data.source not in WITHOUT_SPLIT else []
+    parts += [counted(count, "image")] if count is not None else []
+    images = ", ".join([*parts, counted(data.channels, "channel")])
     return [
         f"Data: {images}; SHA-256 of its content: {code(content_sha256) if content_sha256 else 'not read yet'}.",
         f"Training: {counted(training.steps, 'step')}; metrics are means over {counted(training.log_every, 'step')}; "

@@ -7,6 +7,7 @@ equal data. Only `notes/` is a person's, and is read but never written.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness import __version__
 from harness.analysis.dynamics import HYSTERESIS_NATS
 from harness.errors import DamagedFileError, StoreError
+from harness.evaluation.protocol import caveat
 from harness.report import prose, tables
 from harness.report.content import Column, Content, gather
 from harness.report.evidence import evidence
@@ -40,6 +42,8 @@ NOTES = {
 MEASURED = frozenset({"protocol", "against-step"})
 """Sections that a file without `[[evaluation]]` does not ask for."""
 
+_SETS = re.compile(r"(?:# --set [^\n]*\n)*")
+"""The lines that the kept copy of an experiment file has before the file's own text."""
 _OWN_FIGURE = re.compile(r"figures/[\w.-]+\.png")
 
 
@@ -49,6 +53,7 @@ class ColumnSection:
 
     title: str
     protocol: str
+    caveat: str
     comparison: str
     note: str
     against_step: list[Picture]
@@ -102,6 +107,7 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
     summary = [prose.extent(content)]
     summary += [prose.measured_summary(content, column) for column in content.columns]
     summary.append(prose.crossings_summary(content))
+    experiment_file, overrides = _experiment_file(content)
     return {
         "name": escape(experiment.name),
         "version": __version__,
@@ -120,7 +126,8 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
         "samples": counted(experiment.report.samples, "image"),
         "missing_samples": [escape(reason) for reason in pictures.missing_samples],
         "problems": prose.problems(content, pictures.missing_samples),
-        "experiment_file": _experiment_file(content),
+        "experiment_file": experiment_file,
+        "overrides": "".join(f" --set {shlex.quote(override)}" for override in overrides),
         "threads": manifest.threads if manifest else None,
     }
 
@@ -129,6 +136,7 @@ def _column_section(content: Content, column: Column, pictures: Pictures) -> Col
     return ColumnSection(
         title=escape(column.title),
         protocol=prose.protocol_table(content, column),
+        caveat=caveat(column.block.settings, content.view.plan.experiment.data),
         comparison=tables.comparison_table(content, column),
         note=prose.seeds_note(content, column),
         against_step=pictures.against_step.get(column.title, []),
@@ -136,13 +144,16 @@ def _column_section(content: Content, column: Column, pictures: Pictures) -> Col
     )
 
 
-def _experiment_file(content: Content) -> str:
-    """The experiment file as a fenced block, or empty where no run has copied it yet."""
+def _experiment_file(content: Content) -> tuple[str, list[str]]:
+    """The experiment file as a fenced block, empty where no run has copied it yet, and what `--set` put over it."""
     try:
-        text = content.view.directory.file_copy.read_text(encoding="utf-8")
+        text = content.view.directory.file_copy.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        return ""
-    return fenced(text, "toml")
+        return "", []
+    found = _SETS.match(text)
+    lines = found.group() if found else ""
+    overrides = [line.removeprefix("# --set ") for line in lines.split("\n")[:-1]]
+    return fenced(text[len(lines) :].replace("\r\n", "\n"), "toml"), overrides
 
 
 def _read_notes(folder: Path) -> dict[str, str]:

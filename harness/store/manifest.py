@@ -32,18 +32,27 @@ class ExperimentManifest:
     """experiment.json.
 
     data_sha256: `data_key` of the declared data -> content hash; weights_sha256: `protocol.weights_key` -> SHA-256 of
-    the weights in use, None: looked for in vain.
+    the weights in use, None: looked for in vain; image_counts: `data_key` of the declared data -> usable
+    images.
     """
 
     name: str
     threads: int
     data_sha256: dict[str, str]
     weights_sha256: dict[str, str | None] = field(default_factory=dict)
+    image_counts: dict[str, int] = field(default_factory=dict)
     format: int = FORMAT
 
     def data_sha256_of(self, declared: Mapping[str, str | int]) -> str | None:
         """The content hash that was found for data declared so, or None before anything was prepared with them."""
         return self.data_sha256.get(data_key(declared))
+
+    def image_count_of(self, declared: Mapping[str, str | int]) -> int | None:
+        """How many images data declared so have, or None before anything was prepared with them."""
+        return self.image_counts.get(data_key(declared))
+
+    def with_count(self, declared: Mapping[str, str | int], count: int) -> ExperimentManifest:
+        return replace(self, image_counts={**self.image_counts, data_key(declared): count})
 
     def with_data(self, declared: Mapping[str, str | int], sha256: str, *, where: str) -> ExperimentManifest:
         """The manifest with this content hash noted; DataError when another one was noted before."""

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from harness.analysis.summary import Measurement
 from harness.report.figures.style import (
     GRAY,
+    MOST_STEP_TICKS,
     PALE,
     TITLE_WIDTH,
     WIDE,
@@ -23,6 +24,7 @@ from harness.report.figures.style import (
     new_figure,
     pages,
     panel_grid,
+    round_steps,
     span,
     step_axis,
     top_legend,
@@ -74,7 +76,7 @@ def _one_panel(cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
     for cell in cells:
         _curve(axes, cell)
     _step_and_value(axes, cells, factor)
-    axes.set(xlabel="step", ylabel=title)
+    axes.set(xlabel="step", ylabel=_axis_label(title, factor))
     labels = [
         wrapped(cell.label if cell.points else f"{cell.label} (not measured)", 30, 3, cell.mark) for cell in cells
     ]
@@ -98,7 +100,7 @@ def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: s
         axes.sharex(drawn[0])
         axes.sharey(drawn[0])
     figure.supxlabel("step", fontsize=9)
-    figure.supylabel(title, fontsize=9)
+    figure.supylabel(_axis_label(title, factor), fontsize=9)
     top_legend(
         figure,
         [Line2D([], [], color="black", linewidth=1.8), Line2D([], [], color=PALE, linewidth=1)],
@@ -125,7 +127,8 @@ def _curve(axes: Axes, cell: CellCurve) -> None:
 
 
 def _step_and_value(axes: Axes, cells: Sequence[CellCurve], factor: float) -> None:
-    step_axis(axes, sorted({point.step for cell in cells for point in cell.points}))
+    steps = sorted({point.step for cell in cells for point in cell.points})
+    step_axis(axes, steps if len(steps) <= MOST_STEP_TICKS else round_steps(steps[-1]))
     if factor > WIDE:
         log_axis(axes, "y", factor)
 
@@ -152,7 +155,7 @@ def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, every
     ]
     labels = ["one repeat", "mean of one seed's repeats"]
     if any(len(cell.values) > 1 for cell in cells):
-        handles.append(Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.6, linestyle=""))
+        handles.append(Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.2, linestyle=""))
         labels.append("mean over seeds")
     if baseline is not None:
         axes.axvline(baseline, color="black", linewidth=1, linestyle="--", zorder=1)
@@ -161,7 +164,7 @@ def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, every
     names = [wrapped(cell.label, 36, 2, cell.mark) for cell in cells]
     axes.set_yticks(range(len(cells)), names)
     axes.set_ylim(len(cells) - 0.5, -0.5)
-    axes.set_xlabel(title)
+    axes.set_xlabel(_axis_label(title, span(everything)))
     if everything:
         margin = 0.05 * (max(everything) - min(everything)) or 0.05 * abs(everything[0]) or 1.0
         if span(everything) > WIDE:
@@ -184,11 +187,18 @@ def _row(axes: Axes, row: int, cell: LastValues) -> None:
     height = min(0.26, 0.6 / len(cell.values))
     for index, values in enumerate(cell.values.values()):
         y = row + (index - (len(cell.values) - 1) / 2) * height
-        color = cell.style.color
-        axes.plot(values, [y] * len(values), color=color, marker="|", markersize=11, linestyle="", alpha=0.6)
-        axes.plot(sum(values) / len(values), y, color=color, marker=cell.style.marker, markersize=4.5, linestyle="")
-    if len(cell.values) > 1:
-        axes.vlines(_mean_over_seeds(cell), row - 0.32, row + 0.32, color="black", linewidth=1.6)
+        color, mean = cell.style.color, sum(values) / len(values)
+        axes.plot(values, [y] * len(values), color=color, marker="|", markersize=11, linestyle="", alpha=0.6, zorder=3)
+        axes.plot(
+            mean, y, color=color, marker=cell.style.marker, markersize=5.5, markeredgecolor="white",
+            markeredgewidth=0.6, linestyle="", zorder=4,
+        )  # fmt: skip
+    if len(cell.values) > 1:  # under the dots, which their white edge sets apart from it
+        axes.vlines(_mean_over_seeds(cell), row - 0.36, row + 0.36, color="black", linewidth=1.2, zorder=2)
+
+
+def _axis_label(title: str, factor: float) -> str:
+    return f"{title}, log scale" if factor > WIDE else title
 
 
 def _mean_over_seeds(cell: LastValues) -> float:

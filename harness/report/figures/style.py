@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 DPI = 150
 PANELS_PER_PAGE = 12
@@ -28,6 +28,7 @@ PANEL_WIDTH = 3.3
 TITLE_WIDTH = 34
 """Letters that fit over one panel."""
 MOST_STEP_TICKS = 5
+"""Besides 0."""
 WIDE = 10.0
 """Values that span more than this factor are shown on a logarithmic axis."""
 MANY_TICKS = 100.0
@@ -42,6 +43,8 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _DASHES: tuple[tuple[float, ...], ...] = (
     (), (5, 1.5), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (9, 2), (4, 1, 1, 1, 1, 1), (1, 1), (8, 1, 3, 1),
 )  # fmt: skip
+_BREAKS = tuple(re.compile(rf"(?<={mark})") for mark in (", ", r"[\s,;]", r"[\s,;=/_-]"))
+"""Where a label may be broken, the best places first."""
 _OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei")
 
 Item = TypeVar("Item")
@@ -151,11 +154,21 @@ def empty_panel(axes: Axes, reason: str) -> None:
     axes.text(0.5, 0.5, wrapped(reason, 30, 5), transform=axes.transAxes, ha="center", va="center", color=GRAY)
 
 
-def step_axis(axes: Axes, steps: Sequence[int] = ()) -> None:
-    """Ticks at whole steps: at `steps` themselves where they are few."""
-    few = 0 < len(steps) <= MOST_STEP_TICKS
-    axes.xaxis.set_major_locator(FixedLocator(list(steps)) if few else MaxNLocator(5, integer=True))
+def step_axis(axes: Axes, ticks: Sequence[int]) -> None:
+    """Ticks at `ticks`, in plain numbers."""
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def round_steps(end: int) -> list[int]:
+    """0 and at most five round numbers after it, evenly spaced, of which the last is as near to `end` as can be."""
+    if end < 3:
+        return list(range(end + 1))
+    power = 10 ** (len(str(end)) - 2) if end >= 10 else 1
+    apart = {int(mantissa * power) for mantissa in (1, 2, 2.5, 3, 4, 5, 10, 20, 25, 30)}
+    fitting = [one for one in apart if 3 <= end // one <= MOST_STEP_TICKS]
+    best = min(fitting, key=lambda one: (end % one, -one))
+    return list(range(0, end + 1, best))
 
 
 def span(values: Sequence[float]) -> float:
@@ -173,17 +186,18 @@ def log_axis(axes: Axes, name: Literal["x", "y"], factor: float) -> None:
 
 
 def wrapped(label: str, width: int, lines: int = 3, mark: str = "") -> str:
-    """`label` in lines of at most `width` letters (wide letters count two), broken behind blanks and , = _ / - .
+    """`label` in lines of at most `width` letters (wide letters count two).
 
-    More than `lines` lines are cut with an ellipsis and `mark`, by which the whole name can be found.
+    Broken behind ", " where that suffices, else behind blanks , ; and, last, behind = / _ - . More than `lines` lines
+    are cut with an ellipsis and `mark`, by which the whole name can be found.
     """
-    pieces = re.findall(r"[^\s,;=/_-]*[\s,;=/_-]|[^\s,;=/_-]+", " ".join(label.split()))
+    text = " ".join(label.split())
     rows = [""]
-    for piece in pieces:
-        for letters in _chunks(piece, width):
-            if _letters(rows[-1] + letters.rstrip()) > width:
-                rows.append("")
-            rows[-1] += letters
+    for first in range(len(_BREAKS)):
+        rows = [""]
+        _fill(rows, text, width, _BREAKS[first:])
+        if len(rows) <= lines:
+            break
     rows = [row.strip() for row in rows]
     if len(rows) > lines:
         tail = f"… {mark}".rstrip()
@@ -192,6 +206,19 @@ def wrapped(label: str, width: int, lines: int = 3, mark: str = "") -> str:
             last = last[:-1]
         rows = [*rows[: lines - 1], last + tail]
     return "\n".join(rows)
+
+
+def _fill(rows: list[str], text: str, width: int, breaks: Sequence[re.Pattern[str]]) -> None:
+    """Appends `text` to `rows`, broken at the first of `breaks`; what is too long for a row, at the next."""
+    for piece in breaks[0].split(text):
+        length = _letters(piece.rstrip())
+        if length > width and len(breaks) > 1:
+            _fill(rows, piece, width, breaks[1:])
+            continue
+        for letters in _chunks(piece, width):
+            if _letters(rows[-1] + letters.rstrip()) > width:
+                rows.append("")
+            rows[-1] += letters
 
 
 def _chunks(piece: str, width: int) -> list[str]:

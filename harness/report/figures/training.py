@@ -21,6 +21,7 @@ from harness.report.figures.style import (
     figure_style,
     pages,
     panel_grid,
+    round_steps,
     step_axis,
     top_legend,
     wrapped,
@@ -37,7 +38,8 @@ PROBABILITIES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
 class TrainingPanel:
     """One cell, shown by one seed. dynamics, curves: None where the run has no records, and `missing` says why.
 
-    curves: steps of the records under "step", then the metrics of PROBABILITIES that they have.
+    curves: steps of the records under "step", then the metrics of PROBABILITIES that they have. end: the last
+    record's step.
     """
 
     label: str
@@ -47,19 +49,16 @@ class TrainingPanel:
     dynamics: LossDynamics | None = None
     curves: Mapping[str, Array] | None = None
     missing: str = ""
+    end: int = 0
 
 
 @figure_style()
 def loss_crossings(panels: Sequence[TrainingPanel]) -> list[Figure]:
     """G's loss and D's per-term loss, raw (pale) beside smoothed, their crossings and ln 2; 12 panels to a page."""
-    end = max(
-        (float(panel.dynamics.steps.max()) for panel in panels if panel.dynamics and panel.dynamics.steps.size),
-        default=1.0,
-    )
-    return [_loss_page(page, end) for page in pages(panels)]
+    return [_loss_page(page, _end(panels)) for page in pages(panels)]
 
 
-def _loss_page(page: Sequence[TrainingPanel], end: float) -> Figure:
+def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
     figure, all_axes = panel_grid(len(page), panel_height=2.5)
     for axes, panel in zip(all_axes, page, strict=True):
         _title(axes, panel)
@@ -67,20 +66,19 @@ def _loss_page(page: Sequence[TrainingPanel], end: float) -> Figure:
             empty_panel(axes, panel.missing)
         else:
             _losses(axes, panel.style, panel.dynamics)
-            axes.set_xlim(0, 1.03 * end)
+            _steps(axes, end)
     figure.supxlabel("step", fontsize=9)
     figure.supylabel("loss [nats]", fontsize=9)
-    top_legend(
-        figure,
-        [
-            Line2D([], [], color="black", linewidth=1.8),
-            Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
-            Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
-            _crossing_handle(),
-            Line2D([], [], color="black", linewidth=0.8, linestyle=":"),
-        ],
-        ["G, smoothed (cell's colour)", "D per term, smoothed", "raw", "crossing", "ln 2"],
-    )
+    handles = {
+        "G, smoothed (cell's colour)": Line2D([], [], color="black", linewidth=1.8),
+        "D per term, smoothed": Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
+        "recorded (raw)": Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
+        "crossing": _crossing_handle(),
+        "ln 2": Line2D([], [], color="black", linewidth=0.8, linestyle=":"),
+    }
+    if not any(panel.dynamics and panel.dynamics.crossings for panel in page):
+        del handles["crossing"]
+    top_legend(figure, list(handles.values()), list(handles))
     return figure
 
 
@@ -97,17 +95,15 @@ def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
     )  # fmt: skip
     highest = max(dynamics.generator.max(), dynamics.discriminator.max())
     axes.set_ylim(0, max(1.0, 1.06 * float(highest)))
-    step_axis(axes)
 
 
 @figure_style()
 def probabilities(panels: Sequence[TrainingPanel]) -> list[Figure]:
     """D(x) and D(G(z)) before and after D's update, against 1/2; 12 panels to a page."""
-    end = max((float(panel.curves["step"][-1]) for panel in panels if panel.curves), default=1.0)
-    return [_probability_page(page, end) for page in pages(panels)]
+    return [_probability_page(page, _end(panels)) for page in pages(panels)]
 
 
-def _probability_page(page: Sequence[TrainingPanel], end: float) -> Figure:
+def _probability_page(page: Sequence[TrainingPanel], end: int) -> Figure:
     figure, all_axes = panel_grid(len(page), panel_height=2.5)
     for axes, panel in zip(all_axes, page, strict=True):
         _title(axes, panel)
@@ -119,9 +115,9 @@ def _probability_page(page: Sequence[TrainingPanel], end: float) -> Figure:
             if metric in panel.curves:
                 axes.plot(panel.curves["step"], panel.curves[metric], color=color, linewidth=1.3, linestyle=dash)
         axes.axhline(0.5, color="black", linewidth=0.8)
-        axes.set(xlim=(0, 1.03 * end), ylim=(-0.03, 1.03))
+        axes.set_ylim(-0.03, 1.03)
         axes.set_yticks(np.linspace(0, 1, 5))
-        step_axis(axes)
+        _steps(axes, end)
     figure.supxlabel("step", fontsize=9)
     figure.supylabel("mean output of D", fontsize=9)
     handles = [
@@ -132,6 +128,16 @@ def _probability_page(page: Sequence[TrainingPanel], end: float) -> Figure:
     labels[0] += " (cell's colour)"
     top_legend(figure, [*handles, Line2D([], [], color="black", linewidth=0.8)], [*labels, "1/2"])
     return figure
+
+
+def _end(panels: Sequence[TrainingPanel]) -> int:
+    """The last step of all panels, so that all have one axis."""
+    return max((panel.end for panel in panels), default=0)
+
+
+def _steps(axes: Axes, end: int) -> None:
+    axes.set_xlim(0, 1.03 * max(end, 1))
+    step_axis(axes, round_steps(end))
 
 
 def _title(axes: Axes, panel: TrainingPanel) -> None:
