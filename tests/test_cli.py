@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from experiments import TINY, harness, opened, run_here, statuses, write_file
@@ -275,7 +276,10 @@ def test_a_signal_during_preparation_is_obeyed_at_once(here: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(6)
+        loaded = psutil.Process(process.pid)
+        deadline = time.monotonic() + 60  # torch is loaded when preparation begins
+        while time.monotonic() < deadline and not any("libtorch" in file.path for file in loaded.memory_maps()):
+            time.sleep(0.1)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=10)
