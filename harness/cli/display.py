@@ -47,7 +47,6 @@ class _Row:
     steps: int
     cost: float = 0.0
     state: str = "waiting"
-    start_step: int = 0
     step: int = 0
     started: float = 0.0
     record: Record | None = None
@@ -88,7 +87,6 @@ class LiveScreen:
                 row.steps, row.cost, row.state = event.steps, event.cost, "waiting"
             case "started":
                 row.state, row.started, row.step = "training", time.monotonic(), event.step
-                row.start_step = event.step
             case "progress":
                 row.step, row.record = event.step, event.record
             case "measured":

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
+from harness.design.experiment import DataSettings, EvaluationSettings, Experiment, TrainingSettings
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.manifest import ExperimentManifest
 from harness.store.status import RequiredEvaluation
@@ -125,6 +125,13 @@ def is_prepared(experiment: Experiment, manifest: ExperimentManifest | None) -> 
     )
 
 
+def required_evaluation(
+    settings: EvaluationSettings, protocol: Protocol, training: TrainingSettings
+) -> RequiredEvaluation:
+    """One block as a run that trains so has to fulfil it."""
+    return RequiredEvaluation(protocol.sha256, settings.steps_measured(training), settings.metrics, settings.repeats)
+
+
 def required_evaluations(
     experiment: Experiment, manifest: ExperimentManifest | None, batch_size: int
 ) -> list[RequiredEvaluation] | None:
@@ -132,9 +139,7 @@ def required_evaluations(
     if not is_prepared(experiment, manifest):
         return None
     return [
-        RequiredEvaluation(
-            protocol.sha256, settings.steps_measured(experiment.training), settings.metrics, settings.repeats
-        )
+        required_evaluation(settings, protocol, experiment.training)
         for settings, protocol in zip(
             experiment.evaluation, block_protocols(experiment, manifest, batch_size), strict=True
         )

@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 
@@ -16,18 +15,19 @@ from harness import __version__
 from harness.data.cache import open_images, to_device, training_indices
 from harness.design.keys import TRAINING_VERSION
 from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
+from harness.evaluation.protocol import required_evaluation
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.machine import BIT_RELEVANT, describe_machine
 from harness.execution.measure import LoadedExtractors, Stop, Stopped, draw_samples, measure
 from harness.gan.state import rewind
 from harness.gan.training import TrainingResult, TrainingTask, train
 from harness.store import atomic
-from harness.store.attempts import begin_attempt, end_attempt, read_attempts
+from harness.store.attempts import Outcome, begin_attempt, end_attempt, read_attempts
 from harness.store.commits import Commit, metrics_match, newest_commit
 from harness.store.locks import held
 from harness.store.manifest import RunManifest, read_run_manifest, write_run_manifest
 from harness.store.rundir import RunDirectory
-from harness.store.status import RequiredEvaluation, stored_status
+from harness.store.status import stored_status
 
 LOCK_PATIENCE_S = 2.0
 """Longer than any look at a lock takes, so that `status` never turns a worker away."""
@@ -36,13 +36,13 @@ _log = logging.getLogger("harness")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """An attempt that ended by an error of its own; shaped like a TrainingResult."""
+class _Ending:
+    """How an attempt ended. step: None where the newest commit says it; metrics: as `end_attempt` takes them."""
 
-    reason: str
-    outcome: Literal["failed"] = "failed"
-    step: int = 0
-    metrics: None = None
+    outcome: Outcome
+    reason: str = ""
+    step: int | None = None
+    metrics: tuple[int, str] | None = None
 
 
 def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
@@ -63,13 +63,7 @@ def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) ->
 
 def _settled_meanwhile(assignment: Assignment) -> WorkResult | None:
     required = [
-        RequiredEvaluation(
-            block.protocol.sha256,
-            block.settings.steps_measured(assignment.training),
-            block.settings.metrics,
-            block.settings.repeats,
-        )
-        for block in assignment.evaluations
+        required_evaluation(block.settings, block.protocol, assignment.training) for block in assignment.evaluations
     ]
     status = stored_status(assignment.directory, assignment.training.steps, required)
     if status.state == "complete":
@@ -86,32 +80,34 @@ def _logged_attempt(assignment: Assignment, extractors: LoadedExtractors, stop: 
         _note_changes(run, machine)
         begin_attempt(run, step=_step(run), machine=machine, work=assignment.work)
         _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
-        result = _attempt(assignment, extractors, stop)
-        step = result.step or _step(run)
-        end_attempt(run, result.outcome, step=step, reason=result.reason, metrics=result.metrics)
-        _log.info("%s at step %d%s", result.outcome, step, f": {result.reason}" if result.reason else "")
-    return WorkResult(result.outcome, step, result.reason)
+        ending = _attempt(assignment, extractors, stop)
+        step = _step(run) if ending.step is None else ending.step
+        end_attempt(run, ending.outcome, step=step, reason=ending.reason, metrics=ending.metrics)
+        _log.info("%s at step %d%s", ending.outcome, step, f": {ending.reason}" if ending.reason else "")
+    return WorkResult(ending.outcome, step, ending.reason)
 
 
-def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> TrainingResult | Failure:
+def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> _Ending:
     """Everything between the begin and the end of an attempt; whatever happens becomes an outcome."""
     try:
         _claim(assignment)
-        return _train_and_evaluate(assignment, extractors, stop)
+        result = _train_and_evaluate(assignment, extractors, stop)
+        return _Ending(result.outcome, result.reason, result.step, result.metrics)
     except Stopped:
-        return TrainingResult("interrupted", 0)
+        return _Ending("interrupted")
     except HarnessError as error:
         _log.error("%s", error)
-        return Failure(str(error))
+        return _Ending("failed", str(error))
     except MemoryError:
-        return Failure("out of memory; try a smaller batch_size, hidden_dim or fewer --workers")
+        return _Ending("failed", "out of memory; try a smaller batch_size, hidden_dim or fewer --workers")
     except OSError as error:
         _log.error("%s", traceback.format_exc())
         where = error.filename or str(assignment.directory.root)
-        return Failure(f"{where}: {error.strerror or error}; free space or permission, then run the same command again")
+        what = f"{where}: {error.strerror or error}"
+        return _Ending("failed", f"{what}; free space or permission, then run the same command again")
     except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
         _log.error("%s", traceback.format_exc())
-        return Failure(f"{type(error).__name__}: {error}")
+        return _Ending("failed", f"{type(error).__name__}: {error}")
 
 
 def _claim(assignment: Assignment) -> None:
