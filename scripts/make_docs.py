@@ -3,8 +3,9 @@
     python scripts/make_docs.py            rewrites what has changed in README.md and docs/
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is `help COMMAND`, `keys TABLE`,
-`factors`, `aliases`, `file PATH` (an experiment file) or `plan PATH` (what `harness plan` says of it). The tests
-compare what is committed with what this script would write.
+`factors`, `aliases`, `file PATH` (an experiment file), `plan PATH` (what `harness plan` says of it) or `reliability
+FAMILY` (figures in docs/reliability.json, which `python -m tests.faults FAMILY --record` writes). The tests compare what
+is committed with what this script would write.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ def generated(name: str) -> str:
             return markdown_table(("alias", "sets"), rows)
         case ["file", path]:
             return f"```toml\n{(ROOT / path).read_text(encoding='utf-8').strip()}\n```"
+        case ["reliability", family]:
+            return reliability_table(family)
         case ["plan", path]:
             return f"```text\n{planned(ROOT / path)}\n```"
     raise ValueError(f"nothing is generated under the name {name!r}")
@@ -144,6 +147,19 @@ def factor_table() -> str:
         for name, field in Hyperparameters.model_fields.items()
     ]
     return markdown_table(("factor", "default", "levels", "meaning"), rows)
+
+
+def reliability_table(family: str) -> str:
+    """The measured figures of one family of faults, and how and where they were measured."""
+    campaign = json.loads((ROOT / "docs" / "reliability.json").read_text(encoding="utf-8"))[family]
+    rows = [(row["fault"], *(str(row[name]) for name in ("tries", "survived", "lost"))) for row in campaign["rows"]]
+    total = [str(sum(row[name] for row in campaign["rows"])) for name in ("tries", "survived", "lost")]
+    table = markdown_table(("fault", "tries", "survived", "lost"), [*rows, ("**all**", *total)])
+    machine = ", ".join(
+        f"{value} cores" if name == "cores" else value if name == "system" else f"{name} {value}"
+        for name, value in campaign["platform"].items()
+    )
+    return f"`{campaign['command']}`, {campaign['date']}, {campaign['seconds']} s on {machine}.\n\n{table}"
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
+from tests.faults.record import record
 from tests.faults.subject import Reference
 from tests.faults.trial import Outcome, Row, carry_out, rows
 
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=20, help="trials in all (default: 20)")
     parser.add_argument("--seed", type=int, default=0, help="of the random moments and places (default: 0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials at once (default: the cores)")
-    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument("--record", type=Path, help="also put the figures into this JSON file")
     chosen = parser.parse_args(arguments)
     started = time.monotonic()
     outcomes: list[Outcome] = []
@@ -41,11 +40,11 @@ def main(arguments: Sequence[str]) -> int:
             _tell(outcome, len(outcomes), len(trials))
     table = rows(outcomes)
     print(_text(table))
-    if chosen.json:
-        document = {"family": chosen.family, "seed": chosen.seed, "rows": [asdict(row) for row in table]}
-        chosen.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     survived, lost, not_hit = (sum(getattr(row, name) for row in table) for name in ("survived", "lost", "not_hit"))
     seconds = time.monotonic() - started
+    if chosen.record:
+        call = f"python -m tests.faults {chosen.family} --count {chosen.count} --seed {chosen.seed}"
+        record(chosen.record, chosen.family, call, table, seconds)
     print(
         f"{chosen.family}: {len(outcomes)} trials, {survived} survived, {lost} lost, {not_hit} not hit; "
         f"seed {chosen.seed}, {seconds:.0f} s"
