@@ -4,8 +4,8 @@
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; NAME is `help COMMAND`, `keys TABLE`,
 `factors`, `aliases`, `file PATH` (an experiment file), `plan PATH` (what `harness plan` says of it) or `reliability
-FAMILY` (figures in docs/reliability.json, which `python -m tests.faults FAMILY --record` writes). The tests compare what
-is committed with what this script would write.
+FAMILY` (figures in docs/reliability.json, which `python -m tests.faults FAMILY --record` writes). The tests compare
+what is committed with what this script would write.
 """
 
 from __future__ import annotations
