@@ -11,7 +11,7 @@ import pytest
 from run_files import flips, make_read_only, small_disk
 
 from harness.errors import DamagedFileError, StoreError
-from harness.store import atomic
+from harness.store import atomic, reading
 
 DOCUMENT: dict[str, Any] = {
     "step": 12,
@@ -39,7 +39,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def test_bytes_are_replaced_and_folders_made(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "x.bin"
+    path = tmp_path / "a" / "x.bin"
     atomic.write_bytes(path, b"old")
     atomic.write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
@@ -83,10 +83,14 @@ def test_the_content_is_on_disk_before_it_gets_its_name_and_the_folder_after(
 
 def test_a_folder_that_refuses_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    for path in (tmp_path / "file" / "x", tmp_path / ("n" * 300), tmp_path):
-        with pytest.raises(StoreError, match="cannot write") as caught:
+    for path, what in (
+        (tmp_path / "file" / "x", "where a folder must be"),
+        (tmp_path / ("n" * 300), "cannot write"),
+        (tmp_path, "a folder is where a file must be"),
+    ):
+        with pytest.raises(StoreError, match=what) as caught:
             atomic.write_bytes(path, b"")
-        assert caught.value.where == str(path)
+        assert caught.value.where == str(tmp_path / "file" if path.name == "x" else path)
         assert caught.value.remedy
     assert files_in(tmp_path) == ["file"]
 
@@ -202,7 +206,7 @@ def test_every_changed_bit_of_a_json_file_is_seen(tmp_path: Path, monkeypatch: p
     path = tmp_path / "x.json"
     atomic.write_json(path, DOCUMENT)
     for changed in flips(path.read_bytes()):
-        monkeypatch.setattr(Path, "read_bytes", lambda _, content=changed: content)  # thousands of files are slow
+        monkeypatch.setattr(reading, "read_bytes", lambda _, content=changed: content)  # thousands of files are slow
         with pytest.raises(DamagedFileError):
             atomic.read_json(path)
 
@@ -212,7 +216,7 @@ def test_every_truncation_of_a_json_file_is_seen(tmp_path: Path, monkeypatch: py
     atomic.write_json(path, DOCUMENT)
     content = path.read_bytes()
     for changed in (*(content[:length] for length in range(len(content))), content + b"\n"):
-        monkeypatch.setattr(Path, "read_bytes", lambda _, content=changed: content)
+        monkeypatch.setattr(reading, "read_bytes", lambda _, content=changed: content)
         with pytest.raises(DamagedFileError):
             atomic.read_json(path)
 
@@ -233,7 +237,7 @@ def test_what_is_no_document_is_damage(tmp_path: Path, content: bytes) -> None:
 def test_absent_and_unreadable_are_not_damage(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         atomic.read_json(tmp_path / "x.json")
-    with pytest.raises(StoreError, match="cannot be read") as caught:
+    with pytest.raises(StoreError, match="a folder is where a file must be") as caught:
         atomic.read_json(tmp_path)
     assert not isinstance(caught.value, DamagedFileError)
 
@@ -244,3 +248,16 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path
         (tmp_path / name).write_bytes(b"")
     atomic.remove_leftovers(tmp_path / "x[1].npy")
     assert files_in(tmp_path) == sorted(names[2:])
+
+
+def test_what_was_removed_does_not_come_back_with_one_file_in_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="No such file or directory"):
+        atomic.write_bytes(tmp_path / "removed run" / "state" / "x", b"")
+    assert files_in(tmp_path) == []
+    atomic.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="where a folder must be"):
+        atomic.make_folder(tmp_path / "file" / "b")
+    with pytest.raises(StoreError, match="the folder cannot be made"):
+        atomic.make_folder(tmp_path / ("n" * 300))

@@ -8,6 +8,7 @@ from pathlib import Path
 from run_files import run_at
 
 from harness.store.attempts import begin_attempt, end_attempt, read_attempts
+from harness.store.records import append_record
 
 MACHINE = {"torch": "2.15.0", "threads": 1}
 
@@ -53,3 +54,27 @@ def test_a_torn_end_leaves_the_attempt_open(tmp_path: Path) -> None:
     end_attempt(run, "finished", step=9)
     run.attempts.write_bytes(run.attempts.read_bytes()[:-1])
     assert [attempt.outcome for attempt in read_attempts(run)] == [None]
+
+
+def test_a_damaged_line_loses_nothing_behind_it(tmp_path: Path) -> None:
+    run = run_at(tmp_path)
+    for step in (0, 10, 20):
+        begin_attempt(run, step=step, machine=MACHINE)
+        end_attempt(run, "interrupted", step=step + 10)
+    lines = run.attempts.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"step"', b'"stop"')
+    run.attempts.write_bytes(b"".join(lines))
+    assert [(attempt.machine, attempt.end_step) for attempt in read_attempts(run)] == [
+        (MACHINE, 10),
+        ({}, 20),
+        (MACHINE, 30),
+    ]
+    begin_attempt(run, step=30, machine=MACHINE)
+    assert len(read_attempts(run)) == 4
+
+
+def test_records_of_another_kind_are_no_attempts(tmp_path: Path) -> None:
+    run = run_at(tmp_path)
+    for record in ({"event": "begin"}, {"event": "end", "time": 1.0}, {"event": "begin", "time": "x"}, {"a": 1}):
+        append_record(run.attempts, record)
+    assert read_attempts(run) == []

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from gan_tasks import CPU, assert_equal, run, small_task, stored_state
+from safetensors.torch import load, save
 
 from harness.errors import DamagedFileError
-from harness.gan.checkpoints import load_generator
+from harness.gan.checkpoints import described_key, load_generator
 from harness.store import atomic
 
 
@@ -46,3 +51,74 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match="step-000002"):
         load_generator(path, CPU)
+
+
+def header(content: bytes) -> dict[str, object]:
+    found: dict[str, object] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return found
+
+
+def with_header(content: bytes, text: bytes) -> bytes:
+    """The file with another header before the same tensors."""
+    return len(text).to_bytes(8, "little") + text + content[8 + int.from_bytes(content[:8], "little") :]
+
+
+def with_about(content: bytes, **changes: object) -> bytes:
+    """The file with other things said about its generator."""
+    metadata = header(content)["__metadata__"]
+    assert isinstance(metadata, dict)
+    about = json.loads(metadata["harness"]) | changes
+    return save(load(content), {"harness": json.dumps(about)})
+
+
+def with_tensors(content: bytes, change: Callable[[dict[str, torch.Tensor]], object]) -> bytes:
+    tensors, metadata = load(content), header(content)["__metadata__"]
+    change(tensors)
+    return save(tensors, metadata)  # type: ignore[arg-type]
+
+
+def not_a_number(tensors: dict[str, torch.Tensor]) -> None:
+    next(tensor for tensor in tensors.values() if tensor.is_floating_point()).fill_(torch.nan)
+
+
+class Bomb:
+    """What a pickle does when it is opened."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return pytest.fail, ("a pickle was executed",)
+
+
+FORGERIES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "pickle": lambda _: pickle.dumps(Bomb()),
+    "huge header": lambda content: (2**63 - 1).to_bytes(8, "little") + content[8:],
+    "header beyond the end": lambda content: (1 << 23).to_bytes(8, "little") + content[8:],
+    "nested header": lambda content: with_header(content, b"[" * 100_000),
+    "header of nothing": lambda content: with_header(content, b"{}"),
+    "nested description": lambda content: save(load(content), {"harness": "[" * 100_000}),
+    "description of a list": lambda content: save(load(content), {"harness": "[]"}),
+    "no description": lambda content: save(load(content)),
+    "wrong hyperparameters": lambda content: with_about(content, hyperparameters={"latent_dim": -1}),
+    "a huge network": lambda content: with_about(content, channels=10**9),
+    "channels in words": lambda content: with_about(content, channels="one"),
+    "key of a number": lambda content: with_about(content, key=5),
+    "no tensors": lambda content: with_tensors(content, dict.clear),
+    "one tensor less": lambda content: with_tensors(content, dict.popitem),
+    "a wrong shape": lambda content: with_tensors(content, lambda t: t.update({next(iter(t)): torch.zeros(3, 3)})),
+    "weights that are no numbers": lambda content: with_tensors(content, not_a_number),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_file_from_elsewhere_with_a_fitting_checksum_is_refused(tmp_path: Path, forgery: str) -> None:
+    task = small_task(tmp_path, steps=2)
+    run(task)
+    path = task.run.checkpoint(2)
+    content = path.read_bytes()
+    assert described_key(path) == task.key
+    atomic.write_hashed(path, FORGERIES[forgery](content))
+    with pytest.raises(DamagedFileError, match="no checkpoint of this harness") as caught:
+        load_generator(path, CPU)
+    assert caught.value.where == str(path) and len(str(caught.value)) < 1000
+    assert described_key(path) in (None, task.key)
+    assert described_key(tmp_path / "absent") is None

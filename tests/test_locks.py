@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import time
 from pathlib import Path
@@ -67,10 +69,14 @@ def test_looking_disturbs_nobody_who_waits_a_moment(tmp_path: Path) -> None:
 
 def test_a_folder_that_refuses_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="cannot lock") as caught, held(tmp_path / "file" / "lock", timeout_s=0.0):
+    lock = tmp_path / "file" / "lock"
+    with pytest.raises(StoreError, match="where a folder must be") as caught, held(lock, timeout_s=0.0):
         pass
-    assert caught.value.where == str(tmp_path / "file" / "lock")
-    assert not is_held(tmp_path / "file" / "lock")
+    assert caught.value.where == str(tmp_path / "file")
+    with pytest.raises(StoreError, match="where a folder must be"):
+        is_held(lock)
+    with pytest.raises(StoreError, match="cannot lock"), held(tmp_path / ("n" * 300), timeout_s=0.0):
+        pass
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot look at a lock that it may not write")
@@ -85,3 +91,27 @@ def test_a_lock_that_may_only_be_read_is_told_right(tmp_path: Path) -> None:
             assert not is_held(view / "lock")
             with pytest.raises(StoreError, match="Read-only"), held(view / "free", timeout_s=0.0):
                 pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is of Unix")
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    import fcntl
+
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StoreError, match="has no locks"), held(tmp_path / "lock", timeout_s=1.0):
+        pytest.fail("two could be in here")
+
+
+def test_a_killed_holders_lock_is_free_at_once(tmp_path: Path) -> None:
+    """The file stays; the lock goes with the process, also where nobody could clean up."""
+    with holder_of(tmp_path / "lock") as process:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "lock").exists()
+    assert not is_held(tmp_path / "lock")
+    with held(tmp_path / "lock", timeout_s=0.0) as mine:
+        assert mine

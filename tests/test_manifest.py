@@ -94,17 +94,20 @@ def test_run_folders_are_found_by_their_key(tmp_path: Path) -> None:
     for stray in ("cache", "a--file"):
         (experiment.root / stray).mkdir() if stray == "cache" else (experiment.root / stray).write_text("")
     assert experiment.runs() == {"01234567": run}
+    for name in ("z--s0--01234567", "z--s0--89abcdef"):
+        (experiment.root / name).write_text("in the place of a run's folder")
+    assert experiment.runs() == {"01234567": run, "89abcdef": RunDirectory(experiment.root / "z--s0--89abcdef")}
     assert experiment.new_run("a -- b/c:d", 0, "f" * 64).root.name == "a----b-c-d--s0--ffffffff"
 
 
 def test_a_runs_folder_that_is_none_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "e").write_text("a file")
     experiment = experiment_directory(tmp_path, "e")
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="where a folder must be"):
         experiment.runs()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="where a folder must be"):
         read_experiment_manifest(experiment)
-    with pytest.raises(StoreError, match="cannot write"):
+    with pytest.raises(StoreError, match="where a folder must be"):
         write_experiment_manifest(experiment, EXPERIMENT)
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
 from run_files import flips, make_read_only, small_disk
 
 from harness.errors import StoreError
-from harness.store.records import Record, append_record, decode, encode, read_records, scan
+from harness.store.records import (
+    Record,
+    append_record,
+    damaged_lines,
+    decode,
+    encode,
+    keep_intact,
+    read_intact,
+    read_records,
+    scan,
+)
 
 RECORDS: list[Record] = [
     {"step": 10, "loss": 0.6931471805599453},
@@ -26,7 +37,7 @@ def write(path: Path, records: list[Record] = RECORDS) -> bytes:
 
 
 def test_records_come_back_as_they_went(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "r.jsonl"
+    path = tmp_path / "r.jsonl"
     content = write(path)
     assert read_records(path) == RECORDS
     assert content.count(b"\n") == len(RECORDS)
@@ -70,13 +81,24 @@ def test_appending_cuts_a_torn_tail_first(tmp_path: Path, tail: bytes) -> None:
     assert path.read_bytes() == content + encode(RECORDS[2])
 
 
-def test_appending_behind_damage_in_the_middle_cuts_there(tmp_path: Path) -> None:
+def test_appending_behind_damage_in_the_middle_loses_no_line_that_holds(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     content = bytearray(write(path))
     content[len(encode(RECORDS[0])) + 3] ^= 1
-    path.write_bytes(content)
-    append_record(path, RECORDS[4])
-    assert read_records(path) == [RECORDS[0], RECORDS[4]]
+    path.write_bytes(bytes(content) + b"torn")
+    append_record(path, {"step": 60})
+    assert read_records(path) == RECORDS[:1]
+    assert read_intact(path) == [RECORDS[0], *RECORDS[2:], {"step": 60}]
+    assert damaged_lines(path.read_bytes()) == [2]
+    keep_intact(path)
+    assert read_records(path) == [RECORDS[0], *RECORDS[2:], {"step": 60}]
+    assert damaged_lines(path.read_bytes()) == []
+    assert read_intact(tmp_path / "absent.jsonl") == []
+
+
+def test_a_checksum_made_to_fit_does_not_make_a_record() -> None:
+    for body in (b'{"a":', b"[" * 100_000, b'{"a":1}', b"\xff"):
+        assert decode(body + b',"crc":"%08x"}\n' % zlib.crc32(body)) is None
 
 
 @pytest.mark.parametrize("record", [{}, {"crc": 1}, {"a": float("nan")}, {"a": float("inf")}])
@@ -102,10 +124,14 @@ def test_what_is_no_record_is_none(line: bytes) -> None:
 
 def test_a_disk_that_refuses_is_a_store_error_and_what_was_there_stays(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    for path in (tmp_path / "file" / "r.jsonl", tmp_path):
-        with pytest.raises(StoreError, match="cannot append") as caught:
+    for path, what, where in (
+        (tmp_path / "file" / "r.jsonl", "where a folder must be", tmp_path / "file"),
+        (tmp_path, "a folder is where a file must be", tmp_path),
+        (tmp_path / ("n" * 300), "cannot append", tmp_path / ("n" * 300)),
+    ):
+        with pytest.raises(StoreError, match=what) as caught:
             append_record(path, RECORDS[0])
-        assert caught.value.where == str(path)
+        assert caught.value.where == str(where)
     with small_disk(tmp_path / "disk") as disk:
         path = disk / "r.jsonl"
         write(path)

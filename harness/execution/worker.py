@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -17,17 +14,25 @@ from harness.design.keys import TRAINING_VERSION
 from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
 from harness.evaluation.protocol import required_evaluation
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.machine import BIT_RELEVANT, describe_machine
-from harness.execution.measure import LoadedExtractors, Stop, Stopped, draw_samples, measure
+from harness.execution.ending import Ending, ending_of
+from harness.execution.machine import describe_machine
+from harness.execution.measure import LoadedExtractors, Save, Stop, draw_samples, measure
+from harness.execution.mending import mend, without_training
+from harness.execution.run_log import log_file
+from harness.gan.checkpoints import described_key
 from harness.gan.state import rewind
 from harness.gan.training import TrainingResult, TrainingTask, train
 from harness.store import atomic
-from harness.store.attempts import Outcome, begin_attempt, end_attempt, read_attempts
+from harness.store.attempts import begin_attempt, end_attempt, read_attempts
+from harness.store.changes import BIT_RELEVANT
 from harness.store.commits import Commit, metrics_match, newest_commit
+from harness.store.inspection import Finding, inspect_run, mended_by_work
 from harness.store.locks import held
-from harness.store.manifest import RunManifest, read_run_manifest, write_run_manifest
-from harness.store.rundir import RunDirectory
-from harness.store.status import stored_status
+from harness.store.manifest import RunManifest, read_run_manifest, require_own_folder, write_run_manifest
+from harness.store.presence import require_experiment_folder, require_run_folder
+from harness.store.reading import is_there, read_bytes
+from harness.store.rundir import ExperimentDirectory, RunDirectory
+from harness.store.status import RunStatus, stored_status
 
 LOCK_PATIENCE_S = 2.0
 """Longer than any look at a lock takes, so that `status` never turns a worker away."""
@@ -35,37 +40,39 @@ LOCK_PATIENCE_S = 2.0
 _log = logging.getLogger("harness")
 
 
-@dataclass(frozen=True)
-class _Ending:
-    """How an attempt ended. step: None where the newest commit says it; metrics: as `end_attempt` takes them."""
-
-    outcome: Outcome
-    reason: str = ""
-    step: int | None = None
-    metrics: tuple[int, str] | None = None
-
-
-def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
+def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop, save: Save = lambda: False) -> WorkResult:
     """Trains and evaluates one run until it is complete, `stop` says yes, or something ends it.
 
+    `save` is asked at every step of training; whenever it says yes, a state is written and the work goes on.
+
     Never raises for what belongs to the run: the outcome and its reason are in the result and in attempts.jsonl. A run
-    that another process has settled since the assignment was made is left alone.
+    that another process has settled since the assignment was made is left alone. Damaged files are mended first.
     """
     run = assignment.directory
     try:
+        require_experiment_folder(ExperimentDirectory(run.root.parent))
         with held(run.lock, timeout_s=LOCK_PATIENCE_S) as mine:
             if not mine:
                 return WorkResult("elsewhere")
-            return _settled_meanwhile(assignment) or _logged_attempt(assignment, extractors, stop)
+            require_own_folder(run, assignment.key)
+            findings = mended_by_work(inspect_run(run, assignment.key), assignment.work)
+            status = _status(assignment)
+            if findings:
+                reduced = without_training(assignment, status, findings)
+                return _logged_attempt(reduced, extractors, stop, save, findings)
+            return _settled_meanwhile(assignment, status) or _logged_attempt(assignment, extractors, stop, save)
     except (HarnessError, OSError) as error:  # the run's own folder refuses: nothing can be noted there
         return WorkResult("failed", reason=str(error))
 
 
-def _settled_meanwhile(assignment: Assignment) -> WorkResult | None:
+def _status(assignment: Assignment) -> RunStatus:
     required = [
         required_evaluation(block.settings, block.protocol, assignment.training) for block in assignment.evaluations
     ]
-    status = stored_status(assignment.directory, assignment.training.steps, required)
+    return stored_status(assignment.directory, assignment.training.steps, required)
+
+
+def _settled_meanwhile(assignment: Assignment, status: RunStatus) -> WorkResult | None:
     if status.state == "complete":
         return WorkResult("finished", status.step)
     if status.state == "diverged" and not assignment.retry and assignment.work != "evaluate":
@@ -73,41 +80,41 @@ def _settled_meanwhile(assignment: Assignment) -> WorkResult | None:
     return None
 
 
-def _logged_attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> WorkResult:
+def _logged_attempt(
+    assignment: Assignment,
+    extractors: LoadedExtractors,
+    stop: Stop,
+    save: Save,
+    findings: Sequence[Finding] = (),
+) -> WorkResult:
     run = assignment.directory
     machine = describe_machine(assignment.device, assignment.threads)
-    with _log_file(run):
+    with log_file(run):
         _note_changes(run, machine)
         begin_attempt(run, step=_step(run), machine=machine, work=assignment.work)
         _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
-        ending = _attempt(assignment, extractors, stop)
+        ending = ending_of(run, lambda: _claimed_work(assignment, extractors, stop, save, findings))
         step = _step(run) if ending.step is None else ending.step
-        end_attempt(run, ending.outcome, step=step, reason=ending.reason, metrics=ending.metrics)
+        _note_ending(run, ending, step)
         _log.info("%s at step %d%s", ending.outcome, step, f": {ending.reason}" if ending.reason else "")
     return WorkResult(ending.outcome, step, ending.reason)
 
 
-def _attempt(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> _Ending:
-    """Everything between the begin and the end of an attempt; whatever happens becomes an outcome."""
+def _note_ending(run: RunDirectory, ending: Ending, step: int) -> None:
+    """Where the disk refuses, the attempt stays open, as that of a killed process; the result still has the reason."""
     try:
-        _claim(assignment)
-        result = _train_and_evaluate(assignment, extractors, stop)
-        return _Ending(result.outcome, result.reason, result.step, result.metrics)
-    except Stopped:
-        return _Ending("interrupted")
-    except HarnessError as error:
+        require_run_folder(run)
+        end_attempt(run, ending.outcome, step=step, reason=ending.reason, metrics=ending.metrics)
+    except StoreError as error:
         _log.error("%s", error)
-        return _Ending("failed", str(error))
-    except MemoryError:
-        return _Ending("failed", "out of memory; try a smaller batch_size, hidden_dim or fewer --workers")
-    except OSError as error:
-        _log.error("%s", traceback.format_exc())
-        where = error.filename or str(assignment.directory.root)
-        what = f"{where}: {error.strerror or error}"
-        return _Ending("failed", f"{what}; free space or permission, then run the same command again")
-    except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
-        _log.error("%s", traceback.format_exc())
-        return _Ending("failed", f"{type(error).__name__}: {error}")
+
+
+def _claimed_work(
+    assignment: Assignment, extractors: LoadedExtractors, stop: Stop, save: Save, findings: Sequence[Finding]
+) -> TrainingResult:
+    _claim(assignment)
+    mend(assignment.directory, findings)
+    return _train_and_evaluate(assignment, extractors, stop, save)
 
 
 def _claim(assignment: Assignment) -> None:
@@ -126,14 +133,12 @@ def _claim(assignment: Assignment) -> None:
     )
     try:
         found = read_run_manifest(run)
-    except DamagedFileError as error:
-        _log.warning("%s; it is written again", error)
-        found = None
+    except DamagedFileError:
+        found = None  # told by the inspection
     if found is None:
+        _refuse_foreign_weights(assignment)
         write_run_manifest(run, manifest)
         return
-    if found.key != assignment.key:
-        raise StoreError(f"the folder belongs to another run ({found.key[:16]})", where=str(run.root))
     if found.data_sha256 != assignment.data_sha256:
         raise DataError(
             f"the run was trained on other data (SHA-256 {found.data_sha256[:16]}, now {assignment.data_sha256[:16]})",
@@ -144,11 +149,21 @@ def _claim(assignment: Assignment) -> None:
         write_run_manifest(run, replace(found, cell=assignment.cell))
 
 
-def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, stop: Stop) -> TrainingResult:
+def _refuse_foreign_weights(assignment: Assignment) -> None:
+    """StoreError where run.json cannot say whose folder this is, and a checkpoint says that it is another run's."""
+    run = assignment.directory
+    commit = newest_commit(run)
+    keys = [described_key(run.checkpoint(int(step))) for step in (commit.checkpoints if commit else ())]
+    foreign = next((key for key in keys if key not in (None, assignment.key)), None)
+    if foreign is not None:
+        raise StoreError(f"the folder belongs to another run ({foreign[:16]})", where=str(run.root))
+
+
+def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, stop: Stop, save: Save) -> TrainingResult:
     """Trains, then draws and measures every checkpoint; a checkpoint that is damaged is made again by replay."""
     run = assignment.directory
     for _ in range(2 + len(assignment.training.checkpoint_steps())):
-        result = _train(assignment, stop)
+        result = _train(assignment, stop, save)
         if result.outcome != "finished":
             return result
         commit = newest_commit(run)
@@ -157,7 +172,7 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
         damaged = _damaged_checkpoint(run, commit)
         if damaged is None:
             for step in sorted(int(step) for step in commit.checkpoints):
-                draw_samples(assignment, step)
+                draw_samples(assignment, step, stop)
             for evaluation in assignment.evaluations:
                 measure(assignment, evaluation, commit, extractors, stop)
             return result
@@ -172,7 +187,7 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
     raise StoreError("checkpoints do not stay whole on this disk", where=str(run.checkpoints))
 
 
-def _train(assignment: Assignment, stop: Stop) -> TrainingResult:
+def _train(assignment: Assignment, stop: Stop, save: Save) -> TrainingResult:
     run = assignment.directory
     commit = newest_commit(run)
     if commit and (assignment.work == "evaluate" or _is_trained(run, commit, assignment.training.steps)):
@@ -190,18 +205,18 @@ def _train(assignment: Assignment, stop: Stop) -> TrainingResult:
         samples=assignment.samples,
         device=device,
     )
-    return train(task, to_device(assignment.images, indices, device), stop)
+    return train(task, to_device(assignment.images, indices, device), stop, save)
 
 
 def _is_trained(run: RunDirectory, commit: Commit, steps: int) -> bool:
-    return commit.step >= steps and run.state(commit.step).exists() and metrics_match(run, commit)
+    return commit.step >= steps and is_there(run.state(commit.step)) and metrics_match(run, commit)
 
 
 def _damaged_checkpoint(run: RunDirectory, commit: Commit) -> int | None:
     """The first step whose checkpoint is not the one that was committed."""
     for step in sorted(int(step) for step in commit.checkpoints):
         try:
-            content = run.checkpoint(step).read_bytes()
+            content = read_bytes(run.checkpoint(step))
         except FileNotFoundError:
             return step
         digest = atomic.sha256_of(content)
@@ -225,21 +240,3 @@ def _note_changes(run: RunDirectory, machine: dict[str, str | int]) -> None:
     ]
     if changed:
         _log.warning("since the last attempt: %s; bit-identical weights are not promised", ", ".join(changed))
-
-
-@contextmanager
-def _log_file(run: RunDirectory) -> Iterator[None]:
-    """Sends what this thread's work logs to the run's log.txt."""
-    handler = logging.FileHandler(run.log, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    thread = threading.get_ident()
-    handler.addFilter(lambda record: record.thread == thread)
-    level = _log.level
-    _log.addHandler(handler)
-    _log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        _log.setLevel(level)
-        _log.removeHandler(handler)
-        handler.close()

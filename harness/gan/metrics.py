@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import StoreError
+from harness.store.reading import refuse_foreign
 from harness.store.records import Record, encode
 
 METRICS = (
@@ -80,6 +81,7 @@ class MetricsLog:
 
     def __init__(self, path: Path, offset: int) -> None:
         self._path = path
+        refuse_foreign(path)
         with self._named_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")

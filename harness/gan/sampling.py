@@ -21,6 +21,7 @@ from harness.data.resize import to_uint8
 from harness.gan.checkpoints import Checkpoint
 from harness.gan.randomness import normal_latents, random_stream
 from harness.store import atomic
+from harness.store.reading import open_file
 
 GRID_BATCH = 256
 SMALLEST_CELL = 32
@@ -103,9 +104,10 @@ def write_sample_grid(path: Path, checkpoint: Checkpoint, samples: int, device: 
 
 
 def samples_match(path: Path, checkpoint_sha256: str, samples: int) -> bool:
-    """Whether `path` is a whole sample grid of this checkpoint with this number of images."""
+    """Whether `path` is a whole sample grid of this checkpoint with this number of images; StoreError where it is
+    no file."""
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             texts = dict(image.info)
             image.verify()  # the CRC of every chunk
     except (OSError, SyntaxError, struct.error):  # what Pillow raises for a broken or torn PNG

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import logging
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,10 @@ from harness.design.factors import Hyperparameters
 from harness.gan.metrics import METRICS, Interval, MetricsLog
 from harness.gan.networks.build import build_discriminator, build_generator
 from harness.gan.randomness import random_stream
+from harness.gan.state_content import decode_state, state_fits
 from harness.store import atomic
 from harness.store.commits import Commit, discard_commit, metrics_match, read_commits, write_commit
+from harness.store.reading import read_bytes
 from harness.store.rundir import RunDirectory
 
 _log = logging.getLogger("harness")
@@ -138,7 +139,7 @@ def _restore(run: RunDirectory, commit: Commit | None, step: int, key: str, stat
         return f"{run.commit(step)}: the commit does not match its checksum"
     path = run.state(step)
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except FileNotFoundError:
         return f"{path}: the state is missing"
     if atomic.sha256_of(content) != commit.state_sha256:
@@ -146,23 +147,14 @@ def _restore(run: RunDirectory, commit: Commit | None, step: int, key: str, stat
     if not metrics_match(run, commit):
         return f"{run.metrics}: the records up to step {step} do not match their SHA-256"
     try:
-        document = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        return f"{path}: the state holds something else than tensors"
-    if not _fits(document, key, step, state):
+        document = decode_state(content)
+        fits = state_fits(document, key, step, state)
+    except Exception as error:  # noqa: BLE001 - a file from elsewhere makes its readers raise whatever it likes
+        return f"{path}: the state holds something else than tensors ({type(error).__name__})"
+    if not fits:
         return f"{path}: the state is of another run or version"
     _fill(state, document)
     return None
-
-
-def _fits(document: _Document, key: str, step: int, state: TrainingState) -> bool:
-    return (
-        document.get("key") == key
-        and document.get("step") == step
-        and document.get("metrics") == list(METRICS)
-        and _shapes(document["generator"]) == _shapes(state.generator.state_dict())
-        and _shapes(document["discriminator"]) == _shapes(state.discriminator.state_dict())
-    )
 
 
 def _fill(state: TrainingState, document: _Document) -> None:
@@ -180,17 +172,13 @@ def _remove_uncommitted(run: RunDirectory) -> None:
     """A process that was killed between state and commit leaves a state that never counts."""
     committed = {path for step in run.committed_steps() for path in (run.state(step), run.commit(step))}
     for path in run.states.glob("*"):
-        if path not in committed:
+        if path not in committed and (path.is_file() or path.is_symlink()):
             path.unlink()
 
 
 def _adam(network: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> torch.optim.Adam:
     """Adam (Kingma & Ba 2015) in one kernel for all parameters, which CPU, CUDA and MPS all have."""
     return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
-
-
-def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in tensors.items()}
 
 
 def _float_tensors(network: nn.Module) -> list[Tensor]:

@@ -22,6 +22,7 @@ from harness.gan.metrics import Interval, MetricsLog, step_metrics
 from harness.gan.randomness import normal_latents, random_stream
 from harness.gan.sampling import write_sample_grid
 from harness.gan.state import TrainingState, commit_state, initial_state, memory_format, resume
+from harness.store.presence import require_run_folder
 from harness.store.rundir import RunDirectory
 
 _log = logging.getLogger("harness")
@@ -55,13 +56,15 @@ class TrainingResult:
     metrics: tuple[int, str] | None = None
 
 
-def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> TrainingResult:
+def train(
+    task: TrainingTask, images: Tensor, stop: Callable[[], bool], save: Callable[[], bool] = lambda: False
+) -> TrainingResult:
     """Trains from the newest state that holds to `settings.steps`; with nothing left to do, returns at once.
 
-    images: uint8 [N, C, R, R] on the device. `stop` is asked at every step; when it says yes, a state is
-    written and the outcome is "interrupted". Records lie at the multiples of log_every; steps beyond the last
-    one wait in the state, so that a later call with more steps goes on as if it had never ended. Raises
-    DataError for images that do not fit, StoreError where the disk refuses.
+    images: uint8 [N, C, R, R] on the device. `stop` and `save` are asked at every step: when `stop` says yes, a state
+    is written and the outcome is "interrupted"; when `save` does, one is written and training goes on. Records lie at
+    the multiples of log_every; steps beyond the last one wait in the state, so that a later call with more steps goes
+    on as if it had never ended. Raises DataError for images that do not fit, StoreError where the disk refuses.
     """
     _check_images(task, images)
     hp, settings = task.hyperparameters, task.settings
@@ -85,7 +88,8 @@ def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> Train
             stopping = stop() and state.step < settings.steps
             at_log = state.step % settings.log_every == 0
             at_checkpoint = state.step % settings.checkpoint_every == 0 or state.step == settings.steps
-            at_commit = at_checkpoint or stopping or time.monotonic() - committed_at >= task.state_every_s
+            due = save() or time.monotonic() - committed_at >= task.state_every_s
+            at_commit = at_checkpoint or stopping or due
 
             if at_log or at_commit:
                 if broken := state.not_finite():
@@ -97,6 +101,8 @@ def train(task: TrainingTask, images: Tensor, stop: Callable[[], bool]) -> Train
             if at_log:
                 log.append(state.interval.record(state.step))
                 state.interval = Interval.empty(task.device)
+            if at_commit:
+                require_run_folder(task.run)
             if at_checkpoint:
                 state.checkpoints[str(state.step)] = _write_checkpoint(task, state)
                 _log.info("checkpoint at step %d", state.step)

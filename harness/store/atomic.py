@@ -17,8 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DamagedFileError, StoreError
+from harness.store import reading
 
 Json = dict[str, Any]
+
+MAX_NOTE_BYTES = 4096
+"""Far more than a SHA-256 and a file's name take."""
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -26,16 +30,36 @@ def write_bytes(path: Path, content: bytes) -> None:
     _write_from(path, lambda file: file.write(content))
 
 
+def make_folder(folder: Path) -> None:
+    """Makes `folder` and its parents; StoreError where it cannot be. Only where something begins.
+
+    Files make the one folder that they lie in and no more, so that a run that was removed does not come back half.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise reading.unreadable(folder, error) from error
+    except OSError as error:
+        raise StoreError(
+            f"the folder cannot be made: {error.strerror or error}",
+            where=str(folder),
+            remedy="Free space or permission, then run the same command again.",
+        ) from error
+
+
 def _write_from(path: Path, write: Callable[[BufferedRandom], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    reading.refuse_foreign(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         with temporary.open("w+b") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - the atomic primitive, named as what it is
         _sync_folder(path.parent)
+    except FileExistsError as error:
+        raise reading.unreadable(path.parent, error) from error
     except OSError as error:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink()
@@ -58,7 +82,7 @@ def write_hashed(path: Path, content: bytes) -> str:
     """Writes `path`, then `path.sha256`; returns the SHA-256 in hex."""
     digest = sha256_of(content)
     write_bytes(path, content)
-    write_bytes(_sidecar(path), f"{digest}  {path.name}\n".encode())
+    write_note(path, digest)
     return digest
 
 
@@ -76,13 +100,28 @@ def write_hashed_from(path: Path, write: Callable[[BufferedRandom], object]) -> 
         digest = hashlib.file_digest(file, "sha256").hexdigest()
 
     _write_from(path, write_and_hash)
-    write_bytes(_sidecar(path), f"{digest}  {path.name}\n".encode())
+    write_note(path, digest)
     return digest
 
 
+def note_of(path: Path) -> Path:
+    """The file beside `path` that notes its SHA-256."""
+    return path.with_name(path.name + ".sha256")
+
+
+def note_text(path: Path, digest: str) -> bytes:
+    """What `note_of(path)` holds, as `sha256sum --check` reads it."""
+    return f"{digest}  {path.name}\n".encode()
+
+
+def write_note(path: Path, digest: str) -> None:
+    """Writes the SHA-256 beside a file that has it."""
+    write_bytes(note_of(path), note_text(path, digest))
+
+
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes in hex, read piece by piece; raises OSError."""
-    with path.open("rb") as file:
+    """The SHA-256 of a file's bytes in hex, read piece by piece; raises as `reading.open_file`, or OSError."""
+    with reading.open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -94,19 +133,19 @@ def remove_leftovers(path: Path) -> None:
 
 def read_hashed(path: Path) -> bytes:
     """The bytes of a file written by `write_hashed`; DamagedFileError when it does not match its checksum."""
-    content = path.read_bytes()
+    content = reading.read_bytes(path)
     if sha256_of(content) != stored_hash(path):
         raise DamagedFileError("the file does not match its SHA-256", where=str(path), remedy="It is made again.")
     return content
 
 
 def stored_hash(path: Path) -> str | None:
-    """The SHA-256 noted beside `path`, or None where file or note is missing."""
+    """The SHA-256 noted beside `path`, or None where file or note is missing; StoreError where neither is a file."""
     try:
-        if not path.is_file():
+        if not reading.is_there(path):
             return None
-        words = _sidecar(path).read_text(encoding="ascii").split()
-    except (OSError, UnicodeDecodeError):
+        words = reading.read_bytes(note_of(path), MAX_NOTE_BYTES).decode("ascii").split()
+    except (FileNotFoundError, UnicodeDecodeError):
         return None
     return words[0] if words and len(words[0]) == 64 else None
 
@@ -119,17 +158,16 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Json:
-    """Reads what `write_json` wrote, without the checksum; DamagedFileError when it does not match."""
+    """Reads what `write_json` wrote, without the checksum; DamagedFileError when it does not match.
+
+    FileNotFoundError where it is absent, StoreError where it cannot be read.
+    """
+    content = reading.read_bytes(path)
     try:
-        content = path.read_bytes()
         document: Json = json.loads(content)
         spelled_so = _render(document) == content
         digest = document.pop("sha256")
         matches = sha256_of(canonical_json(document)) == digest
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise DamagedFileError("the file is not whole", where=str(path)) from error
     if not (spelled_so and matches):
@@ -146,10 +184,6 @@ def canonical_json(document: Any) -> bytes:
 def _render(document: Any) -> bytes:
     """How `write_json` spells a document; `read_json` takes no other spelling, so that every changed bit is seen."""
     return (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
-
-
-def _sidecar(path: Path) -> Path:
-    return path.with_name(path.name + ".sha256")
 
 
 def _sync_folder(folder: Path) -> None:

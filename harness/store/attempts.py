@@ -1,4 +1,7 @@
-"""Attempts: which processes worked on a run and how each ended. Appended by whoever holds the run's lock."""
+"""Attempts: which processes worked on a run and how each ended. Appended by whoever holds the run's lock.
+
+Each record stands for itself: a damaged line loses nothing but itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from harness.store.records import append_record, read_records
+from harness.store.records import Record, append_record, read_intact
 from harness.store.rundir import RunDirectory
 
 Outcome = Literal["finished", "interrupted", "diverged", "failed"]
@@ -60,7 +63,9 @@ def end_attempt(
 def read_attempts(run: RunDirectory) -> list[Attempt]:
     """All attempts in order. An end whose begin was never written (a worker that died at once) is one of its own."""
     attempts: list[Attempt] = []
-    for record in read_records(run.attempts):
+    for record in read_intact(run.attempts):
+        if not _is_event(record):
+            continue
         if record["event"] == "begin":
             attempts.append(Attempt(record["machine"], record["time"], record["step"], work=record["work"]))
             continue
@@ -76,3 +81,13 @@ def read_attempts(run: RunDirectory) -> list[Attempt]:
             metrics_sha256=record["metrics_sha256"],
         )
     return attempts
+
+
+def _is_event(record: Record) -> bool:
+    """Whether this version wrote the record; what another one appended says nothing here."""
+    match record:
+        case {"event": "begin", "time": int() | float(), "step": int(), "machine": dict(), "work": str()}:
+            return True
+        case {"event": "end", "time": int() | float(), "step": int(), "outcome": str(), "reason": str()}:
+            return {"metrics_offset", "metrics_sha256"} <= record.keys()
+    return False

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from harness.errors import DamagedFileError
 from harness.store import atomic
+from harness.store.reading import read_bytes
 from harness.store.rundir import RunDirectory
 
 KEPT_STATES = 2
@@ -29,6 +30,16 @@ class Commit:
     metrics_offset: int
     metrics_sha256: str
     checkpoints: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """TypeError for what no process of this version commits, though its checksum may have been made to fit."""
+        numbers, texts = (self.step, self.metrics_offset), (self.state_sha256, self.metrics_sha256)
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise TypeError("step and metrics_offset are whole numbers")
+        if not all(isinstance(text, str) for text in (*texts, *self.checkpoints.values())):
+            raise TypeError("hashes are text")
+        if not all(step.isdecimal() for step in self.checkpoints):
+            raise TypeError("checkpoints are named by their steps")
 
 
 def write_commit(run: RunDirectory, commit: Commit) -> None:
@@ -50,10 +61,22 @@ def read_commits(run: RunDirectory) -> list[Commit]:
     commits = []
     for step in run.committed_steps():
         try:
-            commits.append(Commit(**atomic.read_json(run.commit(step))))
-        except (DamagedFileError, FileNotFoundError, TypeError):
+            commits.append(read_commit(run, step))
+        except (DamagedFileError, FileNotFoundError):
             continue  # the commit before takes over
     return commits
+
+
+def read_commit(run: RunDirectory, step: int) -> Commit:
+    """The commit of one step; DamagedFileError where its file holds no such commit, FileNotFoundError without one."""
+    path = run.commit(step)
+    try:
+        commit = Commit(**atomic.read_json(path))
+    except (TypeError, AttributeError) as error:
+        raise DamagedFileError(f"not a commit: {error}", where=str(path)) from error
+    if commit.step != step:
+        raise DamagedFileError(f"the commit is of step {commit.step}", where=str(path))
+    return commit
 
 
 def newest_commit(run: RunDirectory) -> Commit | None:
@@ -64,8 +87,7 @@ def newest_commit(run: RunDirectory) -> Commit | None:
 def metrics_match(run: RunDirectory, commit: Commit) -> bool:
     """Whether metrics.jsonl still begins with the records that `commit` counted."""
     try:
-        with run.metrics.open("rb") as file:
-            prefix = file.read(commit.metrics_offset)
+        prefix = read_bytes(run.metrics, commit.metrics_offset)
     except FileNotFoundError:
         prefix = b""
     return len(prefix) == commit.metrics_offset and hashlib.sha256(prefix).hexdigest() == commit.metrics_sha256

@@ -79,7 +79,25 @@ def read_run_manifest(run: RunDirectory) -> RunManifest | None:
     return _read(RunManifest, run.run_json)
 
 
+def require_own_folder(run: RunDirectory, key: str) -> None:
+    """StoreError where run.json says that the folder is not that of the run `key`, or cannot say what it is.
+
+    One that is missing or damaged says nothing.
+    """
+    try:
+        manifest = read_run_manifest(run)
+    except DamagedFileError:
+        return
+    if manifest is not None and manifest.key != key:
+        raise StoreError(
+            f"the folder belongs to another run ({str(manifest.key)[:16]})",
+            where=str(run.root),
+            remedy="Move it away, then run the same command again.",
+        )
+
+
 def write_run_manifest(run: RunDirectory, manifest: RunManifest) -> None:
+    atomic.make_folder(run.root)
     atomic.write_json(run.run_json, asdict(manifest))
 
 
@@ -88,6 +106,7 @@ def read_experiment_manifest(experiment: ExperimentDirectory) -> ExperimentManif
 
 
 def write_experiment_manifest(experiment: ExperimentDirectory, manifest: ExperimentManifest) -> None:
+    atomic.make_folder(experiment.root)
     atomic.write_json(experiment.manifest, asdict(manifest))
 
 

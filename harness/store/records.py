@@ -1,6 +1,8 @@
 """Appended records: one JSON object a line, each with a CRC-32 over the rest of its line.
 
-One process appends (the one that holds the run's lock); any may read. A torn or damaged line ends what counts.
+One process appends (the one that holds the run's lock); any may read. Where records belong together, as those of
+training do, a torn or damaged line ends what counts (`read_records`); where each stands for itself, the others stay
+(`read_intact`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
+from harness.store import atomic, reading
 
 Record = dict[str, Any]
 _TAIL = len(b',"crc":"00000000"}')
@@ -32,7 +35,10 @@ def decode(line: bytes) -> Record | None:
     body, tail = line[: -_TAIL - 1], line[-_TAIL - 1 :]
     if not body or tail != b',"crc":"%08x"}\n' % zlib.crc32(body):
         return None
-    record: Record = json.loads(body + b"}")
+    try:
+        record: Record = json.loads(body + b"}")
+    except (ValueError, RecursionError):  # a checksum that was made to fit
+        return None
     return record
 
 
@@ -50,24 +56,50 @@ def scan(content: bytes) -> Iterator[tuple[Record, int]]:
 def read_records(path: Path, end: int | None = None) -> list[Record]:
     """All records that hold, from the first `end` bytes (default: all); an absent file has none."""
     try:
-        with path.open("rb") as file:
-            content = file.read() if end is None else file.read(end)
+        content = reading.read_bytes(path, -1 if end is None else end)
     except FileNotFoundError:
         return []
     return [record for record, _ in scan(content)]
 
 
-def append_record(path: Path, record: Record) -> None:
-    """Appends one record durably, behind the last that holds (a torn tail is cut first); StoreError if it cannot."""
-    line = encode(record)
+def intact_lines(content: bytes) -> Iterator[tuple[Record, bytes]]:
+    """Every record that holds and its line, wherever damaged lines lie between them."""
+    for line in content.splitlines(keepends=True):
+        record = decode(line)
+        if record is not None:
+            yield record, line
+
+
+def damaged_lines(content: bytes) -> list[int]:
+    """Numbers of the lines that do not hold, from 1."""
+    return [number for number, line in enumerate(content.splitlines(keepends=True), start=1) if decode(line) is None]
+
+
+def keep_intact(path: Path) -> None:
+    """Rewrites a file of records without its damaged lines; StoreError where the disk refuses."""
+    atomic.write_bytes(path, b"".join(line for _, line in intact_lines(reading.read_bytes(path))))
+
+
+def read_intact(path: Path) -> list[Record]:
+    """All records that hold, also behind damaged ones; an absent file has none."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        content = reading.read_bytes(path)
+    except FileNotFoundError:
+        return []
+    return [record for record, _ in intact_lines(content)]
+
+
+def append_record(path: Path, record: Record) -> None:
+    """Appends one record durably, behind the last that holds (a torn tail is cut first).
+
+    StoreError if it cannot, and where its folder is gone.
+    """
+    line = encode(record)
+    reading.refuse_foreign(path)
+    try:
         with path.open("a+b") as file:
             file.seek(0)
-            end = 0
-            for _, offset in scan(file.read()):
-                end = offset
-            file.truncate(end)
+            file.truncate(_end_of_last(file.read()))
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
@@ -77,3 +109,13 @@ def append_record(path: Path, record: Record) -> None:
             where=str(path),
             remedy="Free space or permission, then run the same command again.",
         ) from error
+
+
+def _end_of_last(content: bytes) -> int:
+    """The offset behind the last record that holds."""
+    end = offset = 0
+    for line in content.splitlines(keepends=True):
+        offset += len(line)
+        if decode(line) is not None:
+            end = offset
+    return end

@@ -13,11 +13,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import StoreError
+from harness.store.reading import unreadable
 
 FORMAT = 1
 """Version of the file formats under `runs/`; a folder of another version is refused."""
 
+_RUN_NAME = re.compile(r".*--[0-9a-f]{8}", re.DOTALL)
 _STEP_FILE = re.compile(r"step-(\d{6,})\.")
 
 
@@ -83,9 +84,13 @@ class RunDirectory:
         """Every repeat's values at `step` under the protocol with this fingerprint (`evaluations.Evaluation`)."""
         return self.evaluations / f"step-{step:06d}--{protocol[:8]}.json"
 
+    @property
+    def cursors(self) -> Path:
+        return self.root / "tracking"
+
     def cursor(self, store: str) -> Path:
         """How far this run was projected into the tracking store with this fingerprint."""
-        return self.root / "tracking" / f"{store[:8]}.json"
+        return self.cursors / f"{store[:8]}.json"
 
     def committed_steps(self) -> list[int]:
         """Steps that have a commit file (whole or not), newest first."""
@@ -122,21 +127,26 @@ class ExperimentDirectory:
         """Held while shared files are made, never while training."""
         return self.root / "lock"
 
+    @property
+    def cursors(self) -> Path:
+        return self.root / "tracking"
+
     def tracking_lock(self, store: str) -> Path:
-        return self.root / "tracking" / f"{store[:8]}.lock"
+        return self.cursors / f"{store[:8]}.lock"
 
     def tracking(self, store: str) -> Path:
         """The parent run in the tracking store with this fingerprint."""
-        return self.root / "tracking" / f"{store[:8]}.json"
+        return self.cursors / f"{store[:8]}.json"
 
     def new_run(self, cell: str, seed: int, key: str) -> RunDirectory:
         """The folder that a run gets when it has none yet."""
         return RunDirectory(self.root / f"{slug(cell)}--s{seed}--{key[:8]}")
 
     def runs(self) -> dict[str, RunDirectory]:
-        """All run folders by the first eight characters of their key."""
-        names = [entry.name for entry in _entries(self.root) if "--" in entry.name and entry.is_dir()]
-        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in sorted(names)}
+        """All run folders by the first eight characters of their key, and what lies in the place of one."""
+        found = [(_is_folder(entry), entry.name) for entry in _entries(self.root) if "--" in entry.name]
+        runs = [name for is_folder, name in sorted(found) if is_folder or _RUN_NAME.fullmatch(name)]
+        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in runs}
 
 
 def experiment_directory(runs_dir: Path, name: str) -> ExperimentDirectory:
@@ -155,6 +165,13 @@ def _steps_in(folder: Path, suffix: str) -> list[int]:
     return [int(match[1]) for match in matches if match]
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself, or where nobody may look
+        return False
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     """What lies in `folder`, nothing where it is absent; StoreError where it cannot be read."""
     try:
@@ -162,4 +179,4 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror or error}", where=str(folder)) from error
+        raise unreadable(folder, error) from error

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+from harness.errors import StoreError
 from harness.store.atomic import stored_hash
 from harness.store.attempts import Attempt, read_attempts
-from harness.store.commits import Commit, metrics_match, newest_commit
+from harness.store.commits import Commit, metrics_match, read_commits
 from harness.store.evaluations import read_evaluation
 from harness.store.locks import is_held
+from harness.store.manifest import require_own_folder
+from harness.store.reading import is_there
 from harness.store.rundir import RunDirectory
 
 RunState = Literal["pending", "running", "interrupted", "complete", "diverged", "failed"]
@@ -30,7 +34,9 @@ class RequiredEvaluation:
 class RunStatus:
     """step: the last committed step, or where it diverged; metrics_offset, metrics_sha256: of the records that count.
 
-    missing: (step, protocol) of required evaluations that are not there yet; damage: files that do not hold.
+    missing: (step, protocol) of required evaluations that are not there yet; damage: files that do not hold;
+    broken_commits: files that are not whole, so that the commit before counts;
+    is_readable: False where something in the folder cannot be read, so that nothing but the reason is known.
     """
 
     state: RunState
@@ -42,11 +48,13 @@ class RunStatus:
     metrics_offset: int = 0
     metrics_sha256: str = ""
     damage: tuple[str, ...] = ()
+    broken_commits: tuple[str, ...] = ()
+    is_readable: bool = True
 
     @property
     def is_settled(self) -> bool:
         """Whether an ordinary `run` has nothing to do here."""
-        return self.state in ("complete", "diverged")
+        return self.state == "complete" or (self.state == "diverged" and not self.damage)
 
 
 NEVER_STARTED = RunStatus("pending", 0, (), None, ())
@@ -64,13 +72,30 @@ def run_status(run: RunDirectory | None, steps: int, required: Sequence[Required
     return replace(status, state="running", reason="") if is_running else status
 
 
+def isolated_status(
+    run: RunDirectory | None, key: str, steps: int, required: Sequence[RequiredEvaluation] | None
+) -> RunStatus:
+    """As `run_status` for the run `key`; failed, with the reason, where its folder is another's or cannot be read.
+
+    One run that cannot be read says nothing about the others.
+    """
+    try:
+        if run is not None:
+            require_own_folder(run, key)
+        return run_status(run, steps, required)
+    except StoreError as error:
+        return RunStatus("failed", 0, (), None, (), reason=str(error), is_readable=False)
+
+
 def stored_status(run: RunDirectory, steps: int, required: Sequence[RequiredEvaluation] | None) -> RunStatus:
     """As `run_status`, for who holds the run's lock, or does not ask who does."""
     attempts = tuple(read_attempts(run))
-    commit = newest_commit(run)
+    commits = read_commits(run)
+    commit = commits[0] if commits else None
     step = commit.step if commit else 0
     missing = missing_evaluations(run, commit, required or ())
     damage = damaged_files(run, commit) if commit else ()
+    broken = [str(run.commit(found)) for found in sorted(set(run.committed_steps()) - {held.step for held in commits})]
     last = next((attempt for attempt in reversed(attempts) if attempt.work != "evaluate"), None)
     outcome = last.outcome if last else None
     state: RunState
@@ -91,20 +116,24 @@ def stored_status(run: RunDirectory, steps: int, required: Sequence[RequiredEval
         metrics_offset=commit.metrics_offset if commit else 0,
         metrics_sha256=commit.metrics_sha256 if commit else "",
         damage=damage,
+        broken_commits=tuple(broken),
     )
-    if last is None or state not in ("diverged", "failed"):
-        return status
-    if state == "failed":
-        return replace(status, reason=last.reason)
-    return _with_divergence(run, replace(status, reason=last.reason, step=last.end_step or step), last)
+    if last and state == "failed":
+        status = replace(status, reason=last.reason)
+    elif last and state == "diverged":
+        status = _with_divergence(run, replace(status, reason=last.reason, step=last.end_step or step), last)
+    return _with_damage(run, status)
 
 
 def damaged_files(run: RunDirectory, commit: Commit) -> tuple[str, ...]:
     """Files that `commit` counts and that are missing or, as far as a quick look tells, damaged.
 
-    Records are read whole; of checkpoints only the noted hash is compared, their bytes when they are used.
+    Records are read whole; of the state only its being there is asked, of checkpoints the noted hash. Their bytes are
+    read by `inspection`, before any work.
     """
     damaged = [] if metrics_match(run, commit) else [str(run.metrics)]
+    if not is_there(run.state(commit.step)):
+        damaged.append(str(run.state(commit.step)))
     for step, digest in commit.checkpoints.items():
         if stored_hash(run.checkpoint(int(step))) != digest:
             damaged.append(str(run.checkpoint(int(step))))
@@ -112,13 +141,23 @@ def damaged_files(run: RunDirectory, commit: Commit) -> tuple[str, ...]:
 
 
 def _with_divergence(run: RunDirectory, status: RunStatus, attempt: Attempt) -> RunStatus:
-    """The status with the records up to the divergence, where they still hold."""
+    """The status with the records up to the divergence; where they do not hold any more, they are damage."""
     if attempt.metrics_offset is None:
         return status
     seen = Commit(status.step, "", attempt.metrics_offset, attempt.metrics_sha256)
     if not metrics_match(run, seen):
-        return status
+        return replace(status, damage=tuple(dict.fromkeys([*status.damage, str(run.metrics)])))
     return replace(status, metrics_offset=seen.metrics_offset, metrics_sha256=seen.metrics_sha256)
+
+
+def _with_damage(run: RunDirectory, status: RunStatus) -> RunStatus:
+    """The status whose reason names the damaged files too, as they are called inside the run's folder."""
+    files = (*status.broken_commits, *status.damage)
+    if not files:
+        return status
+    names = ", ".join(Path(file).relative_to(run.root).as_posix() for file in files)
+    damaged = f"damaged: {names}; `harness run` mends it"
+    return replace(status, reason="; ".join(part for part in (status.reason, damaged) if part))
 
 
 def missing_evaluations(
