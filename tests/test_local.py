@@ -94,6 +94,52 @@ def test_a_worker_that_dies_twice_without_progress_fails_its_run(tmp_path: Path)
     assert "died twice without progress" in status.reason
 
 
+def test_a_worker_that_hangs_twice_fails_its_run_and_the_other_finishes(tmp_path: Path) -> None:
+    path = write_file(tmp_path)
+    sets = ("training.steps=600", "training.checkpoint_every=600", "training.log_every=300", "evaluation=[]")
+    events: list[Event] = []
+    ended = threading.Event()
+
+    def hang_baseline() -> None:
+        while not ended.is_set():
+            attempts = statuses(path, *sets)["baseline seed 0"].attempts
+            if attempts and attempts[-1].outcome is None and psutil.pid_exists(attempts[-1].machine["pid"]):
+                os.kill(attempts[-1].machine["pid"], signal.SIGSTOP)
+            time.sleep(0.01)
+
+    hanging = threading.Thread(target=hang_baseline)
+    hanging.start()
+    try:
+        run_here(path, *sets, executor="local", workers=2, events=events, stall_timeout_s=4.0)
+    finally:
+        ended.set()
+        hanging.join()
+    found = statuses(path, *sets)
+    assert found["architecture=mlp seed 0"].state == "complete"
+    assert found["baseline seed 0"].state == "failed"
+    assert found["baseline seed 0"].reason == "no progress for 4 s (--stall-timeout), twice"
+    assert [event.text for event in events if event.kind == "died"] == ["no progress for 4 s (--stall-timeout)"]
+
+
+def test_nobody_is_blamed_while_the_parent_slept(tmp_path: Path) -> None:
+    """One turn of the loop that takes far longer than the stall timeout: as after Ctrl-Z, or a closed lid."""
+    path = write_file(tmp_path)
+    events: list[Event] = []
+    slept: list[str] = []
+
+    class SleepsOnce(list[Event]):
+        def append(self, event: Event) -> None:
+            if event.kind == "progress" and not slept:
+                slept.append(event.run)
+                time.sleep(8.0)
+            events.append(event)
+
+    results = run_here(path, executor="local", workers=2, events=SleepsOnce(), stall_timeout_s=5.0).results
+    assert slept
+    assert [result.outcome for result in results.values()] == ["finished", "finished"]
+    assert "died" not in {event.kind for event in events}
+
+
 @pytest.mark.parametrize(("executor", "at_once"), [("inline", 1), ("local", 2)])
 def test_stop_saves_a_state_and_leaves_soon(tmp_path: Path, executor: str, at_once: int) -> None:
     path = write_file(tmp_path)

@@ -211,6 +211,19 @@ def test_stopping_a_broken_run_reports_divergence(tmp_path: Path) -> None:
     assert task.run.committed_steps() == []
 
 
+def test_states_that_were_asked_for_change_no_bit(tmp_path: Path) -> None:
+    task, other = small_task(tmp_path / "asked", steps=23), small_task(tmp_path / "not asked", steps=23)
+    wishes = iter([False, False, True, False, True] + 20 * [False])
+    result = train(task, digits(), lambda: False, lambda: next(wishes))
+    assert result.outcome == run(other).outcome == "finished"
+    for network in ("generator", "discriminator", "generator_optimizer", "discriminator_optimizer"):
+        assert_equal(stored_state(task.run)[network], stored_state(other.run)[network])
+    kept = small_task(tmp_path / "kept", steps=23)
+    wish = iter([False, False, True])
+    train(kept, digits(), StopAfter(9), lambda: next(wish, False))
+    assert kept.run.committed_steps() == [9, 3]
+
+
 def test_states_are_written_when_their_time_has_come(tmp_path: Path) -> None:
     task = small_task(tmp_path / "often", steps=9, checkpoint_every=100)
     run(replace(task, state_every_s=0.0))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.console import duration, say, show_json
+from harness.cli.console import duration, fail, say, show_json
+from harness.cli.damage import tell_damage
 from harness.cli.documents import status_document
 from harness.cli.options import (
     REPORTS,
@@ -30,7 +32,8 @@ from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
 from harness.errors import HarnessError, StoreError
 from harness.execution.interruption import Interruption
-from harness.execution.options import DeviceChoice, ExecutorName, RunOptions, open_runs
+from harness.execution.options import STALL_TIMEOUT_S, DeviceChoice, ExecutorName, RunOptions, open_runs
+from harness.store.presence import folder_gone
 from harness.tracking.reader import ExperimentView
 
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: from the cores.")]
@@ -40,6 +43,15 @@ Threads = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")]
 Executor = Annotated[str, typer.Option("--executor", metavar="local|inline", help="Worker processes, or this process.")]
+StallTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--stall-timeout",
+        metavar="SECONDS",
+        help=f"Kill a worker that does nothing for so long, and go on; default: {STALL_TIMEOUT_S:g}.",
+        show_default=False,
+    ),
+]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave with exit 3 when another process holds a run.")]
 
 
@@ -60,6 +72,7 @@ def run(
     tracking_uri: TrackingUri = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
     no_wait: NoWait = False,
+    stall_timeout: StallTimeout = None,
 ) -> None:
     """Do whatever is missing: train, evaluate, project into MLflow, report. Stopped, the same command goes on."""
     opened = open_file(file, sets)
@@ -75,6 +88,7 @@ def run(
         device=_device(device),
         wait=not no_wait,
         sets=tuple(sets or ()),
+        stall_timeout_s=_stall_timeout(stall_timeout, executor),
     )
     output = None if no_report else REPORTS / opened.experiment.name
     code = _work(opened, view, options, tracking_uri, output)
@@ -96,6 +110,7 @@ def evaluate(
     only: Only = None,
     seeds: SeedRange = None,
     no_wait: NoWait = False,
+    stall_timeout: StallTimeout = None,
 ) -> None:
     """Do only the missing evaluations of checkpoints that exist; train nothing."""
     opened = open_file(file, sets)
@@ -108,6 +123,7 @@ def evaluate(
         device=_device(device),
         wait=not no_wait,
         sets=tuple(sets or ()),
+        stall_timeout_s=_stall_timeout(stall_timeout, executor),
     )
     code = _work(opened, view_of(opened, runs_dir), options, "none", None)
     if as_json:
@@ -129,17 +145,22 @@ def _work(
 
         look_again(file.experiment, view.directory)
         view = view_of(file, options.runs_dir)
+    options = tell_damage(view, options)
     busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
     waiting = open_runs(view, options)
     started = time.monotonic()
     _check_output(output)
     code = 0
+    failed: dict[str, str] = {}
     with Interruption() as interruption:
         if waiting or busy:
-            code = _execute(file, options, tracker, interruption)
+            code, failed = _execute(file, options, tracker, interruption)
             if code >= 128:
                 return code
             view = view_of(file, options.runs_dir)
+            if not view.directory.root.is_dir():
+                fail(folder_gone(view.directory.root, "experiment"))
+                return 1
         with interruption.at_once():
             reported = output is None or report_is_current(view, output)
             try:
@@ -152,11 +173,14 @@ def _work(
     if not (waiting or busy) and reported and tracked == "current":
         say(_idle(options, output))
     elif waiting:
-        say(_closing(view, options, time.monotonic() - started))
+        say(_closing(view, options, failed, time.monotonic() - started))
     return code
 
 
-def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption) -> int:
+def _execute(
+    file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption
+) -> tuple[int, dict[str, str]]:
+    """Works; returns the exit code, and why runs failed in this call by their keys."""
     from harness.cli.display import display
     from harness.execution.runner import run_experiment
 
@@ -164,14 +188,15 @@ def _execute(file: ExperimentFile, options: RunOptions, tracker: Tracker, interr
         return view_of(file, options.runs_dir)
 
     with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
-        summary = run_experiment(file, options, screen.observe, interruption, interruption.at_once)
+        summary = run_experiment(file, options, screen.observe, interruption, interruption.at_once, interruption.save)
     if interruption():
         say("stopped; every run's state is saved. The same command goes on from there.")
-        return interruption.exit_code
+        return interruption.exit_code, {}
+    failed = {key: result.reason for key, result in summary.results.items() if result.outcome == "failed"}
     if summary.held_elsewhere:
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")
-        return 3
-    return 1 if any(result.outcome == "failed" for result in summary.results.values()) else 0
+        return 3, failed
+    return 1 if failed else 0, failed
 
 
 def _check_output(output: Path | None) -> None:
@@ -188,18 +213,23 @@ def _idle(options: RunOptions, output: Path | None) -> str:
     return f"nothing to do: all {len(options.keys)} runs are done{report}"
 
 
-def _closing(view: ExperimentView, options: RunOptions, seconds: float) -> str:
-    """The last words: how many runs ended how, and the next command for those that failed."""
+def _closing(view: ExperimentView, options: RunOptions, failed: Mapping[str, str], seconds: float) -> str:
+    """The last words: how many runs ended how, and the next command for those that failed.
+
+    failed: why, by key. Whatever its files say, a run that failed in this call counts as that.
+    """
     runs = [run for run in view.runs if run.run.key in options.keys]
     counts: dict[str, int] = {}
     for run in runs:
-        counts[run.status.state] = counts.get(run.status.state, 0) + 1
+        state = "failed" if run.run.key in failed else run.status.state
+        counts[state] = counts.get(state, 0) + 1
     told = ", ".join(f"{count} {state}" for state, count in counts.items())
     lines = [f"{len(runs)} runs: {told}, in {duration(seconds)}"]
     for run in runs:
-        if run.status.state == "failed" and run.directory:
-            lines.append(f"failed: {run.run.name}: {run.status.reason}")
-            lines.append(f"  log: {run.directory.log}; the same command tries it again")
+        if run.status.state == "failed" or run.run.key in failed:
+            lines.append(f"failed: {run.run.name}: {failed.get(run.run.key) or run.status.reason}")
+            if run.directory:
+                lines.append(f"  log: {run.directory.log}; the same command tries it again")
     return "\n".join(lines)
 
 
@@ -209,6 +239,20 @@ def _executor(name: str) -> ExecutorName:
     if name not in ("local", "inline"):
         raise HarnessError(f"{name!r} is no executor; allowed: local, inline", where="--executor")
     return "local" if name == "local" else "inline"
+
+
+def _stall_timeout(seconds: float | None, executor: str) -> float:
+    if seconds is None:
+        return STALL_TIMEOUT_S
+    if not seconds > 0:  # nan is not, too
+        raise HarnessError(f"{seconds:g} is no time to wait; allowed: more than 0", where="--stall-timeout")
+    if executor == "inline":
+        raise HarnessError(
+            "the inline executor works in this process and cannot watch over itself",
+            where="--stall-timeout",
+            remedy="Leave it out, or use --executor local.",
+        )
+    return seconds
 
 
 def _device(name: str) -> DeviceChoice:

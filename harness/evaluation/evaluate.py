@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, assert_never
@@ -19,8 +20,13 @@ from harness.evaluation.frechet import Reference, distance_to, moments, referenc
 from harness.evaluation.protocol import Protocol
 from harness.store import atomic, locks
 
+_log = logging.getLogger("harness")
+
 REFERENCE_VERSION = 1
 """Raised when the same protocol would give other reference statistics."""
+
+LOCK_PATIENCE_S = 1.0
+"""How long statistics that another process makes are waited for between two calls of `between_batches`."""
 
 RealImages = Callable[[], NDArray[np.uint8]]
 """Gives the protocol's real images, uint8 [N, C, R, R]; called only where their statistics are not cached."""
@@ -35,21 +41,32 @@ class Sampler(Interface):
 
 
 def reference_statistics(
-    cache_folder: Path, protocol: Protocol, real_images: RealImages, extractor: Extractor
+    cache_folder: Path,
+    protocol: Protocol,
+    real_images: RealImages,
+    extractor: Extractor,
+    between_batches: Callable[[], None] = lambda: None,
 ) -> Reference:
     """Statistics of the protocol's real images, computed once for all runs and kept in `cache_folder`.
 
     The file's name is a hash of all that they depend on; a damaged file is made again. Made under a lock.
+    between_batches: called often while this works or waits for another process; what it raises ends the work.
     Raises StoreError where the folder is not writable, HarnessError where there are fewer than two images.
     """
     file = cache_folder / f"reference-{extractor.name}-{_reference_key(protocol)[:16]}.safetensors"
-    with locks.held(file.with_suffix(".lock"), timeout_s=locks.WAIT_FOR_EVER):
-        try:
-            return Reference.from_bytes(atomic.read_hashed(file))
-        except (FileNotFoundError, DamagedFileError):
-            reference = _measured_reference(protocol, real_images(), extractor)
-            atomic.write_hashed(file, reference.to_bytes())
-            return reference
+    while True:
+        between_batches()
+        with locks.held(file.with_suffix(".lock"), timeout_s=LOCK_PATIENCE_S) as mine:
+            if not mine:
+                continue  # another process makes them
+            try:
+                return Reference.from_bytes(atomic.read_hashed(file))
+            except (FileNotFoundError, DamagedFileError) as error:
+                if isinstance(error, DamagedFileError):
+                    _log.warning("%s is damaged or unfinished; it is made again", file)
+                reference = _measured_reference(protocol, real_images(), extractor, between_batches)
+                atomic.write_hashed(file, reference.to_bytes())
+                return reference
 
 
 def evaluate(
@@ -100,17 +117,22 @@ def _reference_key(protocol: Protocol) -> str:
     return atomic.sha256_of(atomic.canonical_json(depends_on))
 
 
-def _measured_reference(protocol: Protocol, images: NDArray[np.uint8], extractor: Extractor) -> Reference:
+def _measured_reference(
+    protocol: Protocol, images: NDArray[np.uint8], extractor: Extractor, between_batches: Callable[[], None]
+) -> Reference:
     if len(images) < 2:
         raise HarnessError(
             f"the reference has {len(images)} real images; a covariance needs at least 2",
             remedy="Use more images, or a larger `reference`.",
         )
-    # Copied batch by batch: the array may be a read-only memory map, which torch refuses to wrap.
-    batches = (
-        torch.from_numpy(np.array(images[start : start + BATCH_SIZE])) for start in range(0, len(images), BATCH_SIZE)
-    )
-    features = feature_matrix(extractor, _at_resolution(batches, protocol.resolution))
+
+    def batches() -> Iterator[torch.Tensor]:
+        for start in range(0, len(images), BATCH_SIZE):
+            between_batches()
+            # Copied: the array may be a read-only memory map, which torch refuses to wrap.
+            yield torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))
+
+    features = feature_matrix(extractor, _at_resolution(batches(), protocol.resolution))
     return reference_of(moments(features))
 
 

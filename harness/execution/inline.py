@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -22,22 +23,35 @@ class InlineExecutor:
         self._threads = threads
 
     def run(
-        self, assignments: Sequence[Assignment], observe: Observer, stop: Callable[[], bool]
+        self,
+        assignments: Sequence[Assignment],
+        observe: Observer,
+        stop: Callable[[], bool],
+        save: Callable[[], bool] = lambda: False,
     ) -> dict[str, WorkResult]:
-        """Works on every assignment in order; returns the results by key. Stops between steps when asked."""
+        """Works on every assignment in order; returns the results by key. Stops, or saves a state, when asked."""
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         torch.set_num_threads(self._threads)
         allow_determinism()
         make_deterministic(torch.device(self._device))
         extractors = LoadedExtractors(torch.device(self._device))
         results: dict[str, WorkResult] = {}
+
+        def save_and_tell(name: str) -> bool:
+            wanted = save()
+            if wanted:
+                observe(Event("note", text=f"asked to save: {name}"))
+            return wanted
+
         try:
             for assignment in assignments:
                 if stop():
                     break
                 steps = assignment.training.steps
                 observe(Event("started", assignment.name, steps=steps))
-                result = results[assignment.key] = work_on(assignment, extractors, stop)
+                result = results[assignment.key] = work_on(
+                    assignment, extractors, stop, partial(save_and_tell, assignment.name)
+                )
                 observe(finished(assignment, result))
         finally:
             torch.set_num_threads(before[0])

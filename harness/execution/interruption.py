@@ -1,4 +1,4 @@
-"""Signals that ask the whole command to stop: noted where states must be saved first, else obeyed at once."""
+"""Signals to the whole command: asked to stop, it saves states first; asked for a state, it writes one and goes on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SAVE_SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1",) if hasattr(signal, name))
+"""Windows has none of these, and no SIGHUP."""
+
+_HELPERS_ARE_DEAF_TO = (*(number for number in SIGNALS if number != signal.SIGINT), *SAVE_SIGNALS)
+"""SIGINT they ignore themselves."""
 
 
 class Interrupted(BaseException):
@@ -24,17 +29,20 @@ class Interrupted(BaseException):
 class Interruption:
     """While entered, the first SIGINT, SIGTERM or SIGHUP is noted; calling the object tells whether one came.
 
-    A second one, or one inside `at_once`, raises Interrupted.
+    A second one, or one inside `at_once`, raises Interrupted. SIGUSR1 is noted too; `save` tells and forgets it.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._at_once = False
+        self._saving = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Interruption:
         for number in SIGNALS:
             self._before[number] = signal.signal(number, self._note)
+        for number in SAVE_SIGNALS:
+            self._before[number] = signal.signal(number, self._note_save)
         return self
 
     def __exit__(
@@ -45,6 +53,11 @@ class Interruption:
 
     def __call__(self) -> bool:
         return self.signal is not None
+
+    def save(self) -> bool:
+        """Whether a state was asked for since the last time that this was called."""
+        wanted, self._saving = self._saving, False
+        return wanted
 
     @property
     def exit_code(self) -> int:
@@ -66,3 +79,29 @@ class Interruption:
         if self._at_once or self.signal is not None:
             raise Interrupted(number)
         self.signal = number
+
+    def _note_save(self, _number: int, _frame: FrameType | None) -> None:
+        self._saving = True
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Processes that are started in this block never see the signals above, unless they call `unblock_signals`.
+
+    A closed terminal, or a signal to the whole process group, must not end the helpers through which workers are
+    started and watched. Signals to this process wait until the end of the block. On Windows nothing is to be done.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELPERS_ARE_DEAF_TO)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def unblock_signals() -> None:
+    """In a process that was started inside `signals_blocked`, once its handlers are in place."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELPERS_ARE_DEAF_TO)

@@ -6,29 +6,37 @@ is read from the run directories, as it would be from another machine.
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
+from harness.errors import StoreError
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.devices import allow_determinism, gpu_count
+from harness.execution.devices import gpu_count
 from harness.execution.events import Event, Observer, finished
-from harness.execution.process import GRACE_S, worker_process
+from harness.execution.interruption import signals_blocked
+from harness.execution.process import GRACE_S, Beat, SaveState, worker_process
 from harness.execution.progress import ProgressReader, count_evaluations
+from harness.execution.spawning import how_it_died, worker_context
 from harness.store.attempts import end_attempt
 from harness.store.commits import newest_commit
 from harness.store.locks import held
 
 POLL_S = 0.25
 DEATHS_WITHOUT_PROGRESS = 2
+LEAVE_S = 7.0
+"""How long workers may take to save their states, so that the whole command is gone within GRACE_S."""
+
+BEAT_S = 1.0
+START_S = 60.0
+"""What a worker may take beyond the stall timeout until it is heard for the first time: it loads torch."""
+
+AWAKE_S = 2.0
+"""The most that one turn of the loop counts as a worker's silence: while this process slept, nobody was listening."""
 
 
 Standing = tuple[int, int]
@@ -37,45 +45,66 @@ Standing = tuple[int, int]
 
 @dataclass
 class _Worker:
-    """A process, this side of its pipe, and the run that it works on; stood: where that run was when it began."""
+    """A process, this side of its pipe, and the run that it works on.
+
+    stood: where that run was when it began; silent_s: since when nothing was heard, while somebody listened; heard:
+    whether anything ever was; stalled: it was killed for its silence.
+    """
 
     process: BaseProcess
     connection: Connection
     device: str
     assignment: Assignment | None = None
     stood: Standing = (0, 0)
+    silent_s: float = 0.0
+    heard: bool = False
+    stalled: bool = False
 
 
 class LocalExecutor:
-    """workers processes with `threads` CPU threads each, all on `device`."""
+    """workers processes with `threads` CPU threads each, all on `device`.
 
-    def __init__(self, workers: int, device: str, threads: int) -> None:
+    stall_timeout_s: a worker that does nothing for so long is killed.
+    """
+
+    def __init__(self, workers: int, device: str, threads: int, stall_timeout_s: float) -> None:
         self._count = workers
         self._device = device
         self._threads = threads
-        self._context = _context(threads)
+        self._stall_timeout_s = stall_timeout_s
+        self._context = worker_context(threads)
         self._workers: list[_Worker] = []
         self._pending: deque[Assignment] = deque()
         self._results: dict[str, WorkResult] = {}
         self._deaths: dict[str, int] = {}
 
     def run(
-        self, assignments: Sequence[Assignment], observe: Observer, stop: Callable[[], bool]
+        self,
+        assignments: Sequence[Assignment],
+        observe: Observer,
+        stop: Callable[[], bool],
+        save: Callable[[], bool] = lambda: False,
     ) -> dict[str, WorkResult]:
         """Works on all assignments, in order, several at a time; returns the results by key.
 
         A worker that dies is replaced and its run goes on from its last state; a run whose worker died twice without a
         new commit or evaluation between is failed. When `stop` says yes, every worker saves a state and ends within
-        GRACE_S.
+        LEAVE_S; when `save` does, every worker saves a state and goes on.
         """
         self._pending.extend(assignments)
         progress = ProgressReader(observe)
+        listened = time.monotonic()
         try:
             while (self._pending or self._busy()) and not stop():
                 self._hand_out(observe)
+                if save():
+                    self._ask_to_save(observe)
                 self._collect(observe)
+                now = time.monotonic()
+                self._kill_the_silent(min(now - listened, AWAKE_S))
+                listened = now
                 progress.poll([worker.assignment for worker in self._busy() if worker.assignment])
-            self._leave(observe, time.monotonic() + GRACE_S)
+            self._leave(observe, time.monotonic() + LEAVE_S)
         finally:
             self._kill()
         return self._results
@@ -95,16 +124,35 @@ class LocalExecutor:
                 self._pending.appendleft(assignment)
                 self._remove(worker)
                 continue
-            worker.assignment = assignment
+            worker.assignment, worker.silent_s = assignment, 0.0
             observe(Event("started", assignment.name, worker.stood[0], assignment.training.steps))
+
+    def _ask_to_save(self, observe: Observer) -> None:
+        busy = self._busy()
+        for worker in busy:
+            with suppress(OSError):  # it died; the next look at it finds out
+                worker.connection.send(SaveState())
+        names = ", ".join(worker.assignment.name for worker in busy if worker.assignment)
+        observe(Event("note", text=f"asked to save: {names or 'nothing is at work'}"))
+
+    def _kill_the_silent(self, passed_s: float) -> None:
+        """Kills every busy worker that was not heard for the stall timeout; its death is then told as any other."""
+        for worker in self._busy():
+            worker.silent_s += passed_s
+            patience_s = self._stall_timeout_s + (0.0 if worker.heard else START_S)
+            if worker.silent_s > patience_s and not worker.stalled:
+                worker.stalled = True
+                worker.process.kill()
 
     def _start(self) -> _Worker:
         here, there = self._context.Pipe()
         device = self._device_of_next()
+        beat_s = min(BEAT_S, self._stall_timeout_s / 4)
         process = self._context.Process(  # type: ignore[attr-defined]
-            target=worker_process, args=(there, device, self._threads), daemon=True
+            target=worker_process, args=(there, device, self._threads, beat_s), daemon=True
         )
-        process.start()
+        with signals_blocked():
+            process.start()
         there.close()
         worker = _Worker(process, here, device)
         self._workers.append(worker)
@@ -128,11 +176,16 @@ class LocalExecutor:
                 continue
             try:
                 if worker.connection.poll():
-                    self._take(worker, worker.connection.recv(), observe)
+                    self._hear(worker, worker.connection.recv(), observe)
                 elif not worker.process.is_alive():
                     self._bury(worker, observe)
             except (EOFError, OSError):
                 self._bury(worker, observe)
+
+    def _hear(self, worker: _Worker, message: Beat | WorkResult, observe: Observer) -> None:
+        worker.heard, worker.silent_s = True, 0.0
+        if isinstance(message, WorkResult):
+            self._take(worker, message, observe)
 
     def _take(self, worker: _Worker, result: WorkResult, observe: Observer) -> None:
         assignment, worker.assignment = worker.assignment, None
@@ -144,7 +197,9 @@ class LocalExecutor:
     def _bury(self, worker: _Worker, observe: Observer) -> None:
         """Removes a dead worker and decides whether its run is tried again; the next free place gets a new worker."""
         worker.process.join(timeout=GRACE_S)
-        how = _how_it_died(worker.process.exitcode)
+        how = how_it_died(worker.process.exitcode)
+        if worker.stalled:
+            how = f"no progress for {self._stall_timeout_s:g} s (--stall-timeout)"
         assignment = worker.assignment
         self._remove(worker)
         if assignment is None:
@@ -157,10 +212,8 @@ class LocalExecutor:
             observe(Event("died", assignment.name, step, assignment.training.steps, text=how))
             self._pending.appendleft(assignment)
             return
-        reason = f"its process died twice without progress ({how})"
-        with held(assignment.directory.lock, timeout_s=1.0) as mine:
-            if mine:
-                end_attempt(assignment.directory, "failed", step=step, reason=reason)
+        reason = f"{how}, twice" if worker.stalled else f"its process died twice without progress ({how})"
+        _note_failure(assignment, step, reason)
         worker.assignment = assignment
         self._take(worker, WorkResult("failed", step, reason), observe)
 
@@ -179,7 +232,7 @@ class LocalExecutor:
                 worker = by_handle[handle]
                 try:
                     if worker.connection.poll():
-                        self._take(worker, worker.connection.recv(), observe)
+                        self._hear(worker, worker.connection.recv(), observe)
                         continue
                 except (EOFError, OSError):
                     worker.process.join(timeout=1.0)
@@ -192,39 +245,24 @@ class LocalExecutor:
         worker.process.join(timeout=1.0)
 
     def _kill(self) -> None:
-        for worker in list(self._workers):
+        for worker in self._workers:
             worker.process.kill()
+        for worker in list(self._workers):
             self._remove(worker)
 
 
+def _note_failure(assignment: Assignment, step: int, reason: str) -> None:
+    run = assignment.directory
+    if not run.root.is_dir():
+        return  # it was moved or removed, and must not be there again with one file in it
+    with suppress(StoreError), held(run.lock, timeout_s=1.0) as mine:  # a full disk cannot be told; the screen can
+        if mine:
+            end_attempt(run, "failed", step=step, reason=reason)
+
+
 def _standing(assignment: Assignment) -> Standing:
-    commit = newest_commit(assignment.directory)
+    try:
+        commit = newest_commit(assignment.directory)
+    except StoreError:
+        commit = None  # the worker fails of it, and says why
     return commit.step if commit else 0, count_evaluations(assignment.directory)
-
-
-def _context(threads: int) -> BaseContext:
-    """A fork server that has torch loaded, where there is one; else fresh processes.
-
-    The variables are set before it starts: OpenMP and cuBLAS read them once.
-    """
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    allow_determinism()
-    if _has_fork_server():
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["harness.execution.process"])
-        return context
-    return multiprocessing.get_context("spawn")  # macOS and Windows
-
-
-def _has_fork_server() -> bool:
-    """macOS has one too, but its frameworks do not survive a fork."""
-    return sys.platform == "linux"
-
-
-def _how_it_died(exit_code: int | None) -> str:
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        hint = "; out of memory?" if name == "SIGKILL" else ""
-        return f"killed by {name}{hint}"
-    return f"exit code {exit_code}"

@@ -9,9 +9,6 @@ import torch
 
 from harness import __version__
 
-BIT_RELEVANT = ("torch", "device", "threads", "harness")
-"""Entries whose change ends the promise of bit-identical weights."""
-
 
 def describe_machine(device: str, threads: int) -> dict[str, str | int]:
     """Versions, device and threads of this process, for `attempts.jsonl` and the report."""

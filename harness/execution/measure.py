@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.data.cache import open_images, reference_indices
 from harness.design.experiment import EvaluationSettings
 from harness.evaluation.evaluate import evaluate, reference_statistics
-from harness.evaluation.extractors import Extractor, load_extractor
+from harness.evaluation.extractors import BATCH_SIZE, Extractor, load_extractor
 from harness.evaluation.protocol import weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment
 from harness.gan.checkpoints import load_generator
@@ -21,8 +21,13 @@ from harness.gan.sampling import CheckpointSampler, samples_match, write_sample_
 from harness.store import atomic
 from harness.store.commits import Commit
 from harness.store.evaluations import Evaluation, read_evaluation, write_evaluation
+from harness.store.presence import require_run_folder
 
 Stop = Callable[[], bool]
+"""Whether the process should leave; asked between any two pieces of work, which is also how its progress is seen."""
+
+Save = Callable[[], bool]
+"""Whether a state was asked for since the last time that this was called."""
 
 _log = logging.getLogger("harness")
 
@@ -48,12 +53,14 @@ class LoadedExtractors:
         return self._loaded[key]
 
 
-def draw_samples(assignment: Assignment, step: int) -> None:
+def draw_samples(assignment: Assignment, step: int, stop: Stop) -> None:
     """The sample grid of one checkpoint, unless it is there for these weights and settings."""
+    _leave_if_asked(stop)
     run = assignment.directory
     digest = atomic.stored_hash(run.checkpoint(step))
     if digest is None or not samples_match(run.samples(step), digest, assignment.samples):
         device = torch.device(assignment.device)
+        require_run_folder(run)
         write_sample_grid(run.samples(step), load_generator(run.checkpoint(step), device), assignment.samples, device)
 
 
@@ -88,6 +95,7 @@ def _measure_checkpoint(
         block.protocol,
         lambda: _reference_images(block),
         extractor,
+        lambda: _leave_if_asked(stop),
     )
     checkpoint = load_generator(run.checkpoint(step), device)
     hp = assignment.hyperparameters
@@ -114,6 +122,7 @@ def _measure_checkpoint(
                 values[metric].extend(fresh)
     for metric, measured in values.items():
         _log.info("step %d: %s (%s) %s", step, metric, settings.extractor, ", ".join(f"{v:.4g}" for v in measured))
+    require_run_folder(run)
     write_evaluation(
         run,
         Evaluation(
@@ -128,17 +137,22 @@ def _measure_checkpoint(
 
 
 class _StoppableSampler:
-    """A sampler that leaves between two batches when the process is asked to stop."""
+    """A sampler that leaves when the process is asked to stop: between any two batches that an extractor sees."""
 
     def __init__(self, sampler: CheckpointSampler, stop: Stop) -> None:
         self._sampler = sampler
         self._stop = stop
 
     def images(self, repeat: int, samples: int) -> Iterator[torch.Tensor]:
-        for batch in self._sampler.images(repeat, samples):
-            if self._stop():
-                raise Stopped
-            yield batch
+        for images in self._sampler.images(repeat, samples):
+            for batch in torch.split(images, BATCH_SIZE):
+                _leave_if_asked(self._stop)
+                yield batch
+
+
+def _leave_if_asked(stop: Stop) -> None:
+    if stop():
+        raise Stopped
 
 
 def _reference_images(block: EvaluationAssignment) -> NDArray[np.uint8]:

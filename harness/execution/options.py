@@ -13,10 +13,17 @@ from harness.tracking.reader import ExperimentView, RunView
 ExecutorName = Literal["local", "inline"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
+STALL_TIMEOUT_S = 900.0
+"""Far longer than anything that a worker does between two steps or batches."""
+
 
 @dataclass(frozen=True)
 class RunOptions:
-    """keys: the runs that may be worked on; retry: keys of diverged runs to try again; sets: `--set` texts."""
+    """keys: the runs that may be worked on; retry: keys of diverged runs to try again; sets: `--set` texts.
+
+    damaged: keys of runs with files to be mended, whatever their state.
+    stall_timeout_s: after which a worker without progress is killed; only the local executor can.
+    """
 
     runs_dir: Path
     keys: frozenset[str]
@@ -27,7 +34,9 @@ class RunOptions:
     threads: int | None = None
     device: DeviceChoice = "auto"
     wait: bool = True
+    damaged: frozenset[str] = frozenset()
     sets: tuple[str, ...] = ()
+    stall_timeout_s: float = STALL_TIMEOUT_S
 
 
 def open_runs(view: ExperimentView, options: RunOptions, tried: frozenset[str] = frozenset()) -> list[RunView]:
@@ -57,6 +66,8 @@ def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
     status = run.status
     if status.state == "running":
         return False
+    if run.run.key in options.damaged or not status.is_readable:
+        return True
     if options.work == "evaluate":
         return status.commit is not None and (bool(status.missing) or not view.is_prepared)
     return not status.is_settled or (status.state == "diverged" and run.run.key in options.retry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
 from harness.evaluation.extractor_weights import weights_file, weights_sha256
 from harness.evaluation.protocol import caveat, weights_key
 from harness.execution.events import Event, Observer
-from harness.store import atomic
+from harness.store import atomic, reading
 from harness.store.attempts import read_attempts
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
@@ -186,12 +187,13 @@ def _manifest_before(directory: ExperimentDirectory, observe: Observer) -> Exper
 def _threads_of_runs(directory: ExperimentDirectory) -> int | None:
     """The thread count that runs were trained with, where experiment.json is lost."""
     for run in directory.runs().values():
-        for attempt in read_attempts(run):
-            if "threads" in attempt.machine:
-                return int(attempt.machine["threads"])
+        with suppress(StoreError):  # a run that cannot be read is told where it is worked on
+            for attempt in read_attempts(run):
+                if "threads" in attempt.machine:
+                    return int(attempt.machine["threads"])
     return None
 
 
 def _write_if_changed(path: Path, content: bytes) -> None:
-    if not path.exists() or path.read_bytes() != content:
+    if not reading.is_there(path) or reading.read_bytes(path) != content:
         atomic.write_bytes(path, content)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from harness.errors import StoreError
 from harness.execution.assignment import Assignment
 from harness.execution.events import Event, Observer
+from harness.store.reading import open_file
 from harness.store.records import Record, decode
 from harness.store.rundir import RunDirectory
 
@@ -36,11 +38,11 @@ class ProgressReader:
 def last_record(run: RunDirectory) -> Record | None:
     """The last whole record of metrics.jsonl, committed or not."""
     try:
-        with run.metrics.open("rb") as file:
+        with open_file(run.metrics) as file:
             file.seek(0, 2)
             file.seek(max(0, file.tell() - TAIL_BYTES))
             lines = file.read().splitlines(keepends=True)
-    except OSError:
+    except (OSError, StoreError):
         return None
     return next((record for line in reversed(lines) if (record := decode(line))), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -38,11 +38,13 @@ def run_experiment(
     observe: Observer,
     stop: Callable[[], bool],
     at_once: Callable[[], AbstractContextManager[None]] = nullcontext,
+    save: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Trains and evaluates what is missing; waits for runs that other processes hold. Results are in the run files.
 
     stop: asked between steps, so that states are saved; at_once: a context in which being asked to stop breaks off what
-    goes on, for work that leaves nothing half-done.
+    goes on, for work that leaves nothing half-done; save: asked now and then, whether all that trains should write
+    a state and go on.
     """
     results: dict[str, WorkResult] = {}
     prepared: Prepared | None = None
@@ -57,7 +59,12 @@ def run_experiment(
                     device = choose_device(options.device)
                     prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
                 continue  # now that the protocols are known, some runs may turn out to be complete
-            results |= _execute(file, options, prepared, device, todo, observe, stop)
+            assignments = [_assignment(file, options, prepared, device, run) for run in todo]
+            for assignment in assignments:
+                expected = cost(assignment.hyperparameters) * assignment.training.steps
+                observe(Event("queued", assignment.name, steps=assignment.training.steps, cost=expected))
+            executor = _executor(options, device, prepared.manifest.threads, len(todo))
+            results |= executor.run(assignments, observe, stop, save)
             continue
         elsewhere = [run for run in view.runs if run.run.key in options.keys and run.status.state == "running"]
         if not elsewhere:
@@ -69,24 +76,11 @@ def run_experiment(
     return Summary(results)
 
 
-def _execute(
-    file: ExperimentFile,
-    options: RunOptions,
-    prepared: Prepared,
-    device: str,
-    todo: Sequence[RunView],
-    observe: Observer,
-    stop: Callable[[], bool],
-) -> dict[str, WorkResult]:
-    assignments = [_assignment(file, options, prepared, device, run) for run in todo]
-    threads = prepared.manifest.threads
-    for assignment in assignments:
-        expected = cost(assignment.hyperparameters) * assignment.training.steps
-        observe(Event("queued", assignment.name, steps=assignment.training.steps, cost=expected))
+def _executor(options: RunOptions, device: str, threads: int, runs: int) -> InlineExecutor | LocalExecutor:
     if options.executor == "inline":
-        return InlineExecutor(device, threads).run(assignments, observe, stop)
-    workers = min(options.workers or choose_workers(device, threads, len(todo)), len(todo))
-    return LocalExecutor(workers, device, threads).run(assignments, observe, stop)
+        return InlineExecutor(device, threads)
+    workers = min(options.workers or choose_workers(device, threads, runs), runs)
+    return LocalExecutor(workers, device, threads, options.stall_timeout_s)
 
 
 def _assignment(

@@ -1,0 +1,78 @@
+"""Whatever ends an attempt becomes an outcome with a reason that a person can act on."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from harness.errors import HarnessError
+from harness.execution.measure import Stopped
+from harness.gan.training import TrainingResult
+from harness.store.attempts import Outcome
+from harness.store.presence import folder_gone
+from harness.store.rundir import RunDirectory
+
+OUT_OF_MEMORY = "out of memory; try a smaller batch_size, hidden_dim or fewer --workers"
+
+_MEMORY_WORDS = ("can't allocate memory", "out of memory", "bad_alloc", "bad allocation", "ALLOC_FAILED")
+"""What torch's RuntimeErrors say: its CPU allocator, CUDA, C++ on Linux and on Windows, CUDA's libraries."""
+
+_log = logging.getLogger("harness")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended. step: None where the newest commit says it; metrics: as `end_attempt` takes them."""
+
+    outcome: Outcome
+    reason: str = ""
+    step: int | None = None
+    metrics: tuple[int, str] | None = None
+
+
+def ending_of(run: RunDirectory, work: Callable[[], TrainingResult]) -> Ending:
+    """Does the work of one attempt on `run`; whatever happens becomes an outcome, nothing is raised."""
+    try:
+        result = work()
+        return Ending(result.outcome, result.reason, result.step, result.metrics)
+    except Stopped:
+        return Ending("interrupted")
+    except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
+        reason = _reason(run, error)
+    if reason == OUT_OF_MEMORY:
+        torch.cuda.empty_cache()  # here, where the error no longer keeps the tensors alive; without CUDA nothing
+    return Ending("failed", reason)
+
+
+def _reason(run: RunDirectory, error: Exception) -> str:
+    if _is_out_of_memory(error):
+        _log.error("%s: %s", OUT_OF_MEMORY, error)
+        return OUT_OF_MEMORY
+    if isinstance(error, HarnessError | OSError) and not run.root.is_dir():
+        return str(folder_gone(run.root, "run"))
+    if isinstance(error, HarnessError):
+        _log.error("%s", error)
+        return str(error)
+    _log.error("%s", "".join(traceback.format_exception(error)))
+    if isinstance(error, OSError) and error.errno is not None:
+        where = error.filename or str(run.root)
+        return f"{where}: {error.strerror or error}; free space or permission, then run the same command again"
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    match error:
+        case MemoryError() | torch.OutOfMemoryError():
+            return True
+        case OSError():
+            return error.errno == errno.ENOMEM
+        case RuntimeError():
+            return any(words in str(error) for words in _MEMORY_WORDS)
+        case HarnessError():  # the store names its file; beneath is what the system said
+            return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
+    return False
