@@ -32,7 +32,7 @@ from harness.store.manifest import (
 )
 from harness.store.records import encode
 from harness.store.rundir import RunDirectory, experiment_directory
-from harness.tracking.reader import read_experiment
+from harness.tracking.snapshot import read_snapshot
 
 MACHINE = {"torch": "2.15.0", "device": "cpu", "threads": 1, "harness": "0.1", "python": "3.11.7", "host": "somewhere"}
 SHA = "ab" * 32
@@ -106,7 +106,7 @@ def live(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) ->
 
 def report(plan: Plan, runs_dir: Path, output: Path) -> str:
     """report.md of `plan` as its runs stand, written into `output`."""
-    return render_report(read_experiment(plan, runs_dir), output).read_text(encoding="utf-8")
+    return render_report(read_snapshot(plan, runs_dir), output).read_text(encoding="utf-8")
 
 
 def lived(plan: Plan, tmp_path: Path, stories: dict[str, Story] | None = None) -> str:
@@ -137,7 +137,8 @@ def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirector
             weights = f"weights of {run.key} at {step}".encode()
             checkpoints[str(step)] = atomic.write_hashed(directory.checkpoint(step), weights)
     digest = hashlib.sha256(lines).hexdigest()
-    write_commit(directory, Commit(story.reached, SHA, len(lines), digest, checkpoints))
+    atomic.write_bytes(directory.state(story.reached), b"state")
+    write_commit(directory, Commit(story.reached, atomic.sha256_of(b"state"), len(lines), digest, checkpoints))
     for step, checkpoint in checkpoints.items():
         if story.evaluated:
             _evaluate(directory, run, plan, runs_dir, (int(step), checkpoint, story))

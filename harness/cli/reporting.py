@@ -2,46 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from harness import __version__
-from harness.errors import DamagedFileError
+from harness.errors import DamagedFileError, StoreError
 from harness.store import atomic
+from harness.store.locks import WAIT_FOR_EVER, held
 from harness.tracking.reader import ExperimentView
+from harness.tracking.snapshot import read_snapshot
+
+_LOCK = ".lock"
 
 
 def report_is_current(view: ExperimentView, output: Path) -> bool:
-    """Whether the report in `output` was made from exactly what the runs hold now. Without pandas."""
-    try:
-        noted = atomic.read_json(_note(view))
-    except (FileNotFoundError, DamagedFileError):
+    """Whether the report in `output` was made from exactly what the runs hold now, and is as it was written.
+
+    A file of it that was changed, damaged or removed makes it outdated: a person's own words belong into `notes/`.
+    Without pandas.
+    """
+    noted = _noted(view).get(str(output.absolute()))
+    if not isinstance(noted, dict) or noted["made_from"] != _fingerprint(view, output):
         return False
-    return (output / "report.md").exists() and noted.get(str(output.absolute())) == _fingerprint(view, output)
+    try:
+        return all(atomic.file_sha256(output / name) == digest for name, digest in noted["files"].items())
+    except (OSError, StoreError):
+        return False
 
 
 def write_report(view: ExperimentView, output: Path) -> Path:
-    """Writes the report and notes what it was made from; returns the path of report.md."""
-    from harness.report.render import render_report
+    """Writes the report of one moment and notes what it was made from; returns the path of report.md.
 
-    path = render_report(view, output)
-    try:
-        noted = atomic.read_json(_note(view))
-    except (FileNotFoundError, DamagedFileError):
-        noted = {}
-    view.directory.root.mkdir(parents=True, exist_ok=True)
-    atomic.write_json(_note(view), {**noted, str(output.absolute()): _fingerprint(view, output)})
+    The moment is now, not that of `view`. Processes that write into one folder do so one after the other.
+    """
+    from harness.report.render import own_files, render_report
+
+    with held(output / _LOCK, timeout_s=WAIT_FOR_EVER):
+        snapshot = read_snapshot(view.plan, view.directory.root.parent)
+        made_from = _fingerprint(snapshot, output)  # before rendering: what changes meanwhile makes it outdated
+        for name in own_files(output):
+            atomic.remove_leftovers(output / name)
+        path = render_report(snapshot, output)
+        files = {name: atomic.file_sha256(output / name) for name in own_files(output)}
+        _note(snapshot, output, {"made_from": made_from, "files": files})
     return path
 
 
 def _fingerprint(view: ExperimentView, output: Path) -> str:
+    """A hash of all that the report in `output` is made from."""
     notes = sorted((output / "notes").glob("*.md")) if (output / "notes").is_dir() else []
     document = {
         "harness": __version__,
         "view": view.fingerprint(),
-        "notes": [[path.name, atomic.sha256_of(path.read_bytes())] for path in notes],
+        "notes": [[path.name, atomic.file_sha256(path)] for path in notes],
+        "experiment_file": _sha256(view.directory.file_copy),
+        "samples": [_sha256(path) for path in _sample_pictures(view)],
     }
     return atomic.sha256_of(atomic.canonical_json(document))
 
 
-def _note(view: ExperimentView) -> Path:
-    return view.directory.reports
+def _sample_pictures(view: ExperimentView) -> Iterator[Path]:
+    """The picture of each run's last checkpoint."""
+    steps = view.plan.experiment.training.steps
+    for run in view.runs:
+        last = max((step for step in run.checkpoints() if step <= steps), default=None)
+        if run.directory is not None and last is not None:
+            yield run.directory.samples(last)
+
+
+def _sha256(path: Path) -> str | None:
+    """None where the file is missing or cannot be read, which the report says."""
+    try:
+        return atomic.file_sha256(path)
+    except (OSError, StoreError):
+        return None
+
+
+def _note(view: ExperimentView, output: Path, entry: atomic.Json) -> None:
+    """Notes it beside the runs. Where nobody may write there, it is made again whenever it is asked for."""
+    with suppress(StoreError), held(view.directory.reports.with_suffix(".lock"), timeout_s=WAIT_FOR_EVER):
+        atomic.write_json(view.directory.reports, {**_noted(view), str(output.absolute()): entry})
+
+
+def _noted(view: ExperimentView) -> atomic.Json:
+    """What is noted of each report, by its folder."""
+    try:
+        return atomic.read_json(view.directory.reports)
+    except (FileNotFoundError, DamagedFileError):
+        return {}

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from harness.cli.console import say
 from harness.errors import HarnessError, TrackingError
+from harness.tracking.connection import REMEDY
 from harness.tracking.reader import ExperimentView
 from harness.tracking.stores import StoreAddress, resolve_address
 
+if TYPE_CHECKING:
+    from harness.tracking.projection import Projected
+
 INTERVAL_S = 20.0
-JOIN_S = 60.0
-HURRIED_JOIN_S = 2.0
+SILENCE_S = 15.0
+"""How long the end of a command waits for a store that answers nothing."""
+SERVER_SHARE_S = 60.0
+"""How long the end of a command waits for a server that does answer; a file of its own gets the time that it needs."""
+HURRIED_S = 2.0
+"""How long a command that was asked to stop waits in all."""
+_LOOK_S = 0.2
 
 
 class Tracker:
-    """address None: `--tracking-uri none`. Failures are told once and never stop training."""
+    """address None: `--tracking-uri none`. Failures are told once, never stop training, and never hold up its end."""
 
     def __init__(self, address: StoreAddress | None) -> None:
         self._address = address
         self._told = ""
-        self._lock = threading.Lock()
+        self._answers = _Answers()
+        self._share_left_s = SERVER_SHARE_S
+        self._left: threading.Thread | None = None
 
     @classmethod
     def of(cls, tracking_uri: str | None, runs_dir: Path) -> Tracker:
@@ -34,21 +46,6 @@ class Tracker:
         """What the display should tell about tracking; empty when all is well."""
         return self._told
 
-    def project(self, view: ExperimentView) -> bool:
-        """Brings the store up to date; True when it worked."""
-        if self._address is None:
-            return True
-        from harness.tracking.projection import project
-
-        with self._lock:
-            try:
-                project(view, self._address)
-            except TrackingError as error:
-                self._told = f"MLflow: {error.what}; `harness sync` brings it up to date later"
-                return False
-            self._told = ""
-            return True
-
     @contextmanager
     def background(self, read: Callable[[], ExperimentView], hurried: Callable[[], bool]) -> Iterator[None]:
         """Projects what `read` gives every INTERVAL_S while the block runs.
@@ -56,17 +53,15 @@ class Tracker:
         hurried: whether the command was asked to stop, so that the end of a projection is not waited for long; what it
         leaves undone, the next one does.
         """
-        if self._address is None:
+        address = self._address
+        if address is None:
             yield
             return
         ended = threading.Event()
 
         def loop() -> None:
             while not ended.wait(INTERVAL_S):
-                try:
-                    self.project(read())
-                except HarnessError as error:  # a file that changes under the reader; the next look succeeds
-                    self._told = f"MLflow: not projected: {error.what}"
+                self._note(self._attempt(address, lambda: _project(read(), address, self._answers)))
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()
@@ -74,22 +69,116 @@ class Tracker:
             yield
         finally:
             ended.set()
-            thread.join(timeout=HURRIED_JOIN_S if hurried() else JOIN_S)
+        # Not after an error or a second Ctrl-C: what is half-done then, the next projection does.
+        if hurried():
+            thread.join(timeout=HURRIED_S)
+        else:
+            self._await(thread, address)
 
     def finish(self, view: ExperimentView, report_dir: Path | None) -> Literal["current", "projected", "failed"]:
-        """Projects the rest, attaches the report, ends the parent run. A failure is told, and is nobody's fault."""
-        if self._address is None:
+        """Projects the rest, attaches the report, ends the parent run. A failure is told, and is nobody's fault.
+
+        A store that does not answer is given up after SILENCE_S, a slow server after SERVER_SHARE_S; what is left
+        undone, the next call does.
+        """
+        address = self._address
+        if address is None:
             return "current"
         from harness.tracking.projection import is_up_to_date
 
-        if is_up_to_date(view, self._address, report_dir):
+        if is_up_to_date(view, address, report_dir):
             return "current"
-        from harness.tracking.projection import finish, project
+        error = self._finish(view, address, report_dir)
+        if error is None:
+            self._told = ""
+            return "projected"
+        say(f"warning: MLflow is not up to date: {error}")
+        return "failed"
 
+    def _finish(self, view: ExperimentView, address: StoreAddress, report_dir: Path | None) -> HarnessError | None:
+        failures: list[HarnessError | None] = []
+
+        def work() -> None:
+            failures.append(self._attempt(address, lambda: _finish(view, address, report_dir, self._answers)))
+
+        if self._left and (error := self._await(self._left, address)):
+            return error  # as long as it lives, it holds the store's lock
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return self._await(thread, address) or failures[0]
+
+    def _attempt(self, address: StoreAddress, work: Callable[[], None]) -> HarnessError | None:
+        """Does `work`; returns why it failed."""
+        self._answers.nothing_asked()
         try:
-            project(view, self._address)
-            finish(view, self._address, report_dir)
-        except TrackingError as error:
-            say(f"warning: {error}")
-            return "failed"
-        return "projected"
+            work()
+        except HarnessError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - whatever MLflow's libraries raise, training and its end go on
+            text = address.scrub(f"{type(error).__name__}: {error}").splitlines()[0][:300]
+            return TrackingError(f"MLflow: {text}", where=address.shown, remedy=REMEDY)
+        finally:
+            self._answers.nothing_asked()
+        return None
+
+    def _note(self, error: HarnessError | None) -> None:
+        """Keeps the first reason until the store is up to date, so that it is told once and not at every try."""
+        if error is None:
+            self._told = ""
+        elif not self._told:
+            self._told = f"MLflow is not up to date: {error.what}; training goes on, and it is tried again"
+
+    def _await(self, thread: threading.Thread, address: StoreAddress) -> TrackingError | None:
+        """Waits for `thread` as long as is fair; returns why it is left to itself, until the process ends."""
+        while thread.is_alive():
+            thread.join(timeout=_LOOK_S)
+            self._share_left_s -= _LOOK_S
+            if not thread.is_alive():
+                break
+            if self._answers.silent_s() > SILENCE_S:
+                what = f"the store has not answered for {SILENCE_S:.0f} s"
+            elif self._share_left_s <= 0 and address.sqlite_path is None:
+                what = f"the store answers too slowly: not done {SERVER_SHARE_S:.0f} s after the last run"
+            else:
+                continue
+            self._left = thread
+            return TrackingError(what, where=address.shown, remedy=REMEDY)
+        return None
+
+
+class _Answers:
+    """When the store answered last; written by the thread that projects, read by the one that waits."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def __call__(self) -> None:
+        self._last = time.monotonic()
+
+    def nothing_asked(self) -> None:
+        """From here until the first answer nobody waits for the store: mlflow is loaded, a store made or found."""
+        self._last = None
+
+    def silent_s(self) -> float:
+        last = self._last
+        return 0.0 if last is None else time.monotonic() - last
+
+
+def _project(view: ExperimentView, address: StoreAddress, answered: Callable[[], None]) -> None:
+    from harness.tracking.projection import project
+
+    _tell(project(view, address, answered))
+
+
+def _finish(view: ExperimentView, address: StoreAddress, report_dir: Path | None, answered: Callable[[], None]) -> None:
+    from harness.tracking.projection import finish, project
+
+    projected = project(view, address, answered)
+    finish(view, address, report_dir, answered)
+    _tell(projected)
+
+
+def _tell(projected: Projected) -> None:
+    """Raises the first of what was refused, once everything else is done."""
+    for error in projected.refused.values():
+        raise error

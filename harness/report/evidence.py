@@ -82,13 +82,12 @@ def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[st
 
 
 def _crossings(cell: ReportCell, run: ReportRun, dynamics: LossDynamics) -> dict[str, Any]:
-    commit = run.view.status.commit
     return {
         "cell": cell.cell.name,
         "key": run.key,
         "seed": run.seed,
         "records_to_step": run.metrics[-1]["step"],
-        "metrics_sha256": commit.metrics_sha256 if commit else None,
+        "metrics_sha256": run.view.status.metrics_sha256,
         "window_steps": dynamics.window,
         "covered_steps": dynamics.covered,
         "count": len(dynamics.crossings) if dynamics.covered else None,

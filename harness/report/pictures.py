@@ -178,12 +178,11 @@ def _checkpoint(run: ReportRun, step: int) -> dict[str, Any]:
 
 
 def _records(run: ReportRun) -> dict[str, Any]:
-    commit = run.view.status.commit
     return {
         "key": run.key,
         "seed": run.seed,
         "records_to_step": run.metrics[-1]["step"],
-        "metrics_sha256": commit.metrics_sha256 if commit else None,
+        "metrics_sha256": run.view.status.metrics_sha256,
     }
 
 

@@ -8,9 +8,7 @@ from harness.design.factors import canonical_level, fields_of
 from harness.report.content import Column, Content, ReportCell, ReportRun
 from harness.report.markdown import code, counted, escape, number, spread, table
 from harness.report.tables import ONE_SEED
-
-BITS = ("torch", "device", "threads", "harness")
-"""Entries of a machine's description on which the bits of a run depend."""
+from harness.store.changes import BIT_RELEVANT
 
 WITHOUT_SPLIT = ("digits", "folder")
 """Sources that are one set of images, neither training nor test split."""
@@ -31,6 +29,25 @@ def extent(content: Content) -> str:
         f"{counted(len(content.cells), 'cell')}, {counted(len(content.runs), 'run')} of "
         f"{counted(experiment.training.steps, 'step')} each on {escape(experiment.data.source)}. {varied} "
         f"{states.count('complete')} of {counted(len(states), 'run')} complete{f', {others}' if others else ''}."
+    )
+
+
+def interim(content: Content) -> str:
+    """That the report was made before all runs had ended, and how far they stood; empty where all had ended."""
+    states = ("running", "interrupted", "pending")
+    open_runs = [(cell, run) for cell in content.cells for run in cell.runs if run.view.status.state in states]
+    if not open_runs:
+        return ""
+    begun = [
+        f"{escape(cell.label)}, seed {run.seed}: {run.view.status.state} at step {run.view.status.step}"
+        for cell, run in open_runs
+        if run.view.status.state != "pending"
+    ]
+    where = f" ({_shortened('; '.join(begun), separator='; ')})" if begun else ""
+    verb = "is" if len(open_runs) == 1 else "are"
+    return (
+        f"Interim report: {len(open_runs)} of {counted(len(content.runs), 'run')} {verb} not finished{where}. All "
+        "tables, figures and files of this report show the runs as they stood at one moment."
     )
 
 
@@ -166,7 +183,7 @@ def left_out(content: Content) -> list[str]:
 def environment_note(content: Content) -> str:
     """Says where runs were made with unlike software or devices; empty where all are alike."""
     kinds = [kind for kind, _ in content.environments()]
-    mixed = [name for name in BITS if len({str(kind.get(name)) for kind in kinds}) > 1]
+    mixed = [name for name in BIT_RELEVANT if len({str(kind.get(name)) for kind in kinds}) > 1]
     if not mixed:
         return ""
     named = ", ".join(
@@ -189,10 +206,10 @@ def problems(content: Content, missing_samples: Iterable[str]) -> list[str]:
     """What failed, diverged or is missing, one item each; empty where nothing is."""
     found = [_stopped(cell, run) for cell in content.cells for run in cell.runs if _is_stopped(run)]
     found += [
-        f"{escape(cell.label)}, seed {run.seed}: {run.view.status.state} at step {run.view.status.step}."
+        _standing(cell, run)
         for cell in content.cells
         for run in cell.runs
-        if run.view.status.state in ("interrupted", "running")
+        if not _is_stopped(run) and (run.view.status.reason or run.view.status.state in ("interrupted", "running"))
     ]
     pending = sum(run.view.status.state == "pending" for run in content.runs)
     if pending:
@@ -215,6 +232,12 @@ def _stopped(cell: ReportCell, run: ReportRun) -> str:
     log = f" Its log is {code('log.txt')} in the run's folder, whose name ends in {code(run.key[:8])}."
     head = f"{escape(cell.label)}, seed {run.seed}: **{status.state}** after step {status.step}{reason}"
     return f"{head.rstrip('.')}.{log if status.state == 'failed' else ''}"
+
+
+def _standing(cell: ReportCell, run: ReportRun) -> str:
+    status = run.view.status
+    reason = f": {escape(status.reason)}" if status.reason else ""
+    return f"{escape(cell.label)}, seed {run.seed}: {status.state} at step {status.step}{reason}".rstrip(".") + "."
 
 
 def _unmeasured(content: Content, column: Column, cell: ReportCell) -> str:
@@ -242,9 +265,9 @@ def _range(values: list[float]) -> str:
     return f"{spread(min(values))} to {spread(max(values))}"
 
 
-def _shortened(listed: str, most: int = 12) -> str:
+def _shortened(listed: str, most: int = 12, separator: str = ", ") -> str:
     """A list with its middle left out where it is long."""
-    items = listed.split(", ")
+    items = listed.split(separator)
     if len(items) <= most:
         return listed
-    return f"{', '.join(items[:4])}, … , {', '.join(items[-2:])} ({len(items)} in all)"
+    return f"{separator.join(items[:4])}{separator}… {separator}{separator.join(items[-2:])} ({len(items)} in all)"

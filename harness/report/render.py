@@ -24,6 +24,7 @@ from harness.report.evidence import evidence
 from harness.report.markdown import counted, escape, fenced
 from harness.report.pictures import Picture, Pictures, draw
 from harness.store import atomic
+from harness.store.reading import read_bytes
 from harness.tracking.reader import ExperimentView
 
 NOTES = {
@@ -63,7 +64,8 @@ class ColumnSection:
 def render_report(view: ExperimentView, output: Path) -> Path:
     """Writes the report of `view` into the folder `output`; returns the path of report.md.
 
-    Works at any stage, from no run at all to all complete. Figures of an earlier report that this one does not have
+    view: a snapshot where processes may be at work, so that all its files tell of one moment. Works at any stage, from
+    no run at all to all complete. Figures of an earlier report that this one does not have
     are removed. Raises StoreError where `output` cannot be written or a note is not UTF-8.
     """
     content = gather(view)
@@ -71,6 +73,7 @@ def render_report(view: ExperimentView, output: Path) -> Path:
     notes = _read_notes(output / "notes")
     document = _document(content, pictures, notes)
     former = _former_figures(output)
+    atomic.make_folder(output)
     for picture in pictures.all():
         atomic.write_bytes(output / picture.path, picture.content)
     atomic.write_bytes(output / "comparison.csv", tables.comparison_csv(content).encode())
@@ -104,7 +107,7 @@ def _document(content: Content, pictures: Pictures, notes: dict[str, str]) -> st
 def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
     experiment, manifest = content.view.plan.experiment, content.view.manifest
     columns = [_column_section(content, column, pictures) for column in content.columns]
-    summary = [prose.extent(content)]
+    summary = [prose.extent(content), prose.interim(content)]
     summary += [prose.measured_summary(content, column) for column in content.columns]
     summary.append(prose.crossings_summary(content))
     experiment_file, overrides = _experiment_file(content)
@@ -147,7 +150,7 @@ def _column_section(content: Content, column: Column, pictures: Pictures) -> Col
 def _experiment_file(content: Content) -> tuple[str, list[str]]:
     """The experiment file as a fenced block, empty where no run has copied it yet, and what `--set` put over it."""
     try:
-        text = content.view.directory.file_copy.read_bytes().decode("utf-8")
+        text = read_bytes(content.view.directory.file_copy).decode("utf-8")
     except FileNotFoundError:
         return "", []
     found = _SETS.match(text)
@@ -165,6 +168,11 @@ def _read_notes(folder: Path) -> dict[str, str]:
         except UnicodeDecodeError:
             raise StoreError("not UTF-8 text", where=str(path), remedy="Save the note as UTF-8.") from None
     return notes
+
+
+def own_files(output: Path) -> list[str]:
+    """The files of the report standing in `output`, by their path in it; notes are a person's."""
+    return ["report.md", "comparison.csv", "runs.csv", "report.json", *sorted(_former_figures(output))]
 
 
 def _former_figures(output: Path) -> set[str]:

@@ -11,6 +11,7 @@ from harness.design.factors import canonical_level, fields_of
 from harness.report.content import Column, Content, ReportCell, ReportRun
 from harness.report.markdown import code, escape, number, spread, table
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 ONE_SEED = "one seed: no comparison is possible"
 
 
@@ -183,6 +184,20 @@ def _or_empty(value: float | None) -> float | str:
 def _csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(headers)
-    writer.writerows(rows)
+    writer.writerow([_harmless(header) for header in headers])
+    writer.writerows([_harmless(field) for field in row] for row in rows)
     return buffer.getvalue()
+
+
+def _harmless(field: object) -> object:
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay numbers.
+
+    As OWASP advises, https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    if not isinstance(field, str) or not field.startswith(_FORMULA_STARTS):
+        return field
+    try:
+        float(field)
+    except ValueError:
+        return f"'{field}"
+    return field

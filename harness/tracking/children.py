@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.store.reading import read_bytes
 from harness.store.records import Record, scan
 from harness.store.rundir import RunDirectory
 from harness.tracking.content import ChildContent, child_content, milliseconds
@@ -68,8 +69,7 @@ class Committed:
 
 def _read_committed(directory: RunDirectory, offset: int) -> Committed:
     try:
-        with directory.metrics.open("rb") as file:
-            content = file.read(offset)
+        content = read_bytes(directory.metrics, offset)
     except FileNotFoundError:
         content = b""
     found = list(scan(content))

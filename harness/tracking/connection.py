@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import sqlite3
 import warnings
@@ -19,8 +20,10 @@ from harness.tracking.stores import StoreAddress
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
-REMEDY = "The run directories hold everything: `harness sync FILE` brings the store up to date once it is there."
-PROBE_SECONDS = 4
+REMEDY = "Nothing is lost: the next `harness run FILE`, or `harness sync FILE`, brings the store up to date."
+PROBE_SECONDS = 8
+SQLITE_PATIENCE_S = 10.0
+"""How long another program may keep an SQLite file locked before this projection is given up."""
 CREATION_WAIT_SECONDS = 120
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "lustre", "gpfs", "afs", "9p", "fuse.sshfs", "beegfs", "ceph")
 _LOUD_LOGGERS = ("mlflow", "alembic", "urllib3")
@@ -48,6 +51,7 @@ def connected(address: StoreAddress) -> Iterator[MlflowClient]:
             with _without_log():  # entered behind the import, which sets the levels
                 _probe_sql_server(address)
                 _create_sqlite(address)
+                _probe_sqlite(address)
                 client = MlflowClient(address.uri, registry_uri=address.uri)
                 _probe_http(client, address)
                 yield client
@@ -68,7 +72,7 @@ def _settings(address: StoreAddress) -> dict[str, str]:
     """Environment variables that MLflow reads at each call. Patience that the user has set is left as it is."""
     patience = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     }
     settings = {name: os.environ.get(name, value) for name, value in patience.items()}
@@ -111,7 +115,7 @@ def _without_log() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _LOUD_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
-        logger.setLevel(logging.ERROR)
+        logger.setLevel(logging.CRITICAL)  # MLflow logs the traceback of what it raises as well
     try:
         yield
     finally:
@@ -142,9 +146,18 @@ def _probe_http(client: MlflowClient, address: StoreAddress) -> None:
         except MlflowException as error:
             if "failed with exception" not in str(error):
                 raise  # the server answered, and refused
-            # What MLflow says repeats the address; the innermost reason is what helps.
-            reason = address.scrub(str(error)).strip().rpartition("Caused by ")[2][:200]
-            raise _unreachable(address, reason) from None
+            raise _refused(address, address.scrub(str(error)).strip()) from None
+
+
+def _refused(address: StoreAddress, text: str) -> TrackingError:
+    """What MLflow says repeats the address and nests its errors; the innermost reason is what helps."""
+    if status := re.search(r"too many (\d+) error responses", text):
+        what = f"the tracking server answers every request with the error {status[1]}"
+        return TrackingError(what, where=address.shown, remedy=REMEDY)
+    if "timed out" in text:
+        return _unreachable(address, f"nothing came within {PROBE_SECONDS} s")
+    reason = re.search(r"(?:\[Errno -?\d+\] |Error\(\d+, ')([^'\")]+)", text)
+    return _unreachable(address, reason[1] if reason else text.rpartition("Caused by ")[2][:200])
 
 
 def _unreachable(address: StoreAddress, reason: str) -> TrackingError:
@@ -159,8 +172,8 @@ def _create_sqlite(address: StoreAddress) -> None:
     with held(path.with_name(f"{path.name}.lock"), timeout_s=CREATION_WAIT_SECONDS) as mine:
         if not mine:
             raise TrackingError("another process keeps creating the store", where=address.shown, remedy=REMEDY)
-        if path.exists():
-            return
+        if path.exists() and path.stat().st_size:
+            return  # an empty one is what SQLite leaves where a store was deleted under a connection
         from mlflow.tracking import MlflowClient
 
         fresh = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -170,7 +183,34 @@ def _create_sqlite(address: StoreAddress) -> None:
         if not _on_network(path.parent):
             with closing(sqlite3.connect(fresh)) as database:
                 database.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer; once is for ever
+        for ending in ("-wal", "-shm", "-journal"):
+            # SQLite would replay what a deleted store left over the new one.
+            path.with_name(path.name + ending).unlink(missing_ok=True)
         fresh.replace(path)
+
+
+def _probe_sqlite(address: StoreAddress) -> None:
+    """MLflow retries a file that is locked or damaged for 100 s; a look past it tells in time."""
+    path = address.sqlite_path
+    if path is None:
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=SQLITE_PATIENCE_S, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("SELECT count(*) FROM sqlite_master")
+            database.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        what = f"another program has kept the SQLite file locked for {SQLITE_PATIENCE_S:.0f} s"
+        raise TrackingError(what, where=address.shown, remedy=REMEDY) from error
+    except sqlite3.DatabaseError as error:
+        raise TrackingError(
+            f"the SQLite file is damaged: {error}",
+            where=address.shown,
+            remedy="Move it away: the next `harness run FILE`, or `harness sync FILE`, makes it anew from the run "
+            "directories.",
+        ) from error
 
 
 def _on_network(folder: Path) -> bool:

@@ -170,11 +170,12 @@ def _ended_ms(view: RunView) -> int | None:
     """The end of the last attempt; of a killed one, the time of its last committed record."""
     if not view.status.attempts:
         return None
-    last = view.status.attempts[-1]
-    if last.ended is not None:
-        return milliseconds(last.ended)
-    records = view.metrics()
-    return milliseconds(max(last.started, records[-1]["time"] if records else 0.0))
+    first, last = view.status.attempts[0], view.status.attempts[-1]
+    ended = last.ended
+    if ended is None:
+        records = view.metrics()
+        ended = max(last.started, records[-1]["time"] if records else 0.0)
+    return milliseconds(max(first.started, ended))  # a clock that was set back ends no run before it began
 
 
 def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str, LocalFile]:

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from harness.errors import DamagedFileError
+from harness.errors import StoreError
 from harness.store import atomic
+from harness.store.reading import read_bytes
 from harness.tracking.stores import StoreAddress
 
 CURSOR_FORMAT = 1
@@ -30,8 +31,7 @@ class LocalFile:
     end: int | None = None
 
     def content(self) -> bytes:
-        with self.path.open("rb") as file:
-            return file.read() if self.end is None else file.read(self.end)
+        return read_bytes(self.path, -1 if self.end is None else self.end)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def read_cursor(kind: type[_Cursor], path: Path, address: StoreAddress) -> _Curs
             return None
         document["uploads"] = {name: UploadedFile(**entry) for name, entry in document["uploads"].items()}
         return kind(**document)
-    except (DamagedFileError, FileNotFoundError, TypeError, KeyError):
+    except (StoreError, FileNotFoundError, TypeError, KeyError):  # what cannot be read is told by who writes it
         return None
 
 

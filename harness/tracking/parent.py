@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import StoreError
 from harness.store.locks import is_held
+from harness.store.rundir import RunDirectory
 from harness.tracking.children import delete_child
 from harness.tracking.content import KEY, PARENT_RUN, MlflowStatus, parent_tags
 from harness.tracking.cursor import (
@@ -130,10 +132,17 @@ def sweep(session: Session, cursor: ParentCursor) -> None:
         if expected.get(key, run.info.run_id) != run.info.run_id:
             delete_child(session, run.info.run_id)
             continue
-        if run.info.status == "RUNNING" and not (directory and is_held(directory.lock)):
+        if run.info.status == "RUNNING" and not (directory and _is_worked_on(directory)):
             session.client.set_terminated(run.info.run_id, "KILLED")
         if run.data.tags.get(PARENT_RUN) != cursor.run_id:
             session.client.set_tag(run.info.run_id, PARENT_RUN, cursor.run_id)
+
+
+def _is_worked_on(directory: RunDirectory) -> bool:
+    try:
+        return is_held(directory.lock)
+    except StoreError:  # no lock lies there that anybody could hold
+        return False
 
 
 def _adopt_or_create(session: Session) -> ParentCursor:

@@ -6,15 +6,15 @@ Called by the parent process alone, under a lock beside the store's cursors. mlf
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from harness.errors import TrackingError
+from harness.errors import StoreError, TrackingError
 from harness.store.locks import held
-from harness.tracking.children import matches, project_child
+from harness.tracking.children import Written, matches, project_child
 from harness.tracking.connection import connected
 from harness.tracking.content import child_content, parent_tags
 from harness.tracking.cursor import ChildCursor, ParentCursor, read_cursor
@@ -33,14 +33,22 @@ from harness.tracking.stores import StoreAddress
 LOCK_PATIENCE_S = 60.0
 
 
+def _unwatched() -> None:
+    """For who waits as long as it takes."""
+
+
 @dataclass(frozen=True)
 class Projected:
-    """What one call did. runs: that have a directory; changed, rebuilt: runs of them; points: logged now."""
+    """What one call did. runs: that were projected; changed, rebuilt: runs of them; points: logged now.
+
+    refused: why runs were left out whose files cannot be read or whose cursor cannot be written, by the runs' names.
+    """
 
     runs: int
     changed: int
     rebuilt: int
     points: int
+    refused: dict[str, StoreError]
 
 
 def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path | None = None) -> bool:
@@ -55,8 +63,8 @@ def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path 
         return False
     expected = {parent.run_id: parent.status}
     for run in view.runs:
-        if run.directory is None:
-            continue
+        if run.directory is None or not run.status.is_readable:
+            continue  # what the store holds of a run that cannot be read stays as it is
         cursor = read_cursor(ChildCursor, run.directory.cursor(address.fingerprint), address)
         if cursor is None or not matches(cursor, child_content(view, run, run.directory, parent.run_id)):
             return False
@@ -64,40 +72,50 @@ def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path 
     return address.sqlite_path is None or _holds(address.sqlite_path, expected)
 
 
-def project(view: ExperimentView, address: StoreAddress) -> Projected:
+def project(view: ExperimentView, address: StoreAddress, answered: Callable[[], None] = _unwatched) -> Projected:
     """Brings the store up to date with the committed part of every run in `view`; may be repeated at any time.
 
-    While a run is worked on, cursors are believed; when none is, the store is asked what it holds. TrackingError
-    where the store is away or refuses.
+    While a run is worked on, cursors are believed; when none is, the store is asked what it holds. answered: called
+    whenever the store has done something. TrackingError where the store is away or refuses.
     """
-    with _session(view, address) as session:
+    with _session(view, address, answered) as session:
         known = None
         if not session.any_running:
             known = {run.info.run_id: run.info.status for run in active_runs(session, "child")}
         parent = project_parent(session)
-        written = [
-            project_child(session, run, run.directory, parent.run_id, known)
-            for run in session.view.runs
-            if run.directory is not None
-        ]
+        written: list[Written] = []
+        refused: dict[str, StoreError] = {}
+        for run in session.view.runs:
+            if run.directory is None or not run.status.is_readable:
+                continue
+            try:
+                written.append(project_child(session, run, run.directory, parent.run_id, known))
+            except StoreError as error:  # of this run's files; the others go on
+                refused[run.run.name] = error
     return Projected(
         runs=len(written),
         changed=sum(child.changed for child in written),
         rebuilt=sum(child.rebuilt for child in written),
         points=sum(child.points for child in written),
+        refused=refused,
     )
 
 
-def finish(view: ExperimentView, address: StoreAddress, report_dir: Path | None) -> None:
+def finish(
+    view: ExperimentView,
+    address: StoreAddress,
+    report_dir: Path | None,
+    answered: Callable[[], None] = _unwatched,
+) -> None:
     """Attaches the experiment's files and the report to the parent run, and ends whatever no live process trains."""
-    with _session(view, address) as session:
+    with _session(view, address, answered) as session:
         parent = project_parent(session)
         sweep(session, parent)
         attach(session, parent, report_dir)
 
 
 @contextmanager
-def _session(view: ExperimentView, address: StoreAddress) -> Iterator[Session]:
+def _session(view: ExperimentView, address: StoreAddress, answered: Callable[[], None]) -> Iterator[Session]:
     lock = view.directory.tracking_lock(address.fingerprint)
     with held(lock, timeout_s=LOCK_PATIENCE_S) as mine:
         if not mine:
@@ -107,9 +125,10 @@ def _session(view: ExperimentView, address: StoreAddress) -> Iterator[Session]:
                 remedy="`harness sync FILE` brings the store up to date later.",
             )
         with connected(address) as client:
+            answered()
             fresh = read_experiment(view.plan, view.directory.root.parent)  # runs may have ended while we waited
             experiment_id = open_experiment(client, view.plan.experiment.name, address)
-            yield Session(client, address, fresh, experiment_id)
+            yield Session(client, address, fresh, experiment_id, answered)
 
 
 def _holds(database: Path, expected: dict[str, str]) -> bool:

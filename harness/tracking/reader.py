@@ -5,6 +5,7 @@ Imports neither torch, mlflow nor pandas.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from harness.store.evaluations import Evaluation, read_evaluation
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
 from harness.store.records import Record, read_records
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
-from harness.store.status import RunStatus, run_status
+from harness.store.status import RunStatus, isolated_status
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class RunView:
 
     def metrics(self) -> list[Record]:
         """Committed records of training, ascending in step: step, n, time, seconds, and the metrics' means."""
-        if self.directory is None:
+        if self.directory is None or not self.status.metrics_offset:
             return []
         return read_records(self.directory.metrics, self.status.metrics_offset)
 
     def evaluation(self, block: int, step: int) -> Evaluation | None:
         """The evaluation of one block at one step, or None."""
         protocol = self.protocols[block]
-        if self.directory is None or protocol is None:
+        if self.directory is None or protocol is None or not self.status.is_readable:
             return None
         return read_evaluation(self.directory, step, protocol.sha256)
 
@@ -70,6 +71,24 @@ class RunView:
         """SHA-256 of every committed checkpoint by step, ascending."""
         commit = self.status.commit
         return {int(step): digest for step, digest in sorted((commit.checkpoints if commit else {}).items(), key=_step)}
+
+
+@dataclass(frozen=True)
+class RunSnapshot(RunView):
+    """A run as it stood when it was read: nothing in it is looked up again.
+
+    records: those whose bytes have the hash that the status names, none where they do not; evaluations: by block and
+    step, only of the checkpoints that the status names.
+    """
+
+    records: tuple[Record, ...]
+    evaluations: Mapping[tuple[int, int], Evaluation]
+
+    def metrics(self) -> list[Record]:
+        return list(self.records)
+
+    def evaluation(self, block: int, step: int) -> Evaluation | None:
+        return self.evaluations.get((block, step))
 
 
 @dataclass(frozen=True)
@@ -117,15 +136,20 @@ class ExperimentView:
 
     def _evaluations(self, run: RunView) -> list[object]:
         found: list[object] = []
+        checkpoints = run.checkpoints()
         for index, block in enumerate(self.blocks):
             for step in block.settings.steps_measured(self.plan.experiment.training):
-                evaluation = run.evaluation(index, step)
-                found.append(evaluation and [evaluation.checkpoint_sha256, evaluation.values])
+                evaluation = run.evaluation(index, step) if step in checkpoints else None
+                counts = evaluation is not None and evaluation.checkpoint_sha256 == checkpoints[step]
+                found.append([evaluation.checkpoint_sha256, evaluation.values] if evaluation and counts else None)
         return found
 
 
 def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
-    """Looks up every run of `plan` under `runs_dir`; StoreError where another version wrote there."""
+    """Looks up every run of `plan` under `runs_dir`; a run that cannot be read is failed, with the reason.
+
+    StoreError where what all runs share cannot be read, or another version wrote it.
+    """
     experiment = plan.experiment
     directory = experiment_directory(runs_dir, experiment.name)
     manifest = _manifest(directory)
@@ -138,7 +162,7 @@ def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
             by_batch[batch_size] = tuple(block_protocols(experiment, manifest, batch_size))
         run_directory = found.get(run.key[:8])
         required = required_evaluations(experiment, manifest, batch_size) if run_directory else None
-        status = run_status(run_directory, experiment.training.steps, required)
+        status = isolated_status(run_directory, run.key, experiment.training.steps, required)
         views.append(RunView(run, run_directory, status, by_batch[batch_size]))
     return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
 

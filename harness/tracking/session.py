@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.store.atomic import sha256_of, write_bytes
+from harness.store.atomic import make_folder, sha256_of, write_bytes
 from harness.tracking.content import DIRECTORY, KEY, ROLE, experiment_identity
 from harness.tracking.cursor import LocalFile, UploadedFile, Uploads
 from harness.tracking.reader import ExperimentView
@@ -22,6 +22,8 @@ METRICS_PER_BATCH = 1000
 """MLflow's limit; with keys of at most 250 characters a batch also stays below its limit of 1 MB."""
 PARAMS_PER_BATCH = 100
 TAGS_PER_BATCH = 100
+FILES_PER_UPLOAD = 20
+"""So few that a server that answers at all is heard of between two uploads."""
 _RUNS_PER_PAGE = 1000
 _Item = TypeVar("_Item")
 
@@ -30,13 +32,15 @@ _Item = TypeVar("_Item")
 class Session:
     """One projection of one experiment into one store, under the store's lock.
 
-    experiment_id: MLflow's; directory: the tag that marks what comes from this runs folder.
+    experiment_id: MLflow's; answered: called whenever the store has done something; directory: the tag that marks what
+    comes from this runs folder.
     """
 
     client: MlflowClient
     address: StoreAddress
     view: ExperimentView
     experiment_id: str
+    answered: Callable[[], None]
 
     @property
     def directory(self) -> str:
@@ -56,6 +60,7 @@ def active_runs(session: Session, role: str, key: str | None = None) -> list[Run
         page = session.client.search_runs(
             [session.experiment_id], " and ".join(wanted), max_results=_RUNS_PER_PAGE, page_token=token
         )
+        session.answered()
         found += page
         token = page.token
         if not token:
@@ -74,6 +79,9 @@ def get_active(session: Session, run_id: str) -> Run | None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
+        run = None
+    session.answered()
+    if run is None:
         return None
     same = run.info.experiment_id == session.experiment_id
     return run if same and run.info.lifecycle_stage == "active" else None
@@ -83,6 +91,7 @@ def log_metrics(session: Session, run_id: str, metrics: Sequence[Metric]) -> Non
     """Logs points in batches; one that is there already (same key, time, value, step) is left alone by the store."""
     for batch in _batches(metrics, METRICS_PER_BATCH):
         session.client.log_batch(run_id, metrics=batch, synchronous=True)
+        session.answered()
 
 
 def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
@@ -90,6 +99,7 @@ def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None
 
     for batch in _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH):
         session.client.log_batch(run_id, params=batch, synchronous=True)
+        session.answered()
 
 
 def log_tags(session: Session, run_id: str, tags: Mapping[str, str], before: Mapping[str, str]) -> None:
@@ -99,17 +109,25 @@ def log_tags(session: Session, run_id: str, tags: Mapping[str, str], before: Map
     changed = [RunTag(name, value) for name, value in tags.items() if before.get(name) != value]
     for batch in _batches(changed, TAGS_PER_BATCH):
         session.client.log_batch(run_id, tags=batch, synchronous=True)
+        session.answered()
 
 
 def upload(session: Session, run_id: str, files: Mapping[str, LocalFile], folder: str | None = None) -> Uploads:
-    """Uploads `files` (by their path below `folder`) in one call; returns what each was like."""
-    if not files:
-        return {}
+    """Uploads `files` (by their path below `folder`); returns what each was like."""
+    uploads: Uploads = {}
+    for batch in _batches(list(files.items()), FILES_PER_UPLOAD):
+        uploads |= _upload(session, run_id, dict(batch), folder)
+        session.answered()
+    return uploads
+
+
+def _upload(session: Session, run_id: str, files: Mapping[str, LocalFile], folder: str | None) -> Uploads:
     uploads: Uploads = {}
     with tempfile.TemporaryDirectory(prefix="harness-") as staging:
         for name, file in files.items():
             mtime_ns = file.path.stat().st_mtime_ns  # before reading: a later change shows
             content = file.content()
+            make_folder((Path(staging) / name).parent)
             write_bytes(Path(staging) / name, content)
             uploads[name] = UploadedFile(len(content), mtime_ns, sha256_of(content))
         session.client.log_artifacts(run_id, staging, folder)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.errors import StoreError
 from harness.report.figures.style import (
     CellStyle,
     cell_title,
@@ -20,6 +21,7 @@ from harness.report.figures.style import (
     panel_grid,
     wrapped,
 )
+from harness.store.reading import open_file
 
 Picture = NDArray[np.uint8]
 
@@ -43,12 +45,14 @@ def read_picture(path: Path, expected: dict[str, str]) -> tuple[Picture | None, 
     expected: its PNG text, by key and in order of reporting; a picture of another checkpoint is never used.
     """
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             image.load()
             texts = {key: str(text) for key, text in image.info.items()}
             picture = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except FileNotFoundError:
         return None, "no picture was made"
+    except StoreError as error:
+        return None, f"{path.name}: {error.what}"
     except (OSError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG
         return None, "the picture is damaged"
     wrong = next((key for key, text in expected.items() if texts.get(key) != text), None)

@@ -1,0 +1,85 @@
+"""One moment of an experiment, held in memory: what a report is made of while processes go on changing the files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from harness.design.expansion import Plan
+from harness.store.reading import read_bytes
+from harness.store.records import Record, scan
+from harness.store.status import RunStatus
+from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_experiment
+
+_LOOKS = 6
+
+
+def read_snapshot(plan: Plan, runs_dir: Path) -> ExperimentView:
+    """Everything that a report needs of `plan`'s runs but their pictures, as it stood at one moment.
+
+    All files are read twice; where nothing changed in between, they all stood so at the time between. Where runs
+    change faster than they can be read, each run is still whole in itself: its records and evaluations are those that
+    its commit names. Raises as `read_experiment`.
+    """
+    seen = _frozen(read_experiment(plan, runs_dir))
+    for _ in range(_LOOKS - 1):
+        again = _frozen(read_experiment(plan, runs_dir))
+        if _content(again) == _content(seen):
+            break
+        seen = again
+    return seen
+
+
+def _content(view: ExperimentView) -> tuple[str, list[int]]:
+    """Records beside the fingerprint, which takes them from the commit: they may have been cut after it was read."""
+    return view.fingerprint(), [len(run.metrics()) for run in view.runs]
+
+
+def _frozen(view: ExperimentView) -> ExperimentView:
+    return replace(view, runs=tuple(_whole_run(view, run) for run in view.runs))
+
+
+def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
+    """One run with the records that its status counts, read anew where they were cut after the status was read."""
+    frozen = _frozen_run(view, run)
+    for _ in range(_LOOKS):
+        if frozen.records or not frozen.status.metrics_offset:
+            break
+        run = read_experiment(replace(view.plan, runs=(run.run,)), view.directory.root.parent).runs[0]
+        if run.status == frozen.status:
+            break  # really damaged
+        frozen = _frozen_run(view, run)
+    return frozen
+
+
+def _frozen_run(view: ExperimentView, run: RunView) -> RunSnapshot:
+    training, checkpoints = view.plan.experiment.training, run.checkpoints()
+    found = {
+        (index, step): run.evaluation(index, step)
+        for index, block in enumerate(view.blocks)
+        for step in block.settings.steps_measured(training)
+        if step in checkpoints
+    }
+    return RunSnapshot(
+        run.run,
+        run.directory,
+        run.status,
+        run.protocols,
+        records=_records(run.directory.metrics, run.status) if run.directory else (),
+        evaluations={
+            place: evaluation
+            for place, evaluation in found.items()
+            if evaluation and evaluation.checkpoint_sha256 == checkpoints[place[1]]
+        },
+    )
+
+
+def _records(path: Path, status: RunStatus) -> tuple[Record, ...]:
+    try:
+        content = read_bytes(path, status.metrics_offset) if status.metrics_offset else b""
+    except FileNotFoundError:
+        return ()
+    if hashlib.sha256(content).hexdigest() != status.metrics_sha256:
+        return ()  # damaged, or cut by a rollback after the status was read
+    return tuple(record for record, _ in scan(content))

@@ -1,0 +1,132 @@
+"""Projection beside the training: whatever the store does, it is told once, and the end of a command is not held up."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tracking_data import Laboratory, assert_mirrors, database
+
+from harness.cli import tracker as tracking
+from harness.cli.tracker import Tracker
+from harness.errors import StoreError
+from harness.tracking import connection
+from harness.tracking.reader import ExperimentView
+from harness.tracking.stores import StoreAddress, resolve_address
+
+pytest_plugins = ["tracking_fixtures"]
+WARNING = "warning: MLflow is not up to date"
+
+
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A store that answers once and then never again, until the event is set; then it does what it should."""
+    awake = threading.Event()
+    real = tracking._finish
+
+    def falls_silent(
+        view: ExperimentView, address: StoreAddress, report: Path | None, answered: Callable[[], None]
+    ) -> None:
+        answered()
+        awake.wait()
+        real(view, address, report, answered)
+
+    monkeypatch.setattr(tracking, "_finish", falls_silent)
+    monkeypatch.setattr(tracking, "SILENCE_S", 0.5)
+    return awake
+
+
+def test_a_store_that_falls_silent_is_given_up_and_told_once(
+    lab: Laboratory, address: StoreAddress, silent: threading.Event, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.complete(0)
+    tracker = Tracker(address)
+    assert tracker.finish(lab.view(), None) == "failed"
+    told = capsys.readouterr().err
+    assert told.count(WARNING) == 1
+    assert "the store has not answered for" in told and "harness sync FILE" in told
+    assert tracker.finish(lab.view(), None) == "failed"  # the first try still holds the store's lock
+    silent.set()
+    assert _eventually(lambda: tracker.finish(lab.view(), None) == "current")
+    assert_mirrors(lab)
+
+
+def test_a_server_that_answers_too_slowly_is_given_up(
+    lab: Laboratory, silent: threading.Event, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.complete(0)
+    monkeypatch.setattr(tracking, "SILENCE_S", 60.0)
+    monkeypatch.setattr(tracking, "SERVER_SHARE_S", 0.5)
+    assert Tracker(resolve_address("http://127.0.0.1:9", lab.runs_dir)).finish(lab.view(), None) == "failed"
+    assert "the store answers too slowly" in capsys.readouterr().err
+    silent.set()
+
+
+def test_a_locked_file_is_told_and_brought_up_to_date_later(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lab.complete(0)
+    monkeypatch.setattr(connection, "SQLITE_PATIENCE_S", 0.3)
+    with closing(sqlite3.connect(database(lab), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert Tracker(address).finish(lab.view(), None) == "failed"
+        told = capfd.readouterr().err
+        assert told.count(WARNING) == told.count("\n") - 1 == 1
+        assert "kept the SQLite file locked" in told
+        other.execute("ROLLBACK")
+    assert Tracker(address).finish(lab.view(), None) == "projected"
+    assert Tracker(address).finish(lab.view(), None) == "current"
+    assert_mirrors(lab)
+
+
+def test_what_is_no_error_of_a_store_is_told_too(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.complete(0)
+
+    def breaks(*_: object) -> None:
+        raise KeyError("what a server of another kind leaves out")
+
+    monkeypatch.setattr(tracking, "_finish", breaks)
+    assert Tracker(address).finish(lab.view(), None) == "failed"
+    assert "MLflow: KeyError" in capsys.readouterr().err
+
+
+def test_beside_the_training_a_failure_is_noted_once_until_it_is_over(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.complete(0)
+    monkeypatch.setattr(tracking, "INTERVAL_S", 0.05)
+    reasons = ["one", "two", "three"]
+    tries = 0
+
+    def read() -> ExperimentView:
+        nonlocal tries
+        tries += 1
+        if reasons:
+            raise StoreError(reasons.pop(0))
+        return lab.view()
+
+    tracker = Tracker(address)
+    notes = set()
+    with tracker.background(read, hurried=lambda: False):
+        end = time.monotonic() + 60
+        while not (tries > 4 and not tracker.note()) and time.monotonic() < end:
+            notes.add(tracker.note())
+            time.sleep(0.01)
+    assert notes - {""} == {"MLflow is not up to date: one; training goes on, and it is tried again"}
+    assert_mirrors(lab)
+
+
+def _eventually(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
