@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import sys
+import zlib
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -144,8 +147,10 @@ def test_all_corrupt_is_an_error_even_when_skipping(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes are files only on Unix")
 def test_a_pipe_is_not_waited_on(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
-    with pytest.raises(DataError, match="not a regular file"):
-        sources.load(folder(tmp_path), 8)
+    for use in (sources.content_sha256, partial(sources.load, resolution=8)):
+        with pytest.raises(DataError, match="not a regular file"):
+            use(folder(tmp_path))
+    assert sources.content_sha256(folder(tmp_path, corrupt="skip"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
@@ -213,3 +218,68 @@ def test_folder_hash_depends_on_names_and_bytes_alone(tmp_path: Path) -> None:
 
 def test_extensions_are_torchvisions() -> None:
     assert image_folder.IMAGE_EXTENSIONS == IMG_EXTENSIONS
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+@pytest.mark.parametrize("hops", ["..", "../..", "a/../..", "a/chain"])
+def test_chains_of_links_and_dots_that_leave_the_folder_are_refused(hops: str, tmp_path: Path) -> None:
+    root = tmp_path / "above" / "mine"
+    save_image(tmp_path / "above" / "secret.png")
+    save_image(root / "a" / "1.png")
+    (root / "a" / "chain").symlink_to("../b")
+    (root / "b").symlink_to("../mine2")
+    shutil.copytree(root / "a", tmp_path / "above" / "mine2", symlinks=True)
+    (root / "z").symlink_to(hops)
+    with pytest.raises(DataError, match=r"outside the image folder|leads back") as caught:
+        image_folder.image_files(root)
+    assert Path(caught.value.where).is_relative_to(root)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_a_neighbour_whose_name_only_begins_alike_is_outside(tmp_path: Path) -> None:
+    save_image(tmp_path / "mine-too" / "secret.png")
+    save_image(tmp_path / "mine" / "a.png")
+    (tmp_path / "mine" / "b.png").symlink_to("../mine-too/secret.png")
+    with pytest.raises(DataError, match="outside the image folder"):
+        image_folder.image_files(tmp_path / "mine")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_links_that_multiply_a_folder_are_refused_at_once(tmp_path: Path) -> None:
+    for level in range(40):
+        (tmp_path / f"{level:02d}").mkdir()
+        for name in "ab":
+            (tmp_path / f"{level:02d}" / name).symlink_to(f"../{level + 1:02d}")
+    save_image(tmp_path / "40" / "1.png")
+    with pytest.raises(DataError, match="in more than 16 ways"):
+        image_folder.image_files(tmp_path)
+
+
+def test_folders_too_deep_are_one_message(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*"a" * 150)
+    deep.mkdir(parents=True)
+    with pytest.raises(DataError, match="more than 100 deep"):
+        image_folder.image_files(tmp_path)
+
+
+@pytest.mark.parametrize("pixels", [90_000_000, 190_000_000])
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_unread(pixels: int, tmp_path: Path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", pixels // 1000, 1000, 8, 0, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    with pytest.raises(DataError, match=r"bomb.png.*decompression bomb"):
+        sources.load(folder(tmp_path), 8)
+    save_image(tmp_path / "fine.png")
+    assert sources.load(folder(tmp_path, corrupt="skip"), 8).skipped == ("bomb.png",)
+
+
+def test_a_text_chunk_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text("comment", "x" * 50_000_000, zip=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=text)
+    assert (tmp_path / "a.png").stat().st_size < 100_000
+    with pytest.raises(DataError, match=r"a.png: this image cannot be read: .*(text|Decompressed)"):
+        sources.load(folder(tmp_path), 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -24,6 +25,9 @@ bounded = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+many = settings(bounded, max_examples=int(os.environ.get("HARNESS_EXAMPLES", "3000")))
+"""The long tier; HARNESS_EXAMPLES makes it longer still."""
 
 KEYS = [
     *Hyperparameters.model_fields, *ALIASES, "name", "seeds", "max_runs", "include_baseline", "data", "baseline",
@@ -153,6 +157,14 @@ def test_the_locator_finds_exactly_what_tomllib_parses(text: str) -> None:
         return
     if document is not None:
         assert set(found) == paths_of(document)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(text=documents, overrides=st.lists(overrides_of_any_kind, max_size=2))
+def test_many_documents_are_answered(file: Path, text: str, overrides: list[str]) -> None:
+    answer(file, text, overrides)
 
 
 json_values = st.recursive(

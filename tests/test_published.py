@@ -82,6 +82,9 @@ def test_missing_published_data_say_what_goes_where(source: str, path: str, tmp_
         (b"\x00\x00", "16 bytes"),
         (struct.pack(">4I", 0x801, 1, 1, 1) + b"x", "0x00000801"),
         (gzip.compress(bytes(100)), "0x1f8b"),
+        (struct.pack(">4I", 0x803, 2**32 - 1, 2**32 - 1, 2**32 - 1) + b"x", "1 pixels where 4294967295 x"),
+        (struct.pack(">4I", 0x803, 0, 28, 28), "0 pixels where 0 x"),
+        (idx_bytes(np.ones((4, 5, 5), np.uint8)), "5 x 5 pixels instead of 28 x 28"),
     ],
 )
 def test_a_damaged_idx_file_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -91,6 +94,41 @@ def test_a_damaged_idx_file_is_named(content: bytes, reason: str, tmp_path: Path
     with pytest.raises(DataError, match=reason) as caught:
         sources.load(DataSettings(source="mnist", root=str(tmp_path)), 8)
     assert caught.value.where == str(file)
+
+
+def test_a_sparse_file_of_terabytes_is_refused_unread(tmp_path: Path) -> None:
+    file = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    file.parent.mkdir(parents=True)
+    with file.open("wb") as sparse:
+        sparse.write(struct.pack(">4I", 0x803, 1, 28, 28))
+        try:
+            sparse.truncate(2**40)
+        except OSError:
+            pytest.skip("this file system has no sparse files of that size")
+    with pytest.raises(DataError, match="pixels where 1 x 28 x 28"):
+        sources.load_chunks(DataSettings(source="mnist", root=str(tmp_path)), 8).__next__()
+
+
+class Evil:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (self.path,)  # type: ignore[return-value]
+
+
+def test_a_pickle_that_is_not_the_published_one_is_never_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for number in range(1, 6):
+        (folder / f"data_batch_{number}").write_bytes(pickle.dumps(Evil(tmp_path / "touched")))
+    with pytest.raises(DataError, match="does not match the published checksum"):
+        sources.load(DataSettings(source="cifar10", root=str(tmp_path)), 8)
+    assert not (tmp_path / "touched").exists()
+    pickle.loads((folder / "data_batch_1").read_bytes())
+    assert (tmp_path / "touched").exists()  # it would have
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -50,18 +52,39 @@ def options(
         raise typer.Exit
 
 
+INTERRUPTED = 128 + 2
+"""Exit codes from here to 255 name a signal; this one is Ctrl-C's."""
+
+
 def main() -> None:
     """Runs the command line. A HarnessError becomes its message and its exit code, an OSError one line and 2."""
     try:
-        app()
+        _run()
     except HarnessError as error:
         sys.exit(fail(error))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left, as `head` does
         sys.exit(0)
     except Interrupted as interrupted:
-        sys.exit(interrupted.exit_code)
+        _leave_at_once(interrupted.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _leave_at_once(INTERRUPTED)
     except OSError as error:  # a file or folder that nobody foresaw; a person needs its path, not our call stack
         sys.exit(fail(HarnessError(error.strerror or str(error), where=str(error.filename or ""))))
+
+
+def _run() -> None:
+    try:
+        app()
+    except SystemExit as left:
+        if isinstance(left.code, int) and left.code > 128:
+            _leave_at_once(left.code)
+        raise
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Ends the process without tearing down torch and MLflow, which takes seconds; nothing of theirs is half-done."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its reader is gone, or it is closed
+            stream.flush()
+    os._exit(code)

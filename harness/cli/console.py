@@ -4,31 +4,49 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from harness.errors import HarnessError
+
+_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What steers a terminal or turns text around (line ends aside), and lone surrogates, which no encoding has."""
+
+
+def plain(text: str) -> str:
+    """`text` with everything that would steer a terminal spelled out: `\\x1b[31m` stays readable and does nothing."""
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def say(text: str) -> None:
     """A line for the person who waits."""
-    print(text, file=sys.stderr, flush=True)
+    _print(plain(text), sys.stderr)
 
 
 def show(text: str) -> None:
     """A result."""
-    print(text)
+    _print(plain(text), sys.stdout)
 
 
 def show_json(document: Any) -> None:
-    print(json.dumps(document, indent=1, ensure_ascii=False))
+    """One JSON document; what steers a terminal stands in it as JSON's own escapes, so that it reads back the same."""
+    is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    text = json.dumps(document, indent=1, ensure_ascii=not is_unicode)
+    _print(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text), sys.stdout)
 
 
 def fail(error: HarnessError) -> int:
     """Prints an error; returns its exit code."""
-    say(f"{_red('error')}: {error}")
+    _print(f"{_red('error')}: {plain(str(error))}", sys.stderr)
     return error.exit_code
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Prints `text`; characters that the stream's encoding lacks are spelled out instead of ending the command."""
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=stream is sys.stderr)
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:

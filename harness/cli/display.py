@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli.console import duration, say
+from harness.cli.console import duration, plain, say
 from harness.design.expansion import Plan
 from harness.execution.events import Event
 from harness.store.records import Record
@@ -75,11 +75,11 @@ class LiveScreen:
     def observe(self, event: Event) -> None:
         if event.kind == "elsewhere":
             if event.text != self._awaited:
-                self._console.print(Text(_line(event)))
+                self._console.print(Text(plain(_line(event))))
             self._awaited = event.text
             return
         if event.kind == "note":
-            self._console.print(Text(_line(event)))
+            self._console.print(Text(plain(_line(event))))
             return
         row = self._rows.setdefault(event.run, _Row(event.steps))
         match event.kind:
@@ -94,10 +94,10 @@ class LiveScreen:
                 row.state = "measuring" if row.step >= row.steps - 1 else row.state
             case "died":
                 row.state = "waiting"
-                self._console.print(Text(_line(event)))
+                self._console.print(Text(plain(_line(event))))
             case "finished":
                 row.state, row.step = event.outcome, event.step
-                self._console.print(Text(_line(event)))
+                self._console.print(Text(plain(_line(event))))
 
     def render(self) -> Group:
         table = Table(box=None, pad_edge=False)
@@ -108,13 +108,13 @@ class LiveScreen:
         for name, row in list(active.items())[:room]:
             record = row.record or {}
             table.add_row(
-                Text(name),
+                Text(plain(name)),
                 row.state,
                 f"{row.step}/{row.steps}",
                 _rate(row),
                 *(f"{record[key]:.3f}" if key in record else "" for key in ("loss/generator", "loss/discriminator")),
             )
-        return Group(table, Text(self._summary()))
+        return Group(table, Text(plain(self._summary())))
 
     def _summary(self) -> str:
         states = [row.state for row in self._rows.values()]

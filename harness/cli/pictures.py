@@ -9,7 +9,8 @@ import typer
 
 from harness.cli.console import say, show_json
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, find_cell, open_file, view_of
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError
+from harness.store.atomic import make_folder
 
 
 def sample(
@@ -34,6 +35,8 @@ def sample(
     if not runs:
         raise HarnessError(f"{name} has no seed {seed}", where="--seed")
     run = runs[0]
+    if not run.status.is_readable:
+        raise StoreError(run.status.reason, where=run.run.name)
     steps = list(run.checkpoints())
     if run.directory is None or not steps:
         raise HarnessError("there is no checkpoint yet", where=run.run.name, remedy=f"harness run {file}")
@@ -48,6 +51,7 @@ def sample(
     chosen = steps[-1] if step is None else step
     target = output or Path(f"{run.directory.root.name}--step-{chosen:06d}.png")
     device = torch.device("cpu")
+    make_folder(target.parent)
     write_sample_grid(target, load_generator(run.directory.checkpoint(chosen), device), count, device)
     if as_json:
         show_json({"cell": name, "seed": run.run.seed, "key": run.run.key, "step": chosen, "file": str(target)})

@@ -9,9 +9,10 @@ import typer
 
 from harness.cli.console import columns, say, show, show_json
 from harness.cli.documents import last_fid, status_document
+from harness.cli.explain import explain_text
+from harness.cli.explanation import explanation_document, explanations
 from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
 from harness.cli.reporting import write_report
-from harness.design.keys import key_parts
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView
 
@@ -21,23 +22,23 @@ def status(
     sets: Sets = None,
     runs_dir: RunsDir = RUNS,
     as_json: Json = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show what each run's key is made of.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each run's key is made of, its attempts, and what changed.")
+    ] = False,
 ) -> None:
     """One row per run: state, step, last FID, attempts, log."""
     view = view_of(open_file(file, sets), runs_dir)
     note_absence(view)
+    found = explanations(view) if explain else []
     if as_json:
-        show_json(status_document(view))
+        document = status_document(view)
+        for entry, explanation in zip(document["runs"], found, strict=False):
+            entry["explain"] = explanation_document(explanation)
+        show_json(document)
         return
     show(status_text(view))
-    if explain:
-        for run in view.runs:
-            parts = key_parts(run.run.cell.hyperparameters, run.run.seed, view.plan.experiment.data)
-            show(f"\n{run.run.name}\n  key {run.run.key}")
-            for name, value in parts.items():
-                show(f"  {name}: {value}")
-            if run.status.attempts:
-                show(f"  last attempt on: {run.status.attempts[-1].machine}")
+    if found:
+        show(f"\n{explain_text(found, view.plan.experiment.training.steps)}")
 
 
 def status_text(view: ExperimentView) -> str:
@@ -119,10 +120,16 @@ def sync(
     projected = project(view, address)
     output = REPORTS / opened.experiment.name
     finish(view, address, output if (output / "report.md").exists() else None)
+    unread = {run.run.name: run.status.reason for run in view.runs if run.directory and not run.status.is_readable}
+    left_out = unread | {name: str(error) for name, error in projected.refused.items()}
+    for name, reason in left_out.items():
+        say(f"left out: {name}: {reason}")
     if as_json:
         show_json({"experiment": opened.experiment.name, "runs": projected.runs, "points": projected.points})
     else:
         say(f"{projected.runs} runs are in MLflow; {projected.points} points were new")
+    if left_out:
+        raise typer.Exit(1)
 
 
 def note_absence(view: ExperimentView) -> None:

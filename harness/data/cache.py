@@ -27,6 +27,7 @@ from harness.design.streams import stream_seed
 from harness.errors import DamagedFileError, DataError
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
+from harness.store.reading import is_there, refuse_foreign
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +60,8 @@ class ImageCache:
 
 
 def open_images(path: Path) -> NDArray[np.uint8]:
-    """A prepared array, memory-mapped read-only: uint8 [N, C, R, R]. DamagedFileError where it is none."""
+    """A prepared array, memory-mapped read-only: uint8 [N, C, R, R]. StoreError where it is no file or no array."""
+    refuse_foreign(path)
     try:
         images: NDArray[np.uint8] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
@@ -122,8 +124,8 @@ def _made_of(data: DataSettings, data_sha256: str, resolution: int) -> atomic.Js
 
 
 def _is_whole(path: Path) -> bool:
-    """False where the array is missing, and, with a word in the log, where it is damaged."""
-    if not path.is_file():
+    """False where the array is missing, and, with a word in the log, where it is damaged; StoreError for no file."""
+    if not is_there(path):
         return False
     try:
         skipped_images(path)

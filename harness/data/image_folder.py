@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,12 @@ Color = Literal["gray", "rgb"]
 
 IMAGE_EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """torchvision's IMG_EXTENSIONS; named here so that hashing a folder does not import torch."""
+
+MAX_VISITS = 16
+"""How often links may lead to one folder: a few links in each of some nested folders lead to billions of names."""
+
+MAX_DEPTH = 100
+"""Folders inside folders."""
 
 UNREADABLE = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, ArithmeticError, struct.error,
@@ -43,7 +51,7 @@ def image_files(root: Path) -> list[ImageFile]:
     """All images below `root`, in the order of their names' code points, whatever the file system's order.
 
     Links may point to other places inside the folder. Raises DataError where the folder is missing, has no
-    images, or holds a link that leaves it or runs in a circle.
+    images, or holds a link that leaves it or runs in a circle, or links that multiply a folder.
     """
     if not root.is_dir():
         raise DataError(
@@ -52,7 +60,7 @@ def image_files(root: Path) -> list[ImageFile]:
             remedy="Put the images there, or name their folder: data.root in the experiment file.",
         )
     found = sorted(
-        (ImageFile(path.relative_to(root).as_posix(), path) for path in _walk(root, ())),
+        (ImageFile(path.relative_to(root).as_posix(), path) for path in _walk(root, (), Counter())),
         key=lambda image: image.name,
     )
     if not found:
@@ -68,20 +76,28 @@ def read_square(image: ImageFile, color: Color, resolution: int) -> NDArray[np.u
     """One image as uint8 [C, resolution, resolution]: shorter side resized, then the center cropped.
 
     Alpha is dropped and EXIF rotation not applied, as ImageFolder does; 16-bit gray is scaled to 8 bits.
-    Raises DataError that names the file where it cannot be read.
+    Raises DataError that names the file where it cannot be read, or holds more pixels than Pillow takes for an image
+    (89 million; a small file may unpack to gigabytes).
     """
     import torch
     from PIL import Image
 
     try:
-        if not image.path.is_file():  # a pipe named x.png would be waited on for ever
-            raise OSError("not a regular file")
-        with Image.open(image.path) as opened:
-            pixels = _pixels(opened, color)
-    except (*UNREADABLE, Image.DecompressionBombError) as error:
+        check_is_file(image)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(image.path) as opened:
+                pixels = _pixels(opened, color)
+    except (*UNREADABLE, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise unreadable(image, error) from error
     channels_first = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
     return np.asarray(resize_and_crop(channels_first, resolution).numpy())
+
+
+def check_is_file(image: ImageFile) -> None:
+    """OSError for what only has an image's name: a pipe named x.png would be waited on for ever."""
+    if not image.path.is_file():
+        raise OSError("not a regular file")
 
 
 def unreadable(image: ImageFile, error: BaseException) -> DataError:
@@ -94,9 +110,23 @@ def unreadable(image: ImageFile, error: BaseException) -> DataError:
     )
 
 
-def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """Images in `folder` and below. above: resolved folders that lead here, the image folder first."""
-    above = (*above, _resolved(folder))
+def _walk(folder: Path, above: tuple[Path, ...], visits: Counter[Path]) -> Iterator[Path]:
+    """Images in `folder` and below. above: resolved folders that lead here, the image folder first; visits: of each."""
+    here = _resolved(folder)
+    above = (*above, here)
+    visits[here] += 1
+    if len(above) > MAX_DEPTH:
+        raise DataError(
+            f"folders lie in folders more than {MAX_DEPTH} deep",
+            where=str(folder),
+            remedy="Move the images up, or name a folder further down: data.root in the experiment file.",
+        )
+    if visits[here] > MAX_VISITS:
+        raise DataError(
+            f"links lead here in more than {MAX_VISITS} ways",
+            where=str(folder),
+            remedy="Remove links; each makes all images of a folder count once more.",
+        )
     try:
         entries = list(folder.iterdir())
     except OSError as error:
@@ -112,7 +142,7 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         if entry.is_symlink():
             _check_link(entry, above)
         if is_folder:
-            yield from _walk(entry, above)
+            yield from _walk(entry, above, visits)
         else:
             yield entry
 

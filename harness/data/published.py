@@ -30,6 +30,12 @@ FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "cifar-
 IDX_UINT8_3D = 0x00000803
 """The first four bytes of an IDX file with uint8 images [N, H, W], big-endian."""
 
+IDX_SIDES = (28, 28)
+"""Height and width of every image of MNIST and Fashion-MNIST."""
+
+MAX_CIFAR_BATCH_BYTES = 2**25
+"""Larger than any published batch (31 MB), so that no other file is read whole only to be refused."""
+
 _SILENCE_S = 60.0
 """Seconds without a byte after which a download is given up."""
 
@@ -149,14 +155,18 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
     """The IDX format: http://yann.lecun.com/exdb/mnist/. Returns uint8 [N, 1, H, W]."""
     try:
         with path.open("rb") as file:
-            magic, count, height, width = struct.unpack(">4I", file.read(16))
+            header = file.read(16)
+            there = path.stat().st_size - len(header)
+            magic, count, height, width = struct.unpack(">4I", header)
+            if magic != IDX_UINT8_3D:
+                raise _damaged(path, f"it begins with {magic:#010x} instead of {IDX_UINT8_3D:#010x}")
+            if there != count * height * width or there == 0:  # before a byte of memory is asked for
+                raise _damaged(path, f"it has {there} pixels where {count} x {height} x {width} are announced")
+            if (height, width) != IDX_SIDES:
+                raise _damaged(path, f"its images have {height} x {width} pixels instead of 28 x 28")
             pixels = np.fromfile(file, dtype=np.uint8)
     except (OSError, struct.error) as error:
         raise _damaged(path, str(error)) from error
-    if magic != IDX_UINT8_3D:
-        raise _damaged(path, f"it begins with {magic:#010x} instead of {IDX_UINT8_3D:#010x}")
-    if pixels.size != count * height * width or pixels.size == 0:
-        raise _damaged(path, f"it has {pixels.size} pixels where {count} x {height} x {width} are announced")
     return pixels.reshape(count, 1, height, width)
 
 
@@ -166,7 +176,8 @@ def _read_cifar_batch(path: Path) -> NDArray[np.uint8]:
 
     published = dict(CIFAR10.train_list + CIFAR10.test_list)
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_CIFAR_BATCH_BYTES)
     except OSError as error:
         raise _damaged(path, str(error)) from error
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != published[path.name]:

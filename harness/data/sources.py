@@ -142,6 +142,7 @@ def _decode_chunk(files: list[image_folder.ImageFile], data: DataSettings, resol
 
 def _image_sha256(image: image_folder.ImageFile, data: DataSettings) -> str:
     try:
+        image_folder.check_is_file(image)
         return file_sha256(image.path)
     except OSError as error:
         if data.corrupt == "skip":

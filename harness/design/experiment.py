@@ -21,7 +21,12 @@ WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9]) *(\..*)?", re.IG
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
 Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]*$")]
+PLAIN = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
+"""Text without control characters, line ends, and marks that turn the direction of writing."""
+
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=PLAIN)]
+Label = Annotated[str, Field(min_length=1, max_length=200, pattern=PLAIN)]
+PathText = Annotated[str, Field(min_length=1, max_length=4096, pattern=PLAIN)]
 
 DataSource = Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"]
 ExtractorName = Literal["digits", "inception"]
@@ -36,7 +41,7 @@ class DataSettings(_Model):
     """Which images are learned. Where they lie (`root`) is no part of a run's key; the rest is."""
 
     source: DataSource = Field("digits", description="digits ships with scikit-learn; folder is your own images")
-    root: str = Field("data", min_length=1, description="where data sets lie; for folder: the image folder itself")
+    root: PathText = Field("data", description="where data sets lie; for folder: the image folder itself")
     split: Literal["train", "test"] = Field("train", description="split of mnist, fashion-mnist and cifar10")
     color: Literal["gray", "rgb"] | None = Field(None, description="folder only: channels to read; default rgb")
     corrupt: Literal["error", "skip"] = Field("error", description="folder only: what an unreadable image does")
@@ -112,7 +117,7 @@ class EvaluationSettings(_Model):
     reference: Annotated[int, Field(strict=True, ge=2)] | Literal["all"] = Field(
         "all", description="real images compared with: a fixed draw of so many from the data, or all"
     )
-    extractor_weights: str | None = Field(None, min_length=1, description="file of the inception weights")
+    extractor_weights: PathText | None = Field(None, description="file of the inception weights")
     unverified_weights: bool = Field(
         False, strict=True, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
     )
@@ -210,7 +215,7 @@ class Experiment(_Model):
     cell: tuple[NamedCell, ...] = ()
     exclude: tuple[Excluded, ...] = ()
     report: ReportSettings = Field(default_factory=ReportSettings)
-    labels: dict[str, str] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')
+    labels: dict[str, Label] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')
 
     @field_validator("name")
     @classmethod

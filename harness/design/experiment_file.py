@@ -95,7 +95,8 @@ def _path(dotted: str) -> tuple[str | int, ...]:
 
 def _read_text(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # whatever it is, a device or a disk image
     except FileNotFoundError:
         near = difflib.get_close_matches(path.name, [other.name for other in path.parent.glob("*.toml")], 1)
         hint = f"Did you mean {path.parent / near[0]}?" if near else "`harness init FILE` writes a starter file."

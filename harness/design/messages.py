@@ -7,7 +7,7 @@ import re
 
 from pydantic_core import ErrorDetails
 
-from harness.design.experiment import Experiment
+from harness.design.experiment import PLAIN, Experiment
 from harness.design.factors import ALIASES, Hyperparameters
 
 LATER: dict[tuple[str, ...], str] = {
@@ -50,10 +50,14 @@ def explain(error: ErrorDetails, path: tuple[str | int, ...]) -> str:
             return f"{_short(given)} is outside the domain; allowed: {words} {bound}"
         case "finite_number":
             return f"{_short(given)} is not a finite number"
+        case "string_too_long":
+            return f"longer than {context['max_length']} characters"
         case "too_short" | "string_too_short":
             return "may not be empty"
         case "too_long":
             return f"too many entries or the wrong number of them; at most {context.get('max_length')}"
+        case "string_pattern_mismatch" if context.get("pattern") == PLAIN:
+            return f"{_short(given)} has control characters; leave them out"
         case "string_pattern_mismatch":
             return f"{_short(given)} is not allowed here; use letters, digits, spaces, dots, dashes and underscores"
         case "value_error":

@@ -1,0 +1,243 @@
+"""Files that are nearly right: an error names the line that is wrong; and what every good plan has in common."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_properties import bounded, many
+
+from harness.cli.documents import plan_document
+from harness.design.expansion import Plan
+from harness.design.experiment_file import read_experiment_file
+from harness.design.factors import Hyperparameters
+from harness.errors import ExperimentFileError
+from harness.tracking.reader import read_experiment
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plans") / "e.toml"
+
+
+MUTATED = """\
+name = "e"
+seeds = [0, 1]
+max_runs = 500
+include_baseline = true
+[data]
+source = "folder"
+root = "data"
+color = "gray"
+[baseline]
+latent_dim = 16
+generator_lr = 1e-3
+normalization = "batch"
+betas = [0.5, 0.9]
+[training]
+steps = 600
+log_every = 10
+checkpoint_every = 200
+[[evaluation]]
+extractor = "digits"
+metrics = ["fid"]
+samples = 100
+repeats = 2
+at = [200, 600]
+required = false
+[[grid]]
+kind = "factorial"
+name = "dims"
+levels.latent_dim = [16, 100]
+levels.hidden_dim = [16, 32]
+[[cell]]
+name = "perceptron"
+architecture = "mlp"
+seeds = [3]
+[[exclude]]
+latent_dim = 100
+hidden_dim = 32
+[report]
+samples = 4
+[labels]
+"perceptron" = "MLP"
+"""
+"""A valid file with at least one key of every table, a key a line, so that an error has one right line."""
+
+KEY_LINES = [number for number, line in enumerate(MUTATED.splitlines()) if " = " in line]
+SIZELESS = st.one_of(st.integers(), st.floats(), st.integers(-(10**40), 10**40)).map(lambda number: str(number).lower())
+WRONG_VALUES = st.one_of(
+    st.sampled_from(["[]", "{}", "true", '""', "[[1]]", "[1, [2]]", "{ a = 1 }", "1979-05-27", "nan", "inf", "-0.0"]),
+    st.sampled_from(['"x"', '["x"]', "[true]", "0", "-1", "1e308", "9" * 90, "[0, 0]", '"\\u0000"', '"\\u202e"']),
+    SIZELESS,
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=9).map(
+        lambda text: f"'{text.replace(chr(39), '')}'"
+    ),
+)
+"""Values of the wrong type, out of range, not finite, or strange; some are right for some keys."""
+
+
+@st.composite
+def one_mutation(draw: st.DrawFn) -> tuple[str, int]:
+    """The valid file with one line changed, and that line's number from 1."""
+    lines = MUTATED.splitlines()
+    number = draw(st.sampled_from(KEY_LINES))
+    key, _, value = lines[number].partition(" = ")
+    match draw(st.sampled_from(["value", "key", "deep", "dotted", "missing value", "nested"])):
+        case "value":
+            lines[number] = f"{key} = {draw(WRONG_VALUES)}"
+        case "key":
+            wrong = draw(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=9))
+            lines[number] = f"'{wrong.replace(chr(39), 'x')}' = {value}"
+        case "deep":
+            depth = draw(st.integers(1, 200))
+            lines[number] = f"{key} = {'[' * depth}{value}{']' * depth}"
+        case "dotted":
+            lines[number] = f"{key}{'.x' * draw(st.integers(1, 200))} = {value}"
+        case "nested":
+            depth = draw(st.integers(1, 40))
+            lines[number] = f"{key} = {'{ a = ' * depth}{value}{' }' * depth}"
+        case _:
+            lines[number] = f"{key} ="
+    return "\n".join(lines) + "\n", number + 1
+
+
+def refusal_of(file: Path, text: str, overrides: list[str] | None = None) -> ExperimentFileError | None:
+    file.write_text(text, encoding="utf-8")
+    try:
+        read_experiment_file(file, overrides or [])
+    except ExperimentFileError as error:
+        return error
+    return None
+
+
+def test_the_file_that_is_mutated_is_valid(file: Path) -> None:
+    assert refusal_of(file, MUTATED) is None
+
+
+def check_one_mutation(file: Path, text: str, line: int) -> None:
+    """An error names the mutated line, unless the change only shows elsewhere: where a level is used, or missing."""
+    error = refusal_of(file, text)
+    if error is None:
+        return
+    named = {
+        int(found) for found in re.findall(r"e\.toml:(\d+)(?=: |$)", f"{error.where}\n{error.remedy}", re.MULTILINE)
+    }
+    assert named, error
+    assert line in named or elsewhere(text, line, error), f"line {line} of\n{text}\n{error}"
+
+
+def elsewhere(text: str, line: int, error: ExperimentFileError) -> bool:
+    """Whether the error is rightly told of another line: two keys contradict each other, and it names the other one."""
+    lines = text.splitlines()
+    key = re.split(r"[ .]", MUTATED.splitlines()[line - 1])[0]
+    named = [lines[int(found) - 1] for found in re.findall(r"e\.toml:(\d+)", error.where)]
+    pairs = {
+        "name": ["perceptron", "name"],  # a cell renamed: its label is idle; the name misspelt: one is missing
+        "seeds": ["max_runs", "seeds"],
+        "max_runs": ["levels", "seeds", "[[grid]]", "[[cell]]"],
+        "steps": ["at =", "[training]", "checkpoint_every"],
+        "checkpoint_every": ["at =", "[training]", "steps"],
+        "log_every": ["[training]"],
+        "source": ["[data]", "color"],
+        "latent_dim": ["levels", "perceptron"],
+        "architecture": ["perceptron", "[[cell]]"],
+        "extractor": ["[[evaluation]]"],
+        "kind": ["levels", "[[grid]]"],
+        "levels": ["[[grid]]", "levels", "perceptron"],
+        "hidden_dim": ["[[exclude]]"],
+        "include_baseline": ["exclude"],
+    }
+    return any(part in other for other in named for part in pairs.get(key, []))
+
+
+@bounded
+@given(mutation=one_mutation())
+def test_an_error_names_the_line_that_was_changed(file: Path, mutation: tuple[str, int]) -> None:
+    check_one_mutation(file, *mutation)
+
+
+@bounded
+@given(value=WRONG_VALUES, line=st.sampled_from(KEY_LINES))
+def test_a_value_set_on_the_command_line_is_told_as_such(file: Path, value: str, line: int) -> None:
+    lines = MUTATED.splitlines()
+    table = next(text for text in reversed(["[]", *lines[:line]]) if text.startswith("["))
+    prefix = table.strip("[]") + (".0" if table.startswith("[[") else "")
+    key = lines[line].partition(" = ")[0]
+    override = f"{prefix}.{key}={value}".lstrip(".")
+    error = refusal_of(file, MUTATED, [override])
+    if error is not None:
+        assert f"--set {override}" in f"{error.where}\n{error.remedy}" or elsewhere(MUTATED, line + 1, error), error
+
+
+LEVELS = {
+    "latent_dim": ["8", "16", "100"], "hidden_dim": ["8", "16"], "normalization": ['"none"', '"batch"'],
+    "generator_lr": ["1e-3", "2e-4"], "batch_size": ["16", "32", "64"], "betas": ["[0.5, 0.9]", "[0.0, 0.9]"],
+    "architecture": ['"mlp"', '"cnn"'],
+}  # fmt: skip
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> list[str]:
+    """Some `[[grid]]` tables, all valid."""
+    tables = []
+    for _ in range(draw(st.integers(1, 4))):
+        names = draw(st.lists(st.sampled_from(sorted(LEVELS)), min_size=1, max_size=3, unique=True))
+        kind = draw(st.sampled_from(["factorial", "one-at-a-time"]))
+        lists = [draw(st.lists(st.sampled_from(LEVELS[name]), min_size=1, max_size=3)) for name in names]
+        rows = [f"levels.{name} = [{', '.join(levels)}]" for name, levels in zip(names, lists, strict=True)]
+        seeds = draw(st.sampled_from(["", "seeds = [5, 2]\n", "seeds = [0]\n"]))
+        tables.append(f'[[grid]]\nkind = "{kind}"\n{seeds}' + "\n".join(rows) + "\n")
+    return tables
+
+
+def plan_of_tables(file: Path, tables: list[str]) -> Plan:
+    file.write_text('name = "e"\nseeds = [0, 1]\n' + "".join(tables), encoding="utf-8")
+    return read_experiment_file(file).plan
+
+
+def check_plan(file: Path, tables: list[str], order: list[int]) -> None:
+    """One file, one plan; keys are unique, belong to cells, and do not depend on the order of grids."""
+    plan = plan_of_tables(file, tables)
+    assert plan == plan_of_tables(file, tables)
+    keys_of_runs = [run.key for run in plan.runs]
+    assert len(set(keys_of_runs)) == len(keys_of_runs)
+    assert len({cell.name for cell in plan.cells}) == len(plan.cells)
+    assert sum(len(cell.seeds) for cell in plan.cells) == len(plan.runs)
+    shuffled = plan_of_tables(file, [tables[index] for index in order])
+    assert {(run.key, run.name) for run in shuffled.runs} == {(run.key, run.name) for run in plan.runs}
+    view = read_experiment(plan, file.parent / "runs")
+    document = plan_document(view)
+    assert json.loads(json.dumps(document)) == document
+    assert sorted(run["key"] for cell in document["cells"] for run in cell["runs"]) == sorted(keys_of_runs)
+    for cell in document["cells"]:
+        assert Hyperparameters(**cell["hyperparameters"]).model_dump(mode="json") == cell["hyperparameters"]
+
+
+tables_and_order = grids().flatmap(lambda tables: st.tuples(st.just(tables), st.permutations(range(len(tables)))))
+
+
+@bounded
+@given(case=tables_and_order)
+def test_good_files_have_one_plan_whatever_the_order(file: Path, case: tuple[list[str], list[int]]) -> None:
+    check_plan(file, *case)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(mutation=one_mutation())
+def test_many_errors_name_the_line_that_was_changed(file: Path, mutation: tuple[str, int]) -> None:
+    check_one_mutation(file, *mutation)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@many
+@given(case=tables_and_order)
+def test_many_good_files_have_one_plan(file: Path, case: tuple[list[str], list[int]]) -> None:
+    check_plan(file, *case)
