@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.faults.subject import Reference
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +24,14 @@ def shared_data() -> Path:
 def _no_mlflow_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "HARNESS_INCEPTION_WEIGHTS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def fault_reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
+    """The experiment that faults are done to, never interrupted, and an empty MLflow store."""
+    from tests.faults.subject import Reference
+
+    return Reference.make(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="session")

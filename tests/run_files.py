@@ -22,7 +22,10 @@ PROTOCOL = "ab" * 32
 
 
 def run_at(folder: Path) -> RunDirectory:
-    return RunDirectory(folder / "cell--s0--01234567")
+    """An empty run directory."""
+    run = RunDirectory(folder / "cell--s0--01234567")
+    run.root.mkdir(parents=True, exist_ok=True)
+    return run
 
 
 def commit_at(run: RunDirectory, step: int, *, checkpoints: tuple[int, ...] = ()) -> Commit:

@@ -91,8 +91,8 @@ def test_status_json_is_the_documented_document(finished: Path, capsys: pytest.C
 def test_status_explains_keys(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("status", str(finished / "tiny.toml"), "--runs-dir", str(finished / "runs"), "--explain")
     text = capsys.readouterr().out
-    assert "training_version: 1" in text
-    assert "'latent_dim': 8" in text and "'generator'" not in text
+    assert "training_version 1" in text
+    assert "latent_dim 8" in text and "generator cnn" not in text
 
 
 def test_init_writes_a_file_that_plans_and_keeps_what_is_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,6 +116,9 @@ def test_schema_is_a_json_schema_that_knows_aliases(capsys: pytest.CaptureFixtur
     [
         (["run", "tiny.toml", "--executor", "ray"], "ray executor is not part of this version"),
         (["run", "tiny.toml", "--executor", "slurm"], "slurm executor is not part of this version"),
+        (["run", "tiny.toml", "--stall-timeout", "0"], "0 is no time to wait; allowed: more than 0"),
+        (["evaluate", "tiny.toml", "--stall-timeout", "nan"], "nan is no time to wait"),
+        (["run", "tiny.toml", "--executor", "inline", "--stall-timeout", "9"], "inline executor .* cannot watch"),
         (["run", "tiny.toml", "--device", "tpu"], "'tpu' is no device"),
         (["run", "tiny.toml", "--only", "nobody"], "no cell is called 'nobody'"),
         (["run", "tiny.toml", "--seeds", "7"], r"no run has these seeds; the file names \[0\]"),

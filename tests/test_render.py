@@ -118,6 +118,8 @@ def test_what_went_wrong_is_said_with_its_reason(whole: Path) -> None:
         in problems
     )
     assert "normalization=none, seed 0: interrupted at step 200." in problems
+    interim = "Interim report: 1 of 8 runs is not finished (normalization=none, seed 0: interrupted at step 200)."
+    assert interim in section(text_of(whole), "summary")
     assert "normalization=none: FID (digits) is missing or has fewer than 3 repeats: seed 0 at 200, 400." in problems
 
 
@@ -155,6 +157,7 @@ def test_half_a_grid(tmp_path: Path) -> None:
         write_run(run, plan, tmp_path / "runs", Story())
     text = report(plan, tmp_path / "runs", tmp_path / "report")
     assert "5 runs have not started yet." in section(text, "problems")
+    assert "Interim report: 5 of 8 runs are not finished. All tables" in section(text, "summary")
     assert "One seed: no comparison is possible for latent\\_dim=100." in section(text, "comparison")
     assert "not measured" in section(text, "comparison")
 
@@ -162,6 +165,7 @@ def test_half_a_grid(tmp_path: Path) -> None:
 def test_nothing_wrong_says_nothing(tmp_path: Path) -> None:
     text = lived(small_plan(grid=[]), tmp_path)
     assert section(text, "problems").strip() == "Nothing failed, diverged or is missing."
+    assert "Interim" not in text
 
 
 def test_a_file_without_evaluation_has_no_sections_of_it(tmp_path: Path) -> None:

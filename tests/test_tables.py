@@ -223,3 +223,17 @@ def test_equal_labels_are_told_apart_by_names(tmp_path: Path) -> None:
     prepare(plan, tmp_path)
     labels = [cell.label for cell in gather(read_experiment(plan, tmp_path)).cells]
     assert labels == ["baseline", "same (latent_dim=100)", "normalization=none", "same (generator=mlp)"]
+
+
+def test_no_spreadsheet_takes_text_for_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    labels = {"latent_dim=100": "=1+1", "normalization=none": "@SUM(A1)", "generator=mlp": "+cmd|' /C calc'!A0"}
+    content = content_of(small_plan(labels=labels), tmp_path, {"baseline": Story(fid=-30.0)})
+    told = {row["cell"]: row["label"] for row in csv_rows(runs_csv(content))}
+    assert told == {"baseline": "baseline"} | {cell: f"'{label}" for cell, label in labels.items()}
+    rows = csv_rows(comparison_csv(content))
+    assert {row["cell"]: row["label"] for row in rows} == told
+    means = [row["mean"] for row in rows if row["cell"] == "baseline"]
+    assert len(means) == 2 and all(float(mean) < 0 for mean in means)
+    negative = small_plan(labels={"generator=mlp": "-5", "latent_dim=100": "-five"})
+    shown = [cell["label"] for cell in csv_rows(runs_csv(gather(read_experiment(negative, tmp_path / "none"))))]
+    assert list(dict.fromkeys(shown)) == ["baseline", "'-five", "normalization=none", "-5"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +226,37 @@ def test_the_page_is_served_on_this_machine_alone(lab: Laboratory, address: Stor
     assert options["--backend-store-uri"] == address.uri
     assert options["--host"] == "127.0.0.1" and options["--port"] == "5123"
     assert ui_command(resolve_address("http://127.0.0.1:5000", lab.runs_dir), 5123) == []
+
+
+def test_what_a_deleted_store_left_beside_it_does_not_reach_the_new_one(lab: Laboratory, address: StoreAddress) -> None:
+    """SQLite would replay the write-ahead log of the old file over the new one."""
+    lab.complete(0)
+    with closing(sqlite3.connect(database(lab), isolation_level=None)) as other:
+        other.execute("PRAGMA wal_autocheckpoint=0")
+        other.execute("UPDATE alembic_version SET version_num = 'of the deleted store'")
+        assert Path(f"{database(lab)}-wal").stat().st_size
+        database(lab).unlink()
+        project(lab.view(), address)
+    with closing(sqlite3.connect(database(lab))) as store:
+        assert store.execute("SELECT version_num FROM alembic_version").fetchone() != ("of the deleted store",)
+    assert len(children(database(lab))) == 1
+
+
+def test_an_empty_file_where_a_store_was_deleted_under_a_connection_is_replaced(
+    lab: Laboratory, address: StoreAddress
+) -> None:
+    lab.complete(0)
+    database(lab).write_bytes(b"")
+    project(lab.view(), address)
+    assert len(children(database(lab))) == 1
+
+
+def test_a_damaged_file_is_told_at_once_with_the_remedy(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    database(lab).write_bytes(b"no database" * 1000)
+    began = time.monotonic()
+    with pytest.raises(TrackingError, match="damaged") as caught:
+        project(lab.view(), address)
+    assert time.monotonic() - began < 10  # MLflow itself tries for 100 s
+    assert "Move it away" in caught.value.remedy
+    assert not is_up_to_date(lab.view(), address)

@@ -99,13 +99,16 @@ class Laboratory:
             self.clock += 1.0
             values = {name: (index + 1) / step + place for place, name in enumerate(RECORDED)}
             content += encode({"step": step, "n": LOG_EVERY, "time": self.clock, "seconds": 0.5, **values})
-            directory.metrics.write_bytes(content + b'{"step": torn')
+            atomic.write_bytes(directory.metrics, content + b'{"step": torn')  # never shorter than what is committed
             if step % CHECKPOINT_EVERY == 0:
                 weights = f"weights {index} {step} {self.clock}".encode()
                 checkpoints[str(step)] = atomic.write_hashed(directory.checkpoint(step), weights)
                 atomic.write_bytes(directory.samples(step), b"\x89PNG" + weights)
                 digest = hashlib.sha256(content).hexdigest()
-                write_commit(directory, Commit(step, "0" * 64, len(content), digest, dict(checkpoints)))
+                state = f"state {index} {step}".encode()
+                atomic.write_bytes(directory.state(step), state)
+                commit = Commit(step, atomic.sha256_of(state), len(content), digest, dict(checkpoints))
+                write_commit(directory, commit)
 
     def roll_back(self, index: int) -> None:
         """The newest state turns out damaged: the one before takes over."""

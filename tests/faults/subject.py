@@ -124,13 +124,12 @@ def _timeless(metrics: Path) -> list[dict[str, object]]:
     return [{name: value for name, value in record.items() if name not in ("time", "seconds")} for record in records]
 
 
-def assert_projected_once(database: Path) -> None:
+def assert_projected_once(database: Path, experiment: str = "tiny") -> None:
     """One point per (run, metric, step), the parent and two runs, nothing RUNNING."""
     with closing(sqlite3.connect(database)) as store:
-        query = "SELECT count(*) FROM runs WHERE status = 'RUNNING' AND lifecycle_stage = 'active'"
-        assert store.execute(query).fetchone()[0] == 0
-        name = "SELECT experiment_id FROM experiments WHERE name = 'tiny'"
+        name = f"SELECT experiment_id FROM experiments WHERE name = '{experiment}'"
         runs = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND experiment_id = ({name})"
+        assert store.execute(f"{runs} AND status = 'RUNNING'").fetchall() == []
         assert len(store.execute(runs).fetchall()) == 3
         points = f"SELECT run_uuid, key, step, count(*) FROM metrics WHERE run_uuid IN ({runs}) GROUP BY 1, 2, 3"
         counts = store.execute(points).fetchall()
