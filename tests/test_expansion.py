@@ -214,7 +214,7 @@ def test_the_baseline_may_be_left_out(tmp_path: Path) -> None:
         ("[[cell]]\nlatent_dim = 5\n[[cell]]\nlatent_dim = 6\nname = 'best'", 6, "'best' means something else"),
         ("[[cell]]\nlatent_dim = 5\nname = 'baseline'", 4, "'baseline' means something else"),
         ("[[cell]]\nlatent_dim = 5\nname = ''", 4, "may not be empty"),
-        ('[[cell]]\nlatent_dim = 5\nname = "a\\u0007"', 4, "is not allowed here"),
+        ('[[cell]]\nlatent_dim = 5\nname = "a\\u0007"', 4, "has control characters"),
     ],
 )  # fmt: skip
 def test_names_that_mean_two_things_are_refused(tmp_path: Path, cells: str, line: int, what: str) -> None:

@@ -266,5 +266,5 @@ def test_cifar10_from_archive_to_images(mirror: Mirror, tmp_path: Path, monkeypa
 
 def test_fetch_where_nothing_may_be_written_is_a_store_error(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match="cannot lock"):
+    with pytest.raises(StoreError, match="something else is where a folder must be"):
         sources.fetch(DataSettings(source="mnist", root=str(tmp_path / "data")))

@@ -51,7 +51,7 @@ def is_there(path: Path) -> bool:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Before a file is written: StoreError where something lies there that is none. What else is wrong, writing tells."""
+    """Before writing: StoreError where something lies there that is no file. What else is wrong, writing tells."""
     try:
         is_there(path)
     except StoreError as error:

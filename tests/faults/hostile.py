@@ -16,16 +16,16 @@ from pathlib import Path
 from PIL import Image
 
 from harness.store import atomic
-from harness.store.commits import newest_commit, write_commit
-from harness.store.rundir import RunDirectory
+from harness.store.commits import discard_commit, read_commit, write_commit
+from harness.store.manifest import read_experiment_manifest
+from harness.store.rundir import RunDirectory, experiment_directory
 from tests.experiments import run_directories, statuses
-from tests.faults.subject import FILE, STEPS, TEXT, Reference, command, copy_finished, prepare
+from tests.faults.subject import FILE, STEPS, TEXT, Reference, assert_equal_runs, command, copy_finished, prepare
 from tests.faults.trial import NotHit, Trial
 
 INSIDE = "inside"
 """The folder that a command is started in; beside it nothing may appear."""
 
-LONGER = f"training.steps={STEPS + 60}"
 INLINE = ("--executor", "inline", "--threads", "1")
 QUIET = ("--no-report", "--tracking-uri", "none")
 
@@ -36,8 +36,8 @@ def trials(count: int, reference: Reference) -> list[Trial]:
         "hostile experiment file": _file,
         "hostile names": _names,
         "image folder that leads outside": _links,
-        "forged state": partial(_forged, _forge_state),
-        "forged checkpoint": partial(_forged, _forge_checkpoint),
+        "forged state": _forged_state,
+        "forged checkpoint": _forged_checkpoint,
     }
     names = list(rows)
     return [
@@ -154,9 +154,14 @@ def _links(_reference: Reference, folder: Path, chance: random.Random) -> None:
     (place / ("self" if target == "self" else chance.choice(["link", "link.png"]))).symlink_to(target)
     data = '[data]\nsource = "folder"\nroot = "images"\ncolor = "gray"\n'
     (folder / FILE).write_text(TEXT.replace("[baseline]", f"{data}[baseline]").replace("= 200", "= 30"), "utf-8")
-    said = _answer(folder, "run", FILE, *QUIET, *INLINE, "--set", "training.steps=4", codes=(0, 2))
-    if target == "self":
-        return  # a link to itself has no image's name: nothing to read, nothing to refuse
+    is_harmless = target == "self"  # a link to itself has no image's name: nothing to read, nothing to refuse
+    four = ("--set", "training.steps=4")
+    said = _answer(folder, "run", FILE, *QUIET, *INLINE, *four, codes=(0,) if is_harmless else (2,))
+    if is_harmless:
+        assert {status.state for status in statuses(folder / FILE, four[1]).values()} == {"complete"}, said
+        counts = read_experiment_manifest(experiment_directory(folder / "runs", "tiny"))
+        assert counts is not None and list(counts.image_counts.values()) == [40]
+        return
     assert re.search(r"outside the image folder|leads back|cannot be read", said), f"{target}: {said}"
     assert not list((folder / "runs" / "tiny").glob("*--*"))
 
@@ -171,40 +176,57 @@ class _Touch:
         return exec, (f"open({str(self.path)!r}, 'w')", "")[:1]  # type: ignore[return-value]
 
 
-def _forged(
-    forge: Callable[[RunDirectory, bytes], None], reference: Reference, folder: Path, chance: random.Random
-) -> None:
-    """Pickles that act, headers that lie and plain noise, with checksums that fit: never executed, the state before
-    takes over or the checkpoint is refused in words."""
-    path = copy_finished(folder, reference)
+def _poison(folder: Path, chance: random.Random) -> tuple[bytes, Path]:
+    """Pickles that act, headers that lie, plain noise; and the file that a pickle would make."""
     touched = folder / "touched"
-    poison = pickle.dumps(_Touch(touched), protocol=chance.randint(2, 4))
+    acting = pickle.dumps(_Touch(touched), protocol=chance.randint(2, 4))
     header = (2 ** chance.randint(20, 62)).to_bytes(8, "little") + b"{}"
     nested = b'{"__metadata__":' + b"[" * 5000 + b"]" * 5000 + b"}"
-    content = chance.choice(
-        [poison, poison, header, chance.randbytes(300), b"", len(nested).to_bytes(8, "little") + nested]
-    )
-    runs = list(run_directories(path).values())
-    for run in runs:
-        forge(run, content)
-    said = _answer(folder, "run", FILE, *QUIET, *INLINE, "--set", LONGER, codes=(0, 1))
+    lying = len(nested).to_bytes(8, "little") + nested
+    return chance.choice([acting, acting, header, chance.randbytes(300), b"", lying]), touched
+
+
+def _forged_state(reference: Reference, folder: Path, chance: random.Random) -> None:
+    """A state whose checksums were made to fit, in runs that were stopped there: never executed, trained again."""
+    path = copy_finished(folder, reference)
+    content, touched = _poison(folder, chance)
+    forged = [_forge_state(run, content) for run in run_directories(path).values()]
+    said = _answer(folder, "run", FILE, *QUIET, *INLINE)
     assert not touched.exists(), "the pickle was executed"
-    states = {name: status.state for name, status in statuses(path, LONGER).items()}
-    if forge is _forge_state:
-        assert set(states.values()) == {"complete"}, (states, said)
-    for run in runs:
-        assert newest_commit(run), said
+    for state in forged:
+        log = (state.parents[1] / "log.txt").read_text(encoding="utf-8")
+        assert f"{state}: the state " in log and "the state before takes over" in log, said
+    assert_equal_runs(path, reference.finished)
 
 
-def _forge_state(run: RunDirectory, content: bytes) -> None:
-    commit = newest_commit(run)
-    if commit is None:
-        raise NotHit("the finished run has no state")
-    atomic.write_bytes(run.state(commit.step), content)
+def _forge_state(run: RunDirectory, content: bytes) -> Path:
+    """Leaves the run as a kill would before its last state, and forges the one that it stands at."""
+    newest, before = run.committed_steps()
+    discard_commit(run, newest)
+    commit = read_commit(run, before)
+    atomic.write_bytes(run.state(before), content)
     write_commit(run, replace(commit, state_sha256=hashlib.sha256(content).hexdigest()))
+    return run.state(before)
 
 
-def _forge_checkpoint(run: RunDirectory, content: bytes) -> None:
+def _forged_checkpoint(reference: Reference, folder: Path, chance: random.Random) -> None:
+    """A checkpoint whose checksums were made to fit: never executed, each run fails by name, and the remedy helps."""
+    path = copy_finished(folder, reference)
+    content, touched = _poison(folder, chance)
+    forged = [_forge_checkpoint(run, content) for run in run_directories(path).values()]
+    said = _answer(folder, "run", FILE, *QUIET, *INLINE, codes=(1,))
+    assert not touched.exists(), "the pickle was executed"
+    failed = re.findall(r"^failed: (.*) seed 0: (.*): the file is no checkpoint of this harness", said, re.MULTILINE)
+    assert sorted(named for _, named in failed) == sorted(map(str, forged)), said
+    assert said.count("Remove it; `harness run` makes it again.") >= len(forged), said
+    for checkpoint in forged:
+        checkpoint.unlink()
+    _answer(folder, "run", FILE, *QUIET, *INLINE)
+    assert not touched.exists(), "the pickle was executed"
+    assert_equal_runs(path, reference.finished)
+
+
+def _forge_checkpoint(run: RunDirectory, content: bytes) -> Path:
     """The last checkpoint, in its note and in every commit; its evaluation and picture are gone, so that it is used."""
     step = STEPS
     digest = atomic.write_hashed(run.checkpoint(step), content)
@@ -216,3 +238,4 @@ def _forge_checkpoint(run: RunDirectory, content: bytes) -> None:
     run.samples(step).unlink()
     for evaluation in run.evaluations.glob(f"step-{step:06d}--*.json"):
         evaluation.unlink()
+    return run.checkpoint(step)
