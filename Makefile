@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: run test test-long check format clean
+.PHONY: run test test-faults test-long check format clean
 
 run: $(INSTALLED)
 	$(BIN)/harness run experiments/ablation.toml
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+test-faults: $(INSTALLED)
+	$(BIN)/python -m pytest -m "faults and not long"
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long

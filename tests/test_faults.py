@@ -20,7 +20,8 @@ from tests.faults.trial import NotHit, Row, Trial, carry_out, rows
 Perform = Callable[[Path, random.Random], None]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.faults
+@pytest.mark.timeout(2400)
 def test_twenty_kills_lose_nothing(fault_reference: Reference) -> None:
     trials = kills.trials(20, fault_reference)
     outcomes = list(carry_out(trials, seed=0, jobs=2))

@@ -19,6 +19,8 @@ from tests.faults.damage import KINDS, trials
 from tests.faults.subject import FILE, Reference
 from tests.faults.trial import carry_out
 
+pytestmark = pytest.mark.faults
+
 
 def in_this_process(folder: Path, executor: Literal["local", "inline"]) -> str:
     """As the command line does it, without its start."""

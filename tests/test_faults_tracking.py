@@ -10,6 +10,8 @@ from tests.faults import together, tracking
 from tests.faults.subject import Reference
 from tests.faults.trial import Outcome, carry_out
 
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
+
 FAULTS = (
     "MLflow server dies in the middle",
     "MLflow's store deleted between two calls",
