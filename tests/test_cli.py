@@ -335,7 +335,7 @@ def test_signals_end_with_a_state_and_their_exit_code(here: Path, number: int, c
     _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - sent < 15
     assert process.returncode == code, stderr
-    assert "every run's state is saved" in stderr
+    assert "the newest states count" in stderr
     status = statuses(path, *sets)["baseline seed 0"]
     assert status.state == "interrupted"
     assert status.step > 0

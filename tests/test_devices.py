@@ -10,6 +10,7 @@ import torch
 
 from harness.errors import DeviceError
 from harness.execution.devices import available_cores, choose_device, choose_workers, has_nvidia_gpu
+from harness.execution.machine import describe_machine
 
 
 @pytest.fixture
@@ -53,3 +54,9 @@ def test_workers_fill_the_cores_and_never_exceed_the_runs(monkeypatch: pytest.Mo
 
 def test_cores_are_those_that_this_process_may_use() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_a_gpu_that_cannot_be_described_is_an_error_in_words() -> None:
+    with pytest.raises(DeviceError, match="the GPU cannot be used: ") as caught:
+        describe_machine("cuda:99", 1)
+    assert caught.value.where == "cuda:99" and caught.value.remedy

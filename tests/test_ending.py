@@ -131,3 +131,12 @@ def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path, capsys: pyte
             logging.getLogger("harness").info("x" * 10_000)
         assert "before" in run.log.read_text()
     assert capsys.readouterr().err == ""
+
+
+def test_a_gpu_that_stays_broken_keeps_the_reason(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sticky() -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", sticky)
+    ending = ending_of(run, raising(torch.OutOfMemoryError("CUDA out of memory")))
+    assert (ending.outcome, ending.reason) == ("failed", OUT_OF_MEMORY)

@@ -85,6 +85,13 @@ def test_another_thread_count_is_told_from_its_attempt_on(here: Path, capsys: py
     assert "since the last attempt: threads 1 -> 2; bit-identical weights are not promised" in run.log.read_text()
 
 
+def test_a_worker_that_died_at_once_hides_no_change(here: Path) -> None:
+    (run,) = run_directories(here / "tiny.toml").values()
+    end_attempt(run, "failed", step=24, reason="killed")  # its begin was never written: no machine is known
+    run_here(here / "tiny.toml", LONGER, threads=2)
+    assert "since the last attempt: threads 1 -> 2; bit-identical weights are not promised" in run.log.read_text()
+
+
 def test_another_harness_is_told_before_and_after_it_trains(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

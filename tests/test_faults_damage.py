@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from harness.cli.damage import tell_damage
-from harness.execution.events import Event
-from harness.execution.options import RunOptions
-from harness.tracking.reader import read_experiment
-from tests.experiments import opened, run_here
-from tests.faults.damage import KINDS, trials
+from tests.experiments import run_here
+from tests.faults.damage import KINDS, in_this_process, trials
 from tests.faults.subject import FILE, Reference
 from tests.faults.trial import carry_out
 
 pytestmark = pytest.mark.faults
-
-
-def in_this_process(folder: Path, executor: Literal["local", "inline"]) -> str:
-    """As the command line does it, without its start."""
-    plan = opened(folder / FILE).plan
-    chosen = RunOptions(folder / "runs", frozenset(run.key for run in plan.runs))
-    with redirect_stderr(io.StringIO()) as told:
-        damaged = tell_damage(read_experiment(plan, folder / "runs"), chosen).damaged
-    events: list[Event] = []
-    results = run_here(folder / FILE, damaged=damaged, events=events).results
-    assert {result.outcome for result in results.values()} <= {"finished"}, results
-    return "\n".join([told.getvalue(), *(event.text for event in events)])
 
 
 def test_damage_of_every_kind_is_named_and_mended(fault_reference: Reference) -> None:

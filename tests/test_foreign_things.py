@@ -73,7 +73,6 @@ SEEN_BY_STATUS: dict[str, Callable[[RunDirectory], Path]] = {
 SEEN_BY_WORK = {"picture": lambda run: run.samples(12), "log": lambda run: run.log}
 SHARED: dict[str, Callable[[ExperimentDirectory], Path]] = {
     "experiment.json": lambda directory: directory.manifest,
-    "reports.json": lambda directory: directory.reports,
 }
 SHARED_WHILE_WORKING: dict[str, Callable[[ExperimentDirectory], Path]] = {
     "experiment.toml": lambda directory: directory.file_copy,
@@ -256,3 +255,19 @@ def test_a_pipe_in_place_of_a_picture_is_named_by_the_report(path: Path, capsys:
     assert answer(capsys, "report", "tiny.toml")[0] == 0
     page = Path("reports/tiny/report.md").read_text(encoding="utf-8")
     assert "step-000024.png: a pipe is where a file must be" in page.replace("\\", "")
+
+
+def test_the_note_of_reports_stops_no_training(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = put("folder", experiment_directory(path.parent / "runs", "tiny").reports)
+    code, said = answer(capsys, *RUN, *LONGER)
+    assert code == 0 and f"warning: {place}: a folder is where a file must be; what needs it fails" in said
+    assert {run.committed_steps()[0] for run in run_directories(path).values()} == {28}
+    code, said = answer(capsys, *RUN[:-1], *LONGER)  # with a report
+    assert code == 2 and said.count("error:") == 1 and str(place) in said
+
+
+def test_a_cursor_stops_no_training(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = victim(path).cursors
+    place.write_text("in the way")
+    code, said = answer(capsys, *RUN, *LONGER)
+    assert code == 0 and f"warning: {place}: " in said and "2 complete" in said

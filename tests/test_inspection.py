@@ -14,7 +14,8 @@ from harness.errors import StoreError
 from harness.store import atomic
 from harness.store.attempts import begin_attempt
 from harness.store.commits import discard_commit
-from harness.store.inspection import Finding, inspect_free_runs, inspect_run, inspect_shared, mended_by_work
+from harness.store.findings import Finding, mended_by_work
+from harness.store.inspection import inspect_free_runs, inspect_run, inspect_shared
 from harness.store.manifest import RunManifest, write_run_manifest
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
 
@@ -232,8 +233,55 @@ def test_damaged_shared_files_are_found(path: Path) -> None:
         file.write_bytes(content)
     atomic.note_of(caches[0]).unlink(missing_ok=True)  # a process was killed between the two
     assert inspect_shared(ExperimentDirectory(directory.root)) == ()
-    run.cursor("ab" * 32).write_bytes(b"{}")
-    assert told(path) == [(f"tracking/{'ab' * 4}.json", "cursor")]
+    cursor = run.cursor("ab" * 32)
+    cursor.write_bytes(b"{}")
+    assert told(path) == []  # no worker needs it
+    (found,) = inspect_free_runs([baseline(path)])[baseline(path)[1]]
+    assert (found.path, found.kind, mended_by_work([found], "train and evaluate")) == (cursor, "cursor", ())
+
+
+def test_what_no_run_needs_may_be_unreadable(path: Path) -> None:
+    """A folder in the place of a cursor, of the note of reports, of a cache's note: told, and nothing is raised."""
+    directory = experiment_directory(path.parent / "runs", "tiny")
+    run, key = baseline(path)
+    array = next(directory.cache.glob("reference-*.safetensors"))
+    atomic.note_of(array).unlink()
+    places = [directory.reports, directory.tracking("ab" * 32), atomic.note_of(array), run.cursor("ab" * 32)]
+    for place in places:
+        place.mkdir(parents=True)
+    directory.cursors.joinpath("x.json").mkdir()
+    found = (*inspect_shared(directory), *inspect_free_runs([(run, key)]).get(key, ()))
+    assert {finding.path for finding in found} == {directory.reports, atomic.note_of(array)}  # folders are no cursors
+    assert {finding.kind for finding in found} == {"barred"}
+    assert all("a folder is where a file must be; what needs it fails" in str(finding) for finding in found)
+    assert mended_by_work(found, "train and evaluate") == ()
+    for folder in (directory.cursors, run.cursors):
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+    (shared,) = (finding for finding in inspect_shared(directory) if finding.path == directory.cursors)
+    (own,) = inspect_free_runs([(run, key)])[key]
+    assert (shared.kind, own.kind, own.path) == ("barred", "barred", run.cursors)
+    assert inspect_run(run, key) == ()
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here whose first byte is a read error")
+def test_a_read_error_is_damage_of_what_is_made_again(path: Path) -> None:
+    """The start of a process's memory: a regular file that opens, and whose reading is an EIO."""
+    directory = experiment_directory(path.parent / "runs", "tiny")
+    run, key = baseline(path)
+    array = next(directory.cache.glob("reference-*.safetensors"))
+    for place in (run.state(12), run.checkpoint(24), array):
+        place.unlink()
+        place.symlink_to("/proc/self/mem")
+    found = {finding.path: finding for finding in inspect_run(run, key)}
+    assert {place: finding.kind for place, finding in found.items()} == {
+        run.state(12): "spare",
+        run.checkpoint(24): "checkpoint",
+    }
+    assert all("cannot be read: Input/output error" in finding.what for finding in found.values())
+    (shared,) = inspect_shared(directory)
+    assert (shared.path, shared.kind) == (array, "barred")
+    assert "cannot be read: Input/output error" in shared.what
 
 
 DIVERGING = TINY.replace('levels.architecture = ["mlp"]', "levels.lr = [1.0]\nlevels.betas = [[0.9, 0.0]]")

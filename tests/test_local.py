@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -13,8 +15,11 @@ import pytest
 import torch
 
 from experiments import TINY, final_tensors, opened, run_directories, run_here, statuses, views, write_file
+from harness.execution import local
+from harness.execution.assignment import Assignment
 from harness.execution.events import Event
 from harness.execution.options import RunOptions
+from harness.execution.progress import ProgressReader
 from harness.execution.runner import run_experiment
 
 LONG = ("training.steps=4000", "training.checkpoint_every=1000", "evaluation=[]")
@@ -119,6 +124,67 @@ def test_a_worker_that_hangs_twice_fails_its_run_and_the_other_finishes(tmp_path
     assert found["baseline seed 0"].state == "failed"
     assert found["baseline seed 0"].reason == "no progress for 4 s (--stall-timeout), twice"
     assert [event.text for event in events if event.kind == "died"] == ["no progress for 4 s (--stall-timeout)"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process")
+def test_two_deaths_of_different_kinds_are_both_told(tmp_path: Path) -> None:
+    path = write_file(tmp_path, TINY[: TINY.index("[[grid]]")])
+    ended = threading.Event()
+    hit: list[int] = []
+
+    def hang_then_kill() -> None:
+        while not ended.is_set():
+            attempts = statuses(path, *LONG)["baseline seed 0"].attempts
+            pid = attempts[-1].machine["pid"] if attempts and attempts[-1].outcome is None else None
+            if pid and pid not in hit and psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGKILL if hit else signal.SIGSTOP)
+                hit.append(pid)
+            time.sleep(0.01)
+
+    hitting = threading.Thread(target=hang_then_kill)
+    hitting.start()
+    try:
+        run_here(path, *LONG, executor="local", workers=1, stall_timeout_s=3.0)
+    finally:
+        ended.set()
+        hitting.join()
+    assert statuses(path, *LONG)["baseline seed 0"].reason == (
+        "its process died twice without progress "
+        "(no progress for 3 s (--stall-timeout), then killed by SIGKILL; out of memory?)"
+    )
+
+
+def test_words_that_cannot_be_written_are_no_death_of_a_worker(tmp_path: Path) -> None:
+    path = write_file(tmp_path, TINY[: TINY.index("[[grid]]")])
+    told: list[str] = []
+
+    class NobodyReads(list[Event]):
+        def append(self, event: Event) -> None:
+            told.append(event.kind)
+            if event.kind == "finished":
+                raise OSError("nobody reads")
+
+    with pytest.raises(OSError, match="nobody reads"):
+        run_here(path, executor="local", workers=1, events=NobodyReads())
+    assert "died" not in told and told.count("finished") == 1
+
+
+def test_files_are_looked_at_now_and_then_however_often_workers_beat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_file(tmp_path, TINY[: TINY.index("[[grid]]")])
+    looks: list[float] = []
+
+    class Counted(ProgressReader):
+        def poll(self, assignments: Sequence[Assignment]) -> None:
+            looks.append(time.monotonic())
+            super().poll(assignments)
+
+    monkeypatch.setattr(local, "ProgressReader", Counted)
+    monkeypatch.setattr(local, "BEAT_S", 0.02)
+    run_here(path, "training.steps=400", "evaluation=[]", executor="local", workers=1)
+    assert len(looks) > 2
+    assert all(after - before >= local.POLL_S for before, after in pairwise(looks))
 
 
 def test_nobody_is_blamed_while_the_parent_slept(tmp_path: Path) -> None:

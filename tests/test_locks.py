@@ -115,3 +115,11 @@ def test_a_killed_holders_lock_is_free_at_once(tmp_path: Path) -> None:
     assert not is_held(tmp_path / "lock")
     with held(tmp_path / "lock", timeout_s=0.0) as mine:
         assert mine
+
+
+def test_a_lock_brings_back_no_folder_above_its_own(tmp_path: Path) -> None:
+    with held(tmp_path / "made" / "lock", timeout_s=0.0) as mine:
+        assert mine
+    with pytest.raises(StoreError, match="cannot lock"), held(tmp_path / "gone" / "tracking" / "lock", timeout_s=0.0):
+        pass
+    assert not (tmp_path / "gone").exists()

@@ -215,3 +215,29 @@ def test_the_rest_of_a_diverged_run_is_mended_without_training(diverged: Path, w
     assert values(after) == before
     assert inspect_run(run, view.run.key) == ()
     assert call(diverged, *SETS).results == {}
+
+
+def test_evaluate_never_trains_a_run_without_a_state(complete: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, run = found(complete, BASELINE)
+    shutil.rmtree(run.states)
+    run.metrics.unlink()
+    flip(run.run_json)
+    flip(run.attempts)
+    call(complete, work="evaluate")
+    assert "run.json" in capsys.readouterr().err
+    assert run.committed_steps() == [] and not run.metrics.exists()
+    call(complete)
+    assert run.committed_steps()[0] == 24
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no file here whose first byte is a read error")
+def test_files_that_the_disk_does_not_give_back_are_made_again(complete: Path) -> None:
+    view, run = found(complete, BASELINE)
+    before = view.checkpoints()
+    for place in (run.state(12), run.checkpoint(12)):
+        place.unlink()
+        place.symlink_to("/proc/self/mem")
+    call(complete)
+    view, _ = found(complete, BASELINE)
+    assert (view.status.state, view.checkpoints()) == ("complete", before)
+    assert inspect_run(run, view.run.key) == ()

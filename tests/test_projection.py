@@ -20,6 +20,7 @@ from tracking_data import (
 )
 
 from harness.design.factors import canonical_level
+from harness.errors import StoreError
 from harness.store import atomic
 from harness.store.rundir import ExperimentDirectory
 from harness.tracking import children as writing
@@ -344,3 +345,14 @@ def test_a_damaged_cursor_says_nothing(lab: Laboratory, address: StoreAddress) -
     assert_mirrors(lab)
     shared: ExperimentDirectory = lab.view().directory
     assert address.shown in shared.tracking(address.fingerprint).read_text(encoding="utf-8")
+
+
+def test_an_experiment_that_was_moved_does_not_come_back(lab: Laboratory, address: StoreAddress) -> None:
+    lab.complete(0)
+    view = lab.view()
+    root = view.directory.root
+    root.rename(root.with_name("moved"))
+    assert project(view, address).runs == 0
+    with pytest.raises(StoreError, match="folder is gone"):
+        finish(view, address, None)
+    assert not root.exists()

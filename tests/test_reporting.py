@@ -116,3 +116,17 @@ def test_a_report_on_runs_that_nobody_may_write_is_written(plan: Plan, tmp_path:
             assert not report_is_current(read_experiment(plan, runs), tmp_path / "report")
     except subprocess.CalledProcessError:
         pytest.skip("no folder can be mounted here")
+
+
+def test_an_experiment_that_was_moved_does_not_come_back(plan: Plan, tmp_path: Path) -> None:
+    before = view(plan, tmp_path)
+    before.directory.root.rename(tmp_path / "moved")
+    write_report(before, tmp_path / "new" / "report")
+    assert not before.directory.root.exists()
+
+
+def test_a_damaged_copy_of_the_experiment_file_is_none(plan: Plan, tmp_path: Path) -> None:
+    before = view(plan, tmp_path)
+    before.directory.file_copy.write_bytes(b'name = "sm\xe1ll"\n')
+    text = write_report(before, tmp_path / "report").read_text(encoding="utf-8")
+    assert "No run has kept a copy of the experiment file yet." in text

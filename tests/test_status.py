@@ -164,3 +164,15 @@ def test_running_while_a_live_process_holds_the_lock(tmp_path: Path) -> None:
             process.wait()
             assert run_status(run, 20, [BLOCK]).state == state
     assert before == ["complete", "failed"]
+
+
+def test_what_a_live_process_replaces_is_no_damage(tmp_path: Path) -> None:
+    """Between two looks it commits, and removes the state that was the newest."""
+    run = finished(tmp_path)
+    commit_at(run, 30)
+    run.state(30).unlink()
+    run.commit(20).write_bytes(b"{")
+    assert run_status(run, 40, []).damage and run_status(run, 40, []).broken_commits
+    with holder_of(run.lock):
+        status = run_status(run, 40, [])
+    assert (status.state, status.damage, status.broken_commits, status.reason) == ("running", (), (), "")

@@ -15,8 +15,9 @@ from tracking_data import Laboratory, assert_mirrors, database
 from harness.cli import tracker as tracking
 from harness.cli.tracker import Tracker
 from harness.errors import StoreError
-from harness.tracking import connection
+from harness.tracking import connection, parent, projection, session
 from harness.tracking.reader import ExperimentView
+from harness.tracking.session import Asking
 from harness.tracking.stores import StoreAddress, resolve_address
 
 pytest_plugins = ["tracking_fixtures"]
@@ -25,16 +26,14 @@ WARNING = "warning: MLflow is not up to date"
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """A store that answers once and then never again, until the event is set; then it does what it should."""
+    """A store that never answers a question until the event is set; then it does what it should."""
     awake = threading.Event()
     real = tracking._finish
 
-    def falls_silent(
-        view: ExperimentView, address: StoreAddress, report: Path | None, answered: Callable[[], None]
-    ) -> None:
-        answered()
-        awake.wait()
-        real(view, address, report, answered)
+    def falls_silent(view: ExperimentView, address: StoreAddress, report: Path | None, asking: Asking) -> None:
+        with asking():
+            awake.wait()
+        real(view, address, report, asking)
 
     monkeypatch.setattr(tracking, "_finish", falls_silent)
     monkeypatch.setattr(tracking, "SILENCE_S", 0.5)
@@ -120,6 +119,81 @@ def test_beside_the_training_a_failure_is_noted_once_until_it_is_over(
             notes.add(tracker.note())
             time.sleep(0.01)
     assert notes - {""} == {"MLflow is not up to date: one; training goes on, and it is tried again"}
+    assert_mirrors(lab)
+
+
+def test_a_command_that_is_asked_to_stop_while_it_waits_leaves_soon(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "INTERVAL_S", 0.01)
+    monkeypatch.setattr(tracking, "HURRIED_S", 0.4)
+    begun, awake, asked = threading.Event(), threading.Event(), threading.Event()
+
+    def read() -> ExperimentView:
+        begun.set()
+        awake.wait()
+        return lab.view()
+
+    with Tracker(address).background(read, asked.is_set):
+        assert begun.wait(10)
+        threading.Timer(0.5, asked.set).start()
+        started = time.monotonic()
+    try:
+        assert 0.5 <= time.monotonic() - started < 5
+    finally:
+        awake.set()
+
+
+def test_our_own_work_is_no_silence_of_the_store(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.complete(0)
+    real = projection.parent_tags
+
+    def slow(view: ExperimentView) -> dict[str, str]:
+        time.sleep(3.0)
+        return real(view)
+
+    monkeypatch.setattr(parent, "parent_tags", slow)
+    monkeypatch.setattr(tracking, "SILENCE_S", 2.0)
+    tracker = Tracker(address)
+    assert tracker.finish(lab.view(), None) == "projected"
+
+
+def test_a_file_that_vanishes_meanwhile_ends_nothing(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.complete(0)
+
+    def vanished(*_: object) -> bool:
+        raise FileNotFoundError(2, "No such file or directory", "samples/8.png")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(projection, "is_up_to_date", vanished)
+        assert Tracker(address).finish(lab.view(), None) == "projected"
+    assert_mirrors(lab)
+
+
+def test_files_that_were_uploaded_are_not_uploaded_again_by_the_next_call(
+    lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.complete(0)
+    monkeypatch.setattr(session, "FILES_PER_UPLOAD", 1)
+    real = session._upload
+    names: list[str] = []
+
+    def third_fails(*arguments: object) -> object:
+        if len(names) == 2:
+            names.append("refused")
+            raise OSError("the server went away")
+        names.append(str(arguments[2]))
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "_upload", third_fails)
+    assert Tracker(address).finish(lab.view(), None) == "failed"
+    assert "the server went away" in capsys.readouterr().err
+    assert Tracker(address).finish(lab.view(), None) == "projected"
+    assert len(names) > 3 and len(set(names)) == len(names)
     assert_mirrors(lab)
 
 

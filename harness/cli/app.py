@@ -11,7 +11,7 @@ import typer
 
 from harness import __version__
 from harness.cli import design, pictures, results, run, service
-from harness.cli.console import fail
+from harness.cli.console import ReaderLeft, fail
 from harness.errors import HarnessError
 from harness.execution.interruption import Interrupted
 
@@ -62,15 +62,16 @@ def main() -> None:
         _run()
     except HarnessError as error:
         sys.exit(fail(error))
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left, as `head` does
-        sys.exit(0)
+    except ReaderLeft:
+        _leave_at_once(0)
     except Interrupted as interrupted:
         _leave_at_once(interrupted.exit_code)
     except KeyboardInterrupt:
         _leave_at_once(INTERRUPTED)
     except OSError as error:  # a file or folder that nobody foresaw; a person needs its path, not our call stack
         sys.exit(fail(HarnessError(error.strerror or str(error), where=str(error.filename or ""))))
+    finally:
+        _drop_unwritten()
 
 
 def _run() -> None:
@@ -80,6 +81,15 @@ def _run() -> None:
         if isinstance(left.code, int) and left.code > 128:
             _leave_at_once(left.code)
         raise
+
+
+def _drop_unwritten() -> None:
+    """Lets go of words that stderr did not take; else they change the exit code when the interpreter ends."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _leave_at_once(code: int) -> NoReturn:

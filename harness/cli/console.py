@@ -20,8 +20,12 @@ def plain(text: str) -> str:
     return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
+class ReaderLeft(Exception):
+    """Nobody reads the results any more, as after `| head`."""
+
+
 def say(text: str) -> None:
-    """A line for the person who waits."""
+    """A line for the person who waits; where it cannot be written, the work goes on without it."""
     _print(plain(text), sys.stderr)
 
 
@@ -46,7 +50,14 @@ def fail(error: HarnessError) -> int:
 def _print(text: str, stream: TextIO) -> None:
     """Prints `text`; characters that the stream's encoding lacks are spelled out instead of ending the command."""
     encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=stream is sys.stderr)
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except BrokenPipeError as error:
+        if stream is not sys.stderr:
+            raise ReaderLeft from error
+    except OSError:
+        if stream is not sys.stderr:
+            raise
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from harness.cli.console import say
 from harness.execution.options import RunOptions
-from harness.store.inspection import TRAINING_KINDS, inspect_free_runs, inspect_shared, mended_by_work
+from harness.store.findings import TRAINING_KINDS, mended_by_work
+from harness.store.inspection import inspect_free_runs, inspect_shared
 from harness.tracking.reader import ExperimentView
 
 

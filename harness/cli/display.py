@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import IO, Protocol, TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -27,11 +28,37 @@ class Screen(Protocol):
     def observe(self, event: Event) -> None: ...
 
 
+class _Deaf:
+    """A stream whose terminal may go away: what cannot be written is dropped, and the work goes on."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding
+
+
 @contextmanager
 def display(plan: Plan, tracking_note: Callable[[], str]) -> Iterator[Screen]:
     """A screen for the runs of `plan`. tracking_note: what is to be told about MLflow, empty when all is well."""
     logging.getLogger("harness").propagate = False  # workers write it to their logs
-    console = Console(stderr=True)
+    console = Console(stderr=True, file=cast(IO[str], _Deaf(sys.stderr)))
     if not console.is_terminal:
         yield LineScreen(tracking_note)
         return

@@ -21,6 +21,9 @@ from harness.store.rundir import RunDirectory
 from harness.store.shortfalls import why_damaged, why_missing
 from harness.tracking.reader import ExperimentView, RunView
 
+_Strangers = dict[tuple[str, int], list[tuple[RunDirectory, RunManifest]]]
+"""Folders that the plan does not name, with what they say that they are, by cell and seed."""
+
 
 @dataclass(frozen=True)
 class OtherFolder:
@@ -63,7 +66,7 @@ class Explanation:
 
 def explanations(view: ExperimentView) -> list[Explanation]:
     """One for every run of the plan, in its order."""
-    strangers = _other_folders(view) if any(run.status.state == "pending" for run in view.runs) else []
+    strangers = _other_folders(view) if any(run.status.state == "pending" for run in view.runs) else {}
     current = _current_machine(view)
     return [_explanation(view, run, current, strangers) for run in view.runs]
 
@@ -72,7 +75,7 @@ def _explanation(
     view: ExperimentView,
     run: RunView,
     current: Mapping[str, object],
-    strangers: list[tuple[RunDirectory, RunManifest]],
+    strangers: _Strangers,
 ) -> Explanation:
     data = view.plan.experiment.data
     key = key_parts(run.run.cell.hyperparameters, run.run.seed, data)
@@ -123,25 +126,21 @@ def _manifest(run: RunDirectory | None) -> tuple[RunManifest | None, tuple[Short
         return None, (Shortfall(str(run.run_json), error.what),)
 
 
-def _other_folders(view: ExperimentView) -> list[tuple[RunDirectory, RunManifest]]:
-    """Folders of this experiment that the plan does not name, with what they say that they are."""
+def _other_folders(view: ExperimentView) -> _Strangers:
+    """Folders of this experiment that the plan does not name."""
     named = {run.run.key[:8] for run in view.runs}
-    found = []
+    found: _Strangers = {}
     for key8, directory in view.directory.runs().items():
         manifest, _ = _manifest(directory) if key8 not in named else (None, ())
         if manifest is not None and manifest.experiment == view.plan.experiment.name:
-            found.append((directory, manifest))
+            found.setdefault((manifest.cell, manifest.seed), []).append((directory, manifest))
     return found
 
 
-def _others(
-    run: RunView, key: Mapping[str, Any], strangers: list[tuple[RunDirectory, RunManifest]]
-) -> tuple[OtherFolder, ...]:
+def _others(run: RunView, key: Mapping[str, Any], strangers: _Strangers) -> tuple[OtherFolder, ...]:
     """The nearest first: those whose keys differ in the fewest parts."""
     found = []
-    for directory, manifest in strangers:
-        if (manifest.cell, manifest.seed) != (run.run.cell.name, run.run.seed):
-            continue
+    for directory, manifest in strangers.get((run.run.cell.name, run.run.seed), ()):
         before = {
             "hyperparameters": manifest.hyperparameters,
             "seed": manifest.seed,

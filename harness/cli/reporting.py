@@ -10,6 +10,7 @@ from harness import __version__
 from harness.errors import DamagedFileError, StoreError
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
+from harness.store.presence import require_experiment_folder
 from harness.tracking.reader import ExperimentView
 from harness.tracking.snapshot import read_snapshot
 
@@ -38,6 +39,7 @@ def write_report(view: ExperimentView, output: Path) -> Path:
     """
     from harness.report.render import own_files, render_report
 
+    atomic.make_folder(output)
     with held(output / _LOCK, timeout_s=WAIT_FOR_EVER):
         snapshot = read_snapshot(view.plan, view.directory.root.parent)
         made_from = _fingerprint(snapshot, output)  # before rendering: what changes meanwhile makes it outdated
@@ -81,8 +83,10 @@ def _sha256(path: Path) -> str | None:
 
 def _note(view: ExperimentView, output: Path, entry: atomic.Json) -> None:
     """Notes it beside the runs. Where nobody may write there, it is made again whenever it is asked for."""
-    with suppress(StoreError), held(view.directory.reports.with_suffix(".lock"), timeout_s=WAIT_FOR_EVER):
-        atomic.write_json(view.directory.reports, {**_noted(view), str(output.absolute()): entry})
+    with suppress(StoreError):
+        require_experiment_folder(view.directory)  # a lock makes its folder, and one that was moved must not come back
+        with held(view.directory.reports.with_suffix(".lock"), timeout_s=WAIT_FOR_EVER):
+            atomic.write_json(view.directory.reports, {**_noted(view), str(output.absolute()): entry})
 
 
 def _noted(view: ExperimentView) -> atomic.Json:

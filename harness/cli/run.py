@@ -140,19 +140,16 @@ def _work(
 ) -> int:
     """Runs, reports, projects; returns the exit code. Does nothing, and says so, where nothing is missing."""
     tracker = Tracker.of(tracking_uri, options.runs_dir)
-    if any(not block.available for block in view.blocks):
-        from harness.execution.prepare import look_again
-
-        look_again(file.experiment, view.directory)
-        view = view_of(file, options.runs_dir)
-    options = tell_damage(view, options)
-    busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
-    waiting = open_runs(view, options)
-    started = time.monotonic()
-    _check_output(output)
     code = 0
     failed: dict[str, str] = {}
     with Interruption() as interruption:
+        with interruption.at_once():
+            view = _with_protocols(file, view, options)
+            options = tell_damage(view, options)
+            busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
+            waiting = open_runs(view, options)
+            started = time.monotonic()
+            _check_output(output)
         if waiting or busy:
             code, failed = _execute(file, options, tracker, interruption)
             if code >= 128:
@@ -177,6 +174,16 @@ def _work(
     return code
 
 
+def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOptions) -> ExperimentView:
+    """`view`, made anew where evaluations were put off that are possible now."""
+    if all(block.available for block in view.blocks):
+        return view
+    from harness.execution.prepare import look_again
+
+    look_again(file.experiment, view.directory)
+    return view_of(file, options.runs_dir)
+
+
 def _execute(
     file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption
 ) -> tuple[int, dict[str, str]]:
@@ -190,7 +197,7 @@ def _execute(
     with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
         summary = run_experiment(file, options, screen.observe, interruption, interruption.at_once, interruption.save)
     if interruption():
-        say("stopped; every run's state is saved. The same command goes on from there.")
+        say("stopped; the newest states count. The same command goes on from there.")
         return interruption.exit_code, {}
     failed = {key: result.reason for key, result in summary.results.items() if result.outcome == "failed"}
     if summary.held_elsewhere:

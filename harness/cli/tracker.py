@@ -17,6 +17,7 @@ from harness.tracking.stores import StoreAddress, resolve_address
 
 if TYPE_CHECKING:
     from harness.tracking.projection import Projected
+    from harness.tracking.session import Asking
 
 INTERVAL_S = 20.0
 SILENCE_S = 15.0
@@ -34,7 +35,7 @@ class Tracker:
     def __init__(self, address: StoreAddress | None) -> None:
         self._address = address
         self._told = ""
-        self._answers = _Answers()
+        self._questions = _Questions()
         self._share_left_s = SERVER_SHARE_S
         self._left: threading.Thread | None = None
 
@@ -61,7 +62,7 @@ class Tracker:
 
         def loop() -> None:
             while not ended.wait(INTERVAL_S):
-                self._note(self._attempt(address, lambda: _project(read(), address, self._answers)))
+                self._note(self._attempt(address, lambda: _project(read(), address, self._questions)))
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()
@@ -70,10 +71,7 @@ class Tracker:
         finally:
             ended.set()
         # Not after an error or a second Ctrl-C: what is half-done then, the next projection does.
-        if hurried():
-            thread.join(timeout=HURRIED_S)
-        else:
-            self._await(thread, address)
+        self._await(thread, address, hurried)
 
     def finish(self, view: ExperimentView, report_dir: Path | None) -> Literal["current", "projected", "failed"]:
         """Projects the rest, attaches the report, ends the parent run. A failure is told, and is nobody's fault.
@@ -84,9 +82,7 @@ class Tracker:
         address = self._address
         if address is None:
             return "current"
-        from harness.tracking.projection import is_up_to_date
-
-        if is_up_to_date(view, address, report_dir):
+        if _is_up_to_date(view, address, report_dir):
             return "current"
         error = self._finish(view, address, report_dir)
         if error is None:
@@ -99,7 +95,7 @@ class Tracker:
         failures: list[HarnessError | None] = []
 
         def work() -> None:
-            failures.append(self._attempt(address, lambda: _finish(view, address, report_dir, self._answers)))
+            failures.append(self._attempt(address, lambda: _finish(view, address, report_dir, self._questions)))
 
         if self._left and (error := self._await(self._left, address)):
             return error  # as long as it lives, it holds the store's lock
@@ -109,7 +105,6 @@ class Tracker:
 
     def _attempt(self, address: StoreAddress, work: Callable[[], None]) -> HarnessError | None:
         """Does `work`; returns why it failed."""
-        self._answers.nothing_asked()
         try:
             work()
         except HarnessError as error:
@@ -117,8 +112,6 @@ class Tracker:
         except Exception as error:  # noqa: BLE001 - whatever MLflow's libraries raise, training and its end go on
             text = address.scrub(f"{type(error).__name__}: {error}").splitlines()[0][:300]
             return TrackingError(f"MLflow: {text}", where=address.shown, remedy=REMEDY)
-        finally:
-            self._answers.nothing_asked()
         return None
 
     def _note(self, error: HarnessError | None) -> None:
@@ -128,14 +121,20 @@ class Tracker:
         elif not self._told:
             self._told = f"MLflow is not up to date: {error.what}; training goes on, and it is tried again"
 
-    def _await(self, thread: threading.Thread, address: StoreAddress) -> TrackingError | None:
+    def _await(
+        self, thread: threading.Thread, address: StoreAddress, hurried: Callable[[], bool] = lambda: False
+    ) -> TrackingError | None:
         """Waits for `thread` as long as is fair; returns why it is left to itself, until the process ends."""
+        hurry_left_s = HURRIED_S
         while thread.is_alive():
             thread.join(timeout=_LOOK_S)
             self._share_left_s -= _LOOK_S
+            hurry_left_s -= _LOOK_S if hurried() else 0.0
             if not thread.is_alive():
                 break
-            if self._answers.silent_s() > SILENCE_S:
+            if hurry_left_s <= 0:
+                what = "the command was asked to stop"
+            elif self._questions.silent_s() > SILENCE_S:
                 what = f"the store has not answered for {SILENCE_S:.0f} s"
             elif self._share_left_s <= 0 and address.sqlite_path is None:
                 what = f"the store answers too slowly: not done {SERVER_SHARE_S:.0f} s after the last run"
@@ -146,35 +145,48 @@ class Tracker:
         return None
 
 
-class _Answers:
-    """When the store answered last; written by the thread that projects, read by the one that waits."""
+class _Questions:
+    """Since when the store owes an answer; written by the thread that projects, read by the one that waits.
+
+    What is done between two questions, loading mlflow, reading runs, waiting for a lock, is no silence of the store.
+    """
 
     def __init__(self) -> None:
-        self._last: float | None = None
+        self._since: float | None = None
 
-    def __call__(self) -> None:
-        self._last = time.monotonic()
-
-    def nothing_asked(self) -> None:
-        """From here until the first answer nobody waits for the store: mlflow is loaded, a store made or found."""
-        self._last = None
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._since = None
 
     def silent_s(self) -> float:
-        last = self._last
-        return 0.0 if last is None else time.monotonic() - last
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
 
 
-def _project(view: ExperimentView, address: StoreAddress, answered: Callable[[], None]) -> None:
+def _is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path | None) -> bool:
+    from harness.tracking.projection import is_up_to_date
+
+    try:
+        return is_up_to_date(view, address, report_dir)
+    except Exception:  # noqa: BLE001 - a file was removed meanwhile, or worse: projecting tells it, and ends nothing
+        return False
+
+
+def _project(view: ExperimentView, address: StoreAddress, asking: Asking) -> None:
     from harness.tracking.projection import project
 
-    _tell(project(view, address, answered))
+    _tell(project(view, address, asking))
 
 
-def _finish(view: ExperimentView, address: StoreAddress, report_dir: Path | None, answered: Callable[[], None]) -> None:
+def _finish(view: ExperimentView, address: StoreAddress, report_dir: Path | None, asking: Asking) -> None:
     from harness.tracking.projection import finish, project
 
-    projected = project(view, address, answered)
-    finish(view, address, report_dir, answered)
+    projected = project(view, address, asking)
+    finish(view, address, report_dir, asking)
     _tell(projected)
 
 

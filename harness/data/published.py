@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from harness.design.experiment import DataSettings
 from harness.errors import DataError
+from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "cifar-10-batches-py"}
@@ -85,6 +86,7 @@ def download(data: DataSettings) -> None:
     Raises DataError with what to put where when that fails, StoreError where `data.root` is not writable.
     """
     beside = _data_set(data).parent
+    atomic.make_folder(beside)
     with held(beside / f".{data.source}.lock", timeout_s=WAIT_FOR_EVER):
         path = missing_file(data)
         if path is None:

@@ -16,7 +16,7 @@ from harness.design.experiment import EvaluationSettings
 from harness.errors import DamagedFileError, WeightsError
 from harness.evaluation.protocol import INCEPTION_SHA256
 from harness.store import locks
-from harness.store.atomic import read_json, sha256_of
+from harness.store.atomic import make_folder, read_json, sha256_of
 
 DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits.safetensors"
 """Of `extractors.DigitsClassifier`; `digits.json` beside it holds hash, recipe, accuracy and split."""
@@ -84,6 +84,7 @@ def _download(target: Path) -> None:
     import torch.hub
     from pytorch_fid.inception import FID_WEIGHTS_URL
 
+    make_folder(target.parent)
     with locks.held(target.with_name(target.name + ".lock"), timeout_s=locks.WAIT_FOR_EVER):
         if target.is_file():
             return  # another process was faster

@@ -6,6 +6,7 @@ import errno
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -45,7 +46,9 @@ def ending_of(run: RunDirectory, work: Callable[[], TrainingResult]) -> Ending:
     except Exception as error:  # noqa: BLE001 - one run's defect must not stop the others; the log has the traceback
         reason = _reason(run, error)
     if reason == OUT_OF_MEMORY:
-        torch.cuda.empty_cache()  # here, where the error no longer keeps the tensors alive; without CUDA nothing
+        # Here, where the error no longer keeps the tensors alive; without CUDA nothing.
+        with suppress(RuntimeError):  # after some errors CUDA answers every call in this process with them
+            torch.cuda.empty_cache()
     return Ending("failed", reason)
 
 

@@ -76,7 +76,7 @@ class LocalExecutor:
         self._workers: list[_Worker] = []
         self._pending: deque[Assignment] = deque()
         self._results: dict[str, WorkResult] = {}
-        self._deaths: dict[str, int] = {}
+        self._deaths: dict[str, list[str]] = {}
 
     def run(
         self,
@@ -93,7 +93,7 @@ class LocalExecutor:
         """
         self._pending.extend(assignments)
         progress = ProgressReader(observe)
-        listened = time.monotonic()
+        listened = polled = time.monotonic()
         try:
             while (self._pending or self._busy()) and not stop():
                 self._hand_out(observe)
@@ -103,7 +103,9 @@ class LocalExecutor:
                 now = time.monotonic()
                 self._kill_the_silent(min(now - listened, AWAKE_S))
                 listened = now
-                progress.poll([worker.assignment for worker in self._busy() if worker.assignment])
+                if now - polled >= POLL_S:  # every beat of a worker ends a turn of this loop
+                    progress.poll([worker.assignment for worker in self._busy() if worker.assignment])
+                    polled = time.monotonic()
             self._leave(observe, time.monotonic() + LEAVE_S)
         finally:
             self._kill()
@@ -175,11 +177,13 @@ class LocalExecutor:
             if worker not in self._workers:
                 continue
             try:
-                if worker.connection.poll():
-                    self._hear(worker, worker.connection.recv(), observe)
-                elif not worker.process.is_alive():
-                    self._bury(worker, observe)
+                message = worker.connection.recv() if worker.connection.poll() else None
             except (EOFError, OSError):
+                self._bury(worker, observe)
+                continue
+            if message is not None:
+                self._hear(worker, message, observe)
+            elif not worker.process.is_alive():
                 self._bury(worker, observe)
 
     def _hear(self, worker: _Worker, message: Beat | WorkResult, observe: Observer) -> None:
@@ -206,13 +210,15 @@ class LocalExecutor:
             return
         stands = _standing(assignment)
         step = stands[0]
-        deaths = 0 if stands != worker.stood else self._deaths.get(assignment.key, 0) + 1
+        deaths = [] if stands != worker.stood else [*self._deaths.get(assignment.key, []), how]
         self._deaths[assignment.key] = deaths
-        if deaths < DEATHS_WITHOUT_PROGRESS:
+        if len(deaths) < DEATHS_WITHOUT_PROGRESS:
             observe(Event("died", assignment.name, step, assignment.training.steps, text=how))
             self._pending.appendleft(assignment)
             return
-        reason = f"{how}, twice" if worker.stalled else f"its process died twice without progress ({how})"
+        ways = ", then ".join(dict.fromkeys(deaths))
+        only_stalls = worker.stalled and ways == how
+        reason = f"{how}, twice" if only_stalls else f"its process died twice without progress ({ways})"
         _note_failure(assignment, step, reason)
         worker.assignment = assignment
         self._take(worker, WorkResult("failed", step, reason), observe)
@@ -230,14 +236,18 @@ class LocalExecutor:
                 by_handle[worker.connection] = worker
             for handle in wait(list(by_handle), POLL_S):  # type: ignore[arg-type]
                 worker = by_handle[handle]
+                message = None
                 try:
-                    if worker.connection.poll():
-                        self._hear(worker, worker.connection.recv(), observe)
-                        continue
+                    message = worker.connection.recv() if worker.connection.poll() else None
                 except (EOFError, OSError):
                     worker.process.join(timeout=1.0)
-                if not worker.process.is_alive() and worker in self._workers:
+                if message is not None:
+                    self._hear(worker, message, observe)
+                elif not worker.process.is_alive() and worker in self._workers:
                     self._remove(worker)
+        late = ", ".join(worker.assignment.name for worker in self._busy() if worker.assignment)
+        if late:
+            observe(Event("note", text=f"not saved within {LEAVE_S:g} s, ended without it: {late}"))
 
     def _remove(self, worker: _Worker) -> None:
         self._workers.remove(worker)

@@ -10,7 +10,7 @@ from harness.execution.assignment import Assignment
 from harness.gan.state import rewind
 from harness.store import atomic, records
 from harness.store.commits import discard_commit
-from harness.store.inspection import TRAINING_KINDS, Finding
+from harness.store.findings import TRAINING_KINDS, Finding
 from harness.store.rundir import RunDirectory
 from harness.store.status import RunStatus
 

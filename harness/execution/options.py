@@ -66,8 +66,12 @@ def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
     status = run.status
     if status.state == "running":
         return False
-    if run.run.key in options.damaged or not status.is_readable:
+    if not status.is_readable:
+        return True
+    if options.work == "evaluate" and status.commit is None:
+        return False  # whatever is damaged there, only training mends
+    if run.run.key in options.damaged:
         return True
     if options.work == "evaluate":
-        return status.commit is not None and (bool(status.missing) or not view.is_prepared)
+        return bool(status.missing) or not view.is_prepared
     return not status.is_settled or (status.state == "diverged" and run.run.key in options.retry)

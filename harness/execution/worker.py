@@ -24,13 +24,14 @@ from harness.gan.state import rewind
 from harness.gan.training import TrainingResult, TrainingTask, train
 from harness.store import atomic
 from harness.store.attempts import begin_attempt, end_attempt, read_attempts
-from harness.store.changes import BIT_RELEVANT
+from harness.store.changes import BIT_RELEVANT, attempt_reports
 from harness.store.commits import Commit, metrics_match, newest_commit
-from harness.store.inspection import Finding, inspect_run, mended_by_work
+from harness.store.findings import Finding, mended_by_work
+from harness.store.inspection import inspect_run
 from harness.store.locks import held
 from harness.store.manifest import RunManifest, read_run_manifest, require_own_folder, write_run_manifest
 from harness.store.presence import require_experiment_folder, require_run_folder
-from harness.store.reading import is_there, read_bytes
+from harness.store.reading import is_there
 from harness.store.rundir import ExperimentDirectory, RunDirectory
 from harness.store.status import RunStatus, stored_status
 
@@ -90,8 +91,8 @@ def _logged_attempt(
     run = assignment.directory
     machine = describe_machine(assignment.device, assignment.threads)
     with log_file(run):
-        _note_changes(run, machine)
         begin_attempt(run, step=_step(run), machine=machine, work=assignment.work)
+        _note_changes(run)
         _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
         ending = ending_of(run, lambda: _claimed_work(assignment, extractors, stop, save, findings))
         step = _step(run) if ending.step is None else ending.step
@@ -190,6 +191,8 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
 def _train(assignment: Assignment, stop: Stop, save: Save) -> TrainingResult:
     run = assignment.directory
     commit = newest_commit(run)
+    if assignment.work == "evaluate" and commit is None:
+        raise StoreError("there is no state to measure", where=str(run.states), remedy="`harness run` trains it.")
     if commit and (assignment.work == "evaluate" or _is_trained(run, commit, assignment.training.steps)):
         return TrainingResult("finished", commit.step)  # the images are not even looked at
     device = torch.device(assignment.device)
@@ -216,10 +219,9 @@ def _damaged_checkpoint(run: RunDirectory, commit: Commit) -> int | None:
     """The first step whose checkpoint is not the one that was committed."""
     for step in sorted(int(step) for step in commit.checkpoints):
         try:
-            content = read_bytes(run.checkpoint(step))
-        except FileNotFoundError:
+            digest = atomic.file_sha256(run.checkpoint(step))
+        except OSError:  # missing, or the disk does not give it back
             return step
-        digest = atomic.sha256_of(content)
         if digest != commit.checkpoints[str(step)] or digest != atomic.stored_hash(run.checkpoint(step)):
             return step
     return None
@@ -230,13 +232,9 @@ def _step(run: RunDirectory) -> int:
     return commit.step if commit else 0
 
 
-def _note_changes(run: RunDirectory, machine: dict[str, str | int]) -> None:
-    attempts = read_attempts(run)
-    if not attempts or not attempts[-1].machine:
-        return
-    before = attempts[-1].machine
-    changed = [
-        f"{name} {before.get(name)} -> {machine[name]}" for name in BIT_RELEVANT if before.get(name) != machine[name]
-    ]
-    if changed:
-        _log.warning("since the last attempt: %s; bit-identical weights are not promised", ", ".join(changed))
+def _note_changes(run: RunDirectory) -> None:
+    """Says in what the attempt that has just begun differs from the one before that names its machine."""
+    changes = attempt_reports(read_attempts(run))[-1].changes
+    if changes:
+        told = ", ".join(map(str, changes))
+        _log.warning("since the last attempt: %s; bit-identical weights are not promised", told)

@@ -148,10 +148,13 @@ def _column_section(content: Content, column: Column, pictures: Pictures) -> Col
 
 
 def _experiment_file(content: Content) -> tuple[str, list[str]]:
-    """The experiment file as a fenced block, empty where no run has copied it yet, and what `--set` put over it."""
+    """The experiment file as a fenced block, and what `--set` put over it; empty where there is no copy that is text.
+
+    The next `harness run` that has something to do copies it again.
+    """
     try:
         text = read_bytes(content.view.directory.file_copy).decode("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return "", []
     found = _SETS.match(text)
     lines = found.group() if found else ""

@@ -56,15 +56,30 @@ def discard_commit(run: RunDirectory, step: int) -> None:
     run.state(step).unlink(missing_ok=True)
 
 
-def read_commits(run: RunDirectory) -> list[Commit]:
-    """All commits that are whole, newest first. Whether their state is whole is checked by who loads it."""
-    commits = []
+@dataclass(frozen=True)
+class Committed:
+    """What one look at the state folder finds. whole: newest first; broken: steps whose commit file is not whole."""
+
+    whole: tuple[Commit, ...]
+    broken: tuple[int, ...]
+
+
+def look_at_commits(run: RunDirectory) -> Committed:
+    """The folder is listed once, so that what a live process commits or removes meanwhile is neither."""
+    whole, broken = [], []
     for step in run.committed_steps():
         try:
-            commits.append(read_commit(run, step))
-        except (DamagedFileError, FileNotFoundError):
-            continue  # the commit before takes over
-    return commits
+            whole.append(read_commit(run, step))
+        except DamagedFileError:
+            broken.append(step)  # the commit before takes over
+        except FileNotFoundError:
+            continue
+    return Committed(tuple(whole), tuple(broken))
+
+
+def read_commits(run: RunDirectory) -> list[Commit]:
+    """All commits that are whole, newest first. Whether their state is whole is checked by who loads it."""
+    return list(look_at_commits(run).whole)
 
 
 def read_commit(run: RunDirectory, step: int) -> Commit:
@@ -86,8 +101,13 @@ def newest_commit(run: RunDirectory) -> Commit | None:
 
 def metrics_match(run: RunDirectory, commit: Commit) -> bool:
     """Whether metrics.jsonl still begins with the records that `commit` counted."""
+    return records_match(run, commit.metrics_offset, commit.metrics_sha256)
+
+
+def records_match(run: RunDirectory, offset: int, sha256: str) -> bool:
+    """Whether the first `offset` bytes of metrics.jsonl are there and have this SHA-256; an absent file has none."""
     try:
-        prefix = read_bytes(run.metrics, commit.metrics_offset)
+        prefix = read_bytes(run.metrics, offset)
     except FileNotFoundError:
         prefix = b""
-    return len(prefix) == commit.metrics_offset and hashlib.sha256(prefix).hexdigest() == commit.metrics_sha256
+    return len(prefix) == offset and hashlib.sha256(prefix).hexdigest() == sha256

@@ -12,76 +12,36 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from harness.errors import DamagedFileError, StoreError
 from harness.store import atomic
-from harness.store.attempts import Attempt, Work, read_attempts
-from harness.store.commits import Commit, metrics_match, read_commit, read_commits
+from harness.store.attempts import Attempt, read_attempts
+from harness.store.commits import Commit, metrics_match, read_commit, read_commits, records_match
 from harness.store.evaluations import evaluation_damage
+from harness.store.findings import Finding, Kind
 from harness.store.locks import is_held
 from harness.store.manifest import read_run_manifest, require_own_folder
 from harness.store.png import picture_damage
-from harness.store.reading import read_bytes, unreadable
+from harness.store.reading import is_there, read_bytes, unreadable
 from harness.store.records import damaged_lines
 from harness.store.rundir import ExperimentDirectory, RunDirectory
 
 THREADS = min(8, 2 * (os.cpu_count() or 1))
 """Files hashed at once: hashing lets other threads go on, and one may wait for the disk meanwhile."""
 
-Kind = Literal[
-    "commit", "state", "spare", "metrics", "divergence", "checkpoint", "note",
-    "evaluation", "picture", "manifest", "attempts", "unreadable", "cursor", "cache", "report",
-]  # fmt: skip
-
-TRAINING_KINDS = frozenset({"commit", "state", "metrics", "divergence", "checkpoint"})
-"""Damage that only training mends."""
-
-SHARED_KINDS = frozenset({"cursor", "cache", "report"})
-"""Damage that whoever uses the file next mends; no run has to be worked on for it."""
-
-_MENDING: dict[Kind, str] = {
-    "commit": "the state before takes over",
-    "state": "the state before takes over",
-    "spare": "it is removed, as a newer state is whole",
-    "metrics": "the state before takes over",
-    "divergence": "the run is trained to its divergence again",
-    "checkpoint": "it is made again",
-    "note": "the checkpoint is whole; the note is written again",
-    "evaluation": "it is measured again where the file asks for it",
-    "picture": "it is drawn again",
-    "manifest": "it is written again",
-    "attempts": "the lines that hold are kept",
-    "unreadable": "the run fails as long as this is so",
-    "cursor": "what it speaks of is projected again",
-    "cache": "it is made again when it is next used",
-    "report": "the report is made again",
-}
-
 
 @dataclass(frozen=True)
-class Finding:
-    """A damaged file. what: is wrong with it; step: of the state, commit or checkpoint, 0 for others."""
+class _Hashed:
+    """A file's SHA-256, None where it has none. trouble: what is wrong with it if that is not the expected one."""
 
-    path: Path
-    kind: Kind
-    what: str
-    step: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.what}; {_MENDING[self.kind]}"
-
-
-def mended_by_work(findings: Sequence[Finding], work: Work) -> tuple[Finding, ...]:
-    """Those that working on their run mends; `evaluate` trains nothing and leaves alone what only training mends."""
-    left = SHARED_KINDS | TRAINING_KINDS if work == "evaluate" else SHARED_KINDS
-    return tuple(finding for finding in findings if finding.kind not in left)
+    sha256: str | None = None
+    trouble: str = "does not match its SHA-256"
 
 
 def inspect_run(run: RunDirectory, key: str) -> tuple[Finding, ...]:
-    """Everything in one run's folder that does not hold. key: of the run that the folder is for.
+    """Everything in one run's folder that working on it needs and that does not hold. key: of the run it is for.
 
-    For who holds the run's lock; StoreError where a file cannot be read.
+    For who holds the run's lock; StoreError where a file cannot be read that nothing makes again.
     """
     with _pool() as pool:
         return _inspect_run(run, key, pool)
@@ -105,17 +65,21 @@ def inspect_free_runs(runs: Sequence[tuple[RunDirectory, str]]) -> dict[str, tup
 def inspect_shared(directory: ExperimentDirectory) -> tuple[Finding, ...]:
     """What the runs of an experiment share: cursors of tracking, the note of reports, caches.
 
-    experiment.json is looked at by who reads it, which is every command.
+    experiment.json is looked at by who reads it, which is every command. Nothing is raised: who needs a file that
+    cannot be read says so.
     """
-    findings = [*_documents(directory.cursors, "cursor")]
-    findings += _document(directory.reports, "report")
-    arrays = [path for path in _files(directory.cache) if atomic.note_of(path).exists()]
+    findings = [*_documents(directory.cursors, "cursor"), *_document(directory.reports, "report")]
+    try:
+        cached = _files(directory.cache)
+    except StoreError as error:
+        return (*findings, _barred(error))
     with _pool() as pool:
-        digests = pool.map(_digest, arrays)
-        for path, digest in zip(arrays, digests, strict=True):
-            if digest is not None and _read(atomic.note_of(path)) != atomic.note_text(path, digest):
-                findings.append(Finding(path, "cache", "it does not match the SHA-256 beside it"))
-    return (*findings, *_documents(directory.cache, "cache"))
+        for found in pool.map(_array, cached):
+            findings += found
+    for path in cached:
+        if path.suffix == ".json":
+            findings += _document(path, "cache")
+    return tuple(findings)
 
 
 @contextmanager
@@ -134,7 +98,7 @@ def _inspect_or_tell(run: RunDirectory, key: str, pool: Executor) -> tuple[Findi
         if is_held(run.lock):
             return ()
         before = _trace(run)
-        findings = _inspect_run(run, key, pool)
+        findings = (*_inspect_run(run, key, pool), *_documents(run.cursors, "cursor"))
         return findings if findings and not is_held(run.lock) and _trace(run) == before else ()
     except StoreError as error:
         return (Finding(Path(error.where), "unreadable", error.what),)
@@ -156,29 +120,28 @@ def _inspect_run(run: RunDirectory, key: str, pool: Executor) -> tuple[Finding, 
             *_evaluations(run),
             *_manifest(run, newest),
             *_attempts(run),
-            *_documents(run.cursors, "cursor"),
         )
     except OSError as error:
         where = str(error.filename or run.root)
         raise StoreError(f"cannot be read: {error.strerror or error}", where=where) from error
 
 
-def _states(run: RunDirectory, commits: Sequence[Commit], digests: Iterator[str | None]) -> Iterator[Finding]:
+def _states(run: RunDirectory, commits: Sequence[Commit], hashes: Iterator[_Hashed]) -> Iterator[Finding]:
     """States and commits that do not hold; older ones than a state that holds are spare."""
-    found = dict(zip((commit.step for commit in commits), digests, strict=True))
-    holding = max((commit.step for commit in commits if found[commit.step] == commit.state_sha256), default=-1)
+    found = dict(zip((commit.step for commit in commits), hashes, strict=True))
+    whole = [commit.step for commit in commits if found[commit.step].sha256 == commit.state_sha256]
     for step in run.committed_steps():
+        is_spare = any(step < newer for newer in whole)
         try:
             commit = read_commit(run, step)
         except DamagedFileError as error:
-            yield Finding(run.commit(step), "spare" if step < holding else "commit", error.what, step)
+            yield Finding(run.commit(step), "spare" if is_spare else "commit", error.what, step)
             continue
         except FileNotFoundError:
             continue
-        digest = found.get(step)
-        if digest != commit.state_sha256:
-            what = "the state is missing" if digest is None else "the state does not match its SHA-256"
-            yield Finding(run.state(step), "spare" if step < holding else "state", what, step)
+        hashed = found.get(step) or _digest(run.state(step))
+        if hashed.sha256 != commit.state_sha256:
+            yield Finding(run.state(step), "spare" if is_spare else "state", f"the state {hashed.trouble}", step)
 
 
 def _metrics(run: RunDirectory, commits: Sequence[Commit]) -> Iterator[Finding]:
@@ -187,29 +150,26 @@ def _metrics(run: RunDirectory, commits: Sequence[Commit]) -> Iterator[Finding]:
         what = f"the records up to step {broken[-1]} do not match their SHA-256"
         yield Finding(run.metrics, "metrics", what, broken[-1])
         return
-    seen = divergence(read_attempts(run), commits[0] if commits else None)
-    if seen and not metrics_match(run, seen):
-        what = f"the records up to the divergence at step {seen.step} do not match their SHA-256"
-        yield Finding(run.metrics, "divergence", what, seen.step)
+    seen = _divergence(read_attempts(run), commits[0] if commits else None)
+    if seen and not records_match(run, seen.metrics_offset or 0, seen.metrics_sha256):
+        step = seen.end_step or 0
+        what = f"the records up to the divergence at step {step} do not match their SHA-256"
+        yield Finding(run.metrics, "divergence", what, step)
 
 
-def divergence(attempts: Sequence[Attempt], newest: Commit | None) -> Commit | None:
-    """The part of metrics.jsonl that the last attempt counted when it diverged behind the newest commit, else None."""
+def _divergence(attempts: Sequence[Attempt], newest: Commit | None) -> Attempt | None:
+    """The last attempt that trained, where it diverged behind the newest commit and counted its records, else None."""
     last = next((attempt for attempt in reversed(attempts) if attempt.work != "evaluate"), None)
     if last is None or last.outcome != "diverged" or last.metrics_offset is None:
         return None
-    step = last.end_step or 0
-    if newest and newest.step >= step:
-        return None
-    return Commit(step, "", last.metrics_offset, last.metrics_sha256)
+    return None if newest and newest.step >= (last.end_step or 0) else last
 
 
-def _checkpoints(run: RunDirectory, noted: dict[int, str], digests: Iterator[str | None]) -> Iterator[Finding]:
-    for (step, expected), digest in zip(noted.items(), digests, strict=True):
+def _checkpoints(run: RunDirectory, noted: dict[int, str], hashes: Iterator[_Hashed]) -> Iterator[Finding]:
+    for (step, expected), hashed in zip(noted.items(), hashes, strict=True):
         path = run.checkpoint(step)
-        if digest != expected:
-            what = "the checkpoint is missing" if digest is None else "the checkpoint does not match its SHA-256"
-            yield Finding(path, "checkpoint", what, step)
+        if hashed.sha256 != expected:
+            yield Finding(path, "checkpoint", f"the checkpoint {hashed.trouble}", step)
         elif _read(atomic.note_of(path)) != atomic.note_text(path, expected):
             yield Finding(atomic.note_of(path), "note", "the note does not hold the checkpoint's SHA-256", step)
 
@@ -246,7 +206,12 @@ def _attempts(run: RunDirectory) -> Iterator[Finding]:
 
 
 def _documents(folder: Path, kind: Kind) -> Iterator[Finding]:
-    for path in _files(folder):
+    try:
+        paths = _files(folder)
+    except StoreError as error:
+        yield _barred(error)
+        return
+    for path in paths:
         if path.suffix == ".json":
             yield from _document(path, kind)
 
@@ -258,6 +223,27 @@ def _document(path: Path, kind: Kind) -> Iterator[Finding]:
         return
     except DamagedFileError as error:
         yield Finding(path, kind, error.what)
+    except StoreError as error:
+        yield _barred(error)
+
+
+def _array(path: Path) -> tuple[Finding, ...]:
+    """What is wrong with a cached file that has a note of its SHA-256 beside it."""
+    note = atomic.note_of(path)
+    try:
+        if not is_there(note):
+            return ()
+        hashed = _digest(path)
+        if hashed.sha256 is not None and _read(note) == atomic.note_text(path, hashed.sha256):
+            return ()
+    except StoreError as error:
+        return (_barred(error),)
+    return (Finding(path, "cache" if hashed.sha256 else "barred", f"the file {hashed.trouble}"),)
+
+
+def _barred(error: StoreError) -> Finding:
+    """A shared file that cannot be read, which is nobody's damage to mend."""
+    return Finding(Path(error.where), "barred", error.what)
 
 
 def _trace(run: RunDirectory) -> tuple[int, int] | None:
@@ -288,8 +274,11 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _digest(path: Path) -> str | None:
+def _digest(path: Path) -> _Hashed:
+    """StoreError where something else than a file lies there, or nobody may read it."""
     try:
-        return atomic.file_sha256(path)
+        return _Hashed(atomic.file_sha256(path))
     except FileNotFoundError:
-        return None
+        return _Hashed(trouble="is missing")
+    except OSError as error:  # of the disk, at that place: what is made again lies elsewhere
+        return _Hashed(trouble=f"cannot be read: {error.strerror or error}")

@@ -24,9 +24,12 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 @contextmanager
 def held(path: Path, *, timeout_s: float) -> Iterator[bool]:
-    """Holds the lock file `path` inside the block; yields False where another process kept it for `timeout_s`."""
+    """Holds the lock file `path` inside the block; yields False where another process kept it for `timeout_s`.
+
+    Makes the folder of the lock and no more, so that an experiment that was moved does not come back half.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         refuse_foreign(path)
         lock = FileLock(path, fallback_to_soft=False)  # a lock file that outlives a killed holder is no lock
         lock.acquire(timeout=timeout_s)

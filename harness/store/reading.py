@@ -28,8 +28,8 @@ def open_file(path: Path) -> BufferedReader:
         raise unreadable(path, error) from error
 
 
-def read_bytes(path: Path, size: int = -1) -> bytes:
-    """The first `size` bytes of a regular file, -1: all; raises as `open_file`."""
+def read_bytes(path: Path, size: int | None = None) -> bytes:
+    """The first `size` bytes of a regular file, None: all; raises as `open_file`."""
     with open_file(path) as file:
         try:
             return file.read(size)

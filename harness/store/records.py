@@ -56,7 +56,7 @@ def scan(content: bytes) -> Iterator[tuple[Record, int]]:
 def read_records(path: Path, end: int | None = None) -> list[Record]:
     """All records that hold, from the first `end` bytes (default: all); an absent file has none."""
     try:
-        content = reading.read_bytes(path, -1 if end is None else end)
+        content = reading.read_bytes(path, end)
     except FileNotFoundError:
         return []
     return [record for record, _ in scan(content)]

@@ -10,7 +10,7 @@ from typing import Literal
 from harness.errors import StoreError
 from harness.store.atomic import stored_hash
 from harness.store.attempts import Attempt, read_attempts
-from harness.store.commits import Commit, metrics_match, read_commits
+from harness.store.commits import Commit, look_at_commits, metrics_match, records_match
 from harness.store.evaluations import read_evaluation
 from harness.store.locks import is_held
 from harness.store.manifest import require_own_folder
@@ -69,7 +69,10 @@ def run_status(run: RunDirectory | None, steps: int, required: Sequence[Required
         return NEVER_STARTED
     is_running = is_held(run.lock)  # before the files: what ends in between is then told by them
     status = stored_status(run, steps, required)
-    return replace(status, state="running", reason="") if is_running else status
+    if not is_running:
+        return status
+    # What a live process replaces between two looks is no damage.
+    return replace(status, state="running", reason="", damage=(), broken_commits=())
 
 
 def isolated_status(
@@ -90,12 +93,12 @@ def isolated_status(
 def stored_status(run: RunDirectory, steps: int, required: Sequence[RequiredEvaluation] | None) -> RunStatus:
     """As `run_status`, for who holds the run's lock, or does not ask who does."""
     attempts = tuple(read_attempts(run))
-    commits = read_commits(run)
-    commit = commits[0] if commits else None
+    committed = look_at_commits(run)
+    commit = committed.whole[0] if committed.whole else None
     step = commit.step if commit else 0
     missing = missing_evaluations(run, commit, required or ())
     damage = damaged_files(run, commit) if commit else ()
-    broken = [str(run.commit(found)) for found in sorted(set(run.committed_steps()) - {held.step for held in commits})]
+    broken = [str(run.commit(found)) for found in sorted(committed.broken)]
     last = next((attempt for attempt in reversed(attempts) if attempt.work != "evaluate"), None)
     outcome = last.outcome if last else None
     state: RunState
@@ -144,10 +147,9 @@ def _with_divergence(run: RunDirectory, status: RunStatus, attempt: Attempt) -> 
     """The status with the records up to the divergence; where they do not hold any more, they are damage."""
     if attempt.metrics_offset is None:
         return status
-    seen = Commit(status.step, "", attempt.metrics_offset, attempt.metrics_sha256)
-    if not metrics_match(run, seen):
+    if not records_match(run, attempt.metrics_offset, attempt.metrics_sha256):
         return replace(status, damage=tuple(dict.fromkeys([*status.damage, str(run.metrics)])))
-    return replace(status, metrics_offset=seen.metrics_offset, metrics_sha256=seen.metrics_sha256)
+    return replace(status, metrics_offset=attempt.metrics_offset, metrics_sha256=attempt.metrics_sha256)
 
 
 def _with_damage(run: RunDirectory, status: RunStatus) -> RunStatus:

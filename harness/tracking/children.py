@@ -6,6 +6,7 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.store.reading import read_bytes
@@ -124,18 +125,26 @@ def project_child(
     write_cursor(path, intent)  # first: should this process die now, the next one knows what may be in the store
     metrics = _record_metrics(committed.after(cursor.offset)) + _new_points(committed, cursor, points)
     log_metrics(session, cursor.run_id, metrics)
+    intent = _with_files(session, intent, content, path)
     write_cursor(path, _finished(session, intent, content, committed))
     return Written(len(metrics), changed=True, rebuilt=rebuilt)
 
 
+def _with_files(session: Session, intent: ChildCursor, content: ChildContent, path: Path) -> ChildCursor:
+    """Uploads the files, and notes in the cursor at `path` what is there, for whoever goes on after a death."""
+    for uploads in upload(session, intent.run_id, changed_files(content.files, intent.uploads)):
+        intent = replace(intent, uploads=intent.uploads | uploads)
+        write_cursor(path, intent)
+    return intent
+
+
 def _finished(session: Session, intent: ChildCursor, content: ChildContent, committed: Committed) -> ChildCursor:
-    """Writes everything but points; returns the cursor that says so."""
+    """Writes everything but points and files; returns the cursor that says so."""
     client, run_id = session.client, intent.run_id
     log_params(session, run_id, content.params)
     log_tags(session, run_id, content.tags, intent.tags)
     if content.name != intent.name:
         client.update_run(run_id, name=content.name)
-    uploads = intent.uploads | upload(session, run_id, changed_files(content.files, intent.uploads))
     if content.models:
         log_models(session, run_id, content, committed.time_ms)
     if content.is_running:
@@ -149,7 +158,6 @@ def _finished(session: Session, intent: ChildCursor, content: ChildContent, comm
         tags=content.tags,
         status=content.status,
         ended_ms=content.ended_ms,
-        uploads=uploads,
         models={digest: role for digest, (_, role) in content.models.items()},
         settled=True,
     )

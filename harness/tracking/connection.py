@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
+from harness.store.atomic import make_folder
 from harness.store.locks import held
 from harness.tracking.stores import StoreAddress
 
@@ -169,6 +170,7 @@ def _create_sqlite(address: StoreAddress) -> None:
     path = address.sqlite_path
     if path is None:
         return
+    make_folder(path.parent)
     with held(path.with_name(f"{path.name}.lock"), timeout_s=CREATION_WAIT_SECONDS) as mine:
         if not mine:
             raise TrackingError("another process keeps creating the store", where=address.shown, remedy=REMEDY)

@@ -31,7 +31,7 @@ class LocalFile:
     end: int | None = None
 
     def content(self) -> bytes:
-        return read_bytes(self.path, -1 if self.end is None else self.end)
+        return read_bytes(self.path, self.end)
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,10 @@ def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> N
         _delete_artifacts(session, cursor.run_id, stale)
     kept = {name: entry for name, entry in cursor.uploads.items() if name not in stale}
     cursor = replace(cursor, uploads=kept)
-    uploads = upload(session, cursor.run_id, changed_files(files, cursor.uploads))
-    write_cursor(path, replace(cursor, uploads=cursor.uploads | uploads))
+    write_cursor(path, cursor)
+    for uploads in upload(session, cursor.run_id, changed_files(files, cursor.uploads)):
+        cursor = replace(cursor, uploads=cursor.uploads | uploads)
+        write_cursor(path, cursor)
 
 
 def is_attached(view: ExperimentView, cursor: ParentCursor, report_dir: Path | None) -> bool:
@@ -170,4 +172,5 @@ def _delete_artifacts(session: Session, run_id: str, names: list[str]) -> None:
     uri = session.client.get_run(run_id).info.artifact_uri
     repository = get_artifact_repository(uri, tracking_uri=session.address.uri)
     for name in names:
-        repository.delete_artifacts(name)  # type: ignore[no-untyped-call]
+        with session.asking():
+            repository.delete_artifacts(name)  # type: ignore[no-untyped-call]

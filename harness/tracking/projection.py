@@ -6,14 +6,15 @@ Called by the parent process alone, under a lock beside the store's cursors. mlf
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from harness.errors import StoreError, TrackingError
 from harness.store.locks import held
+from harness.store.presence import require_experiment_folder
 from harness.tracking.children import Written, matches, project_child
 from harness.tracking.connection import connected
 from harness.tracking.content import child_content, parent_tags
@@ -27,14 +28,10 @@ from harness.tracking.parent import (
     sweep,
 )
 from harness.tracking.reader import ExperimentView, read_experiment
-from harness.tracking.session import Session, active_runs
+from harness.tracking.session import Asking, Session, active_runs, watched
 from harness.tracking.stores import StoreAddress
 
 LOCK_PATIENCE_S = 60.0
-
-
-def _unwatched() -> None:
-    """For who waits as long as it takes."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +69,15 @@ def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path 
     return address.sqlite_path is None or _holds(address.sqlite_path, expected)
 
 
-def project(view: ExperimentView, address: StoreAddress, answered: Callable[[], None] = _unwatched) -> Projected:
+def project(view: ExperimentView, address: StoreAddress, asking: Asking = nullcontext) -> Projected:
     """Brings the store up to date with the committed part of every run in `view`; may be repeated at any time.
 
-    While a run is worked on, cursors are believed; when none is, the store is asked what it holds. answered: called
-    whenever the store has done something. TrackingError where the store is away or refuses.
+    While a run is worked on, cursors are believed; when none is, the store is asked what it holds. asking: makes the
+    block around each question to the store. TrackingError where the store is away or refuses.
     """
-    with _session(view, address, answered) as session:
+    if not view.directory.root.is_dir():
+        return Projected(0, 0, 0, 0, {})  # not prepared yet; or moved, which whoever works there says
+    with _session(view, address, asking) as session:
         known = None
         if not session.any_running:
             known = {run.info.run_id: run.info.status for run in active_runs(session, "child")}
@@ -105,17 +104,18 @@ def finish(
     view: ExperimentView,
     address: StoreAddress,
     report_dir: Path | None,
-    answered: Callable[[], None] = _unwatched,
+    asking: Asking = nullcontext,
 ) -> None:
     """Attaches the experiment's files and the report to the parent run, and ends whatever no live process trains."""
-    with _session(view, address, answered) as session:
+    with _session(view, address, asking) as session:
         parent = project_parent(session)
         sweep(session, parent)
         attach(session, parent, report_dir)
 
 
 @contextmanager
-def _session(view: ExperimentView, address: StoreAddress, answered: Callable[[], None]) -> Iterator[Session]:
+def _session(view: ExperimentView, address: StoreAddress, asking: Asking) -> Iterator[Session]:
+    require_experiment_folder(view.directory)  # the lock makes its folder, and one that was moved must not come back
     lock = view.directory.tracking_lock(address.fingerprint)
     with held(lock, timeout_s=LOCK_PATIENCE_S) as mine:
         if not mine:
@@ -125,10 +125,10 @@ def _session(view: ExperimentView, address: StoreAddress, answered: Callable[[],
                 remedy="`harness sync FILE` brings the store up to date later.",
             )
         with connected(address) as client:
-            answered()
+            client = watched(client, asking)
             fresh = read_experiment(view.plan, view.directory.root.parent)  # runs may have ended while we waited
             experiment_id = open_experiment(client, view.plan.experiment.name, address)
-            yield Session(client, address, fresh, experiment_id, answered)
+            yield Session(client, address, fresh, experiment_id, asking)
 
 
 def _holds(database: Path, expected: dict[str, str]) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from harness.store.atomic import make_folder, sha256_of, write_bytes
+from harness.store.atomic import sha256_of, write_bytes
 from harness.tracking.content import DIRECTORY, KEY, ROLE, experiment_identity
 from harness.tracking.cursor import LocalFile, UploadedFile, Uploads
 from harness.tracking.reader import ExperimentView
@@ -23,24 +25,27 @@ METRICS_PER_BATCH = 1000
 PARAMS_PER_BATCH = 100
 TAGS_PER_BATCH = 100
 FILES_PER_UPLOAD = 20
-"""So few that a server that answers at all is heard of between two uploads."""
+"""What of them is in the store is noted after so many, so that a slow server gets there over several calls."""
 _RUNS_PER_PAGE = 1000
 _Item = TypeVar("_Item")
+
+Asking = Callable[[], AbstractContextManager[None]]
+"""Makes the block that stands around each single question to the store: who waits knows what the store owes."""
 
 
 @dataclass(frozen=True)
 class Session:
     """One projection of one experiment into one store, under the store's lock.
 
-    experiment_id: MLflow's; answered: called whenever the store has done something; directory: the tag that marks what
-    comes from this runs folder.
+    client: each call of it is one question; experiment_id: MLflow's; asking: for what is asked past the client;
+    directory: the tag that marks what comes from this runs folder.
     """
 
     client: MlflowClient
     address: StoreAddress
     view: ExperimentView
     experiment_id: str
-    answered: Callable[[], None]
+    asking: Asking
 
     @property
     def directory(self) -> str:
@@ -49,6 +54,29 @@ class Session:
     @property
     def any_running(self) -> bool:
         return any(view.status.state == "running" for view in self.view.runs)
+
+
+class _Watched:
+    """An MlflowClient each call of which stands in a block of its own."""
+
+    def __init__(self, client: MlflowClient, asking: Asking) -> None:
+        self._client = client
+        self._asking = asking
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call: Callable[..., Any] = getattr(self._client, name)
+
+        @wraps(call)
+        def ask(*arguments: Any, **options: Any) -> Any:
+            with self._asking():
+                return call(*arguments, **options)
+
+        return ask
+
+
+def watched(client: MlflowClient, asking: Asking) -> MlflowClient:
+    """`client`, with every call inside a block that `asking` makes."""
+    return cast("MlflowClient", _Watched(client, asking))
 
 
 def active_runs(session: Session, role: str, key: str | None = None) -> list[Run]:
@@ -60,7 +88,6 @@ def active_runs(session: Session, role: str, key: str | None = None) -> list[Run
         page = session.client.search_runs(
             [session.experiment_id], " and ".join(wanted), max_results=_RUNS_PER_PAGE, page_token=token
         )
-        session.answered()
         found += page
         token = page.token
         if not token:
@@ -80,7 +107,6 @@ def get_active(session: Session, run_id: str) -> Run | None:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         run = None
-    session.answered()
     if run is None:
         return None
     same = run.info.experiment_id == session.experiment_id
@@ -91,7 +117,6 @@ def log_metrics(session: Session, run_id: str, metrics: Sequence[Metric]) -> Non
     """Logs points in batches; one that is there already (same key, time, value, step) is left alone by the store."""
     for batch in _batches(metrics, METRICS_PER_BATCH):
         session.client.log_batch(run_id, metrics=batch, synchronous=True)
-        session.answered()
 
 
 def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
@@ -99,7 +124,6 @@ def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None
 
     for batch in _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH):
         session.client.log_batch(run_id, params=batch, synchronous=True)
-        session.answered()
 
 
 def log_tags(session: Session, run_id: str, tags: Mapping[str, str], before: Mapping[str, str]) -> None:
@@ -109,29 +133,22 @@ def log_tags(session: Session, run_id: str, tags: Mapping[str, str], before: Map
     changed = [RunTag(name, value) for name, value in tags.items() if before.get(name) != value]
     for batch in _batches(changed, TAGS_PER_BATCH):
         session.client.log_batch(run_id, tags=batch, synchronous=True)
-        session.answered()
 
 
-def upload(session: Session, run_id: str, files: Mapping[str, LocalFile], folder: str | None = None) -> Uploads:
-    """Uploads `files` (by their path below `folder`); returns what each was like."""
-    uploads: Uploads = {}
+def upload(session: Session, run_id: str, files: Mapping[str, LocalFile]) -> Iterator[Uploads]:
+    """Uploads `files` under their names; gives, some files at a time, what each was like."""
     for batch in _batches(list(files.items()), FILES_PER_UPLOAD):
-        uploads |= _upload(session, run_id, dict(batch), folder)
-        session.answered()
-    return uploads
+        yield {name: _upload(session, run_id, name, file) for name, file in batch}
 
 
-def _upload(session: Session, run_id: str, files: Mapping[str, LocalFile], folder: str | None) -> Uploads:
-    uploads: Uploads = {}
+def _upload(session: Session, run_id: str, name: str, file: LocalFile) -> UploadedFile:
+    mtime_ns = file.path.stat().st_mtime_ns  # before reading: a later change shows
+    content = file.content()
+    folder, _, last = name.rpartition("/")
     with tempfile.TemporaryDirectory(prefix="harness-") as staging:
-        for name, file in files.items():
-            mtime_ns = file.path.stat().st_mtime_ns  # before reading: a later change shows
-            content = file.content()
-            make_folder((Path(staging) / name).parent)
-            write_bytes(Path(staging) / name, content)
-            uploads[name] = UploadedFile(len(content), mtime_ns, sha256_of(content))
-        session.client.log_artifacts(run_id, staging, folder)
-    return uploads
+        write_bytes(Path(staging) / last, content)
+        session.client.log_artifacts(run_id, staging, folder or None)
+    return UploadedFile(len(content), mtime_ns, sha256_of(content))
 
 
 def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:

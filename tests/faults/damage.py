@@ -5,23 +5,30 @@ After each: exit 0, the damaged file named, everything there and equal to the un
 
 from __future__ import annotations
 
+import io
 import random
+import threading
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+from harness.cli.damage import tell_damage
+from harness.execution.events import Event
+from harness.execution.options import RunOptions
 from harness.store.commits import discard_commit, newest_commit
 from harness.store.inspection import inspect_run, inspect_shared
 from harness.store.rundir import RunDirectory, experiment_directory
-from tests.experiments import run_directories, views
+from harness.tracking.reader import read_experiment
+from tests.experiments import opened, run_directories, run_here, views
 from tests.faults.subject import FILE, STEPS, Reference, assert_equal_runs, command, copy_finished
 from tests.faults.trial import NotHit, Trial
 
 WORKERS_EVERY = 8
-"""One trial of so many uses worker processes; the others train in the command's own process, which is quicker."""
+"""One trial of so many starts the command with its workers; the others do the same in this process, which is quick."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,34 @@ def in_a_process(folder: Path, executor: Literal["local", "inline"]) -> str:
     return ended.stderr
 
 
-def trials(count: int, reference: Reference, run: Run = in_a_process) -> list[Trial]:
-    """`count` trials, spread evenly over all kinds of files and both kinds of damage."""
+def in_this_process(folder: Path, executor: Literal["local", "inline"]) -> str:
+    """As the command line does it, without its start."""
+    plan = opened(folder / FILE).plan
+    chosen = RunOptions(folder / "runs", frozenset(run.key for run in plan.runs))
+    with redirect_stderr(io.StringIO()) as told:
+        damaged = tell_damage(read_experiment(plan, folder / "runs"), chosen).damaged
+    events: list[Event] = []
+    results = run_here(folder / FILE, damaged=damaged, events=events).results
+    assert {result.outcome for result in results.values()} <= {"finished"}, results
+    return "\n".join([told.getvalue(), *(event.text for event in events)])
+
+
+def trials(count: int, reference: Reference, run: Run | None = None) -> list[Trial]:
+    """`count` trials, spread evenly over all kinds of files and both kinds of damage.
+
+    run None: now and then as a user does, else in this process, one at a time.
+    """
+    alone = threading.Lock()
+
+    def mostly_here(folder: Path, executor: Literal["local", "inline"]) -> str:
+        if executor == "local":
+            return in_a_process(folder, executor)
+        with alone:
+            return in_this_process(folder, executor)
+
     rows = [(kind, harm) for kind in KINDS for harm in (_truncate, _flip)]
     every = (
-        Trial(_row(kind, harm), number, partial(_damaged, Damage(kind, harm, number), reference, run))
+        Trial(_row(kind, harm), number, partial(_damaged, Damage(kind, harm, number), reference, run or mostly_here))
         for number in range(count)
         for kind, harm in rows
     )

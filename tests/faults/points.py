@@ -146,7 +146,7 @@ REPORT = (
     Point("after replace", "*/reports/tiny/comparison.csv"),
     Point("before replace", "*/reports/tiny/report.json"),
     Point("before replace", "*/runs/tiny/reports.json"),
-    Point("after call", "client:log_artifacts", 3),  # the third uploads the report
+    Point("after call", "client:log_artifacts", 20),  # files of the runs, then of the report
 )
 
 GROUPS = (
