@@ -271,6 +271,7 @@ def test_no_wait_leaves_with_exit_code_3(finished: Path) -> None:
 def test_a_signal_during_preparation_is_obeyed_at_once(here: Path) -> None:
     """Preparing leaves nothing half-done, so it is broken off; the folder's lock is held here to keep it waiting."""
     write_file(here, ALONE)
+    (here / "runs" / "tiny").mkdir(parents=True)
     with held(here / "runs" / "tiny" / "lock", timeout_s=1.0) as mine:
         assert mine
         process = subprocess.Popen(
