@@ -47,6 +47,7 @@ class Reference:
         finished = write_file(straight, TEXT)
         run_here(finished)
         template = write_file(folder, TEXT.replace('name = "tiny"', 'name = "template"'))
+        (folder / "runs" / "template").mkdir(parents=True)
         project(read_experiment(opened(template).plan, folder / "runs"), resolve_address(None, folder / "runs"))
         return cls(finished, folder / "runs" / "mlflow.db")
 
