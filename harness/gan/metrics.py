@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from harness.errors import StoreError
+from harness.store import atomic
 from harness.store.reading import refuse_foreign
 from harness.store.records import Record, encode
 
@@ -124,5 +125,5 @@ class MetricsLog:
             raise StoreError(
                 f"cannot write: {error.strerror or error}",
                 where=str(self._path),
-                remedy="Free space or permission, then run the same command again.",
+                remedy=atomic.DISK_REMEDY,
             ) from error

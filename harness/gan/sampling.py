@@ -21,6 +21,7 @@ from harness.data.resize import to_uint8
 from harness.gan.checkpoints import Checkpoint
 from harness.gan.randomness import normal_latents, random_stream
 from harness.store import atomic
+from harness.store.png import CHECKPOINT_TEXT
 from harness.store.reading import open_file
 
 GRID_BATCH = 256
@@ -83,7 +84,7 @@ class GridLabel:
         return {
             "harness:key": self.key,
             "harness:step": str(self.step),
-            "harness:checkpoint_sha256": self.checkpoint_sha256,
+            CHECKPOINT_TEXT: self.checkpoint_sha256,
             "harness:samples": str(self.samples),
         }
 
@@ -112,7 +113,7 @@ def samples_match(path: Path, checkpoint_sha256: str, samples: int) -> bool:
             image.verify()  # the CRC of every chunk
     except (OSError, SyntaxError, struct.error):  # what Pillow raises for a broken or torn PNG
         return False
-    asked = {"harness:checkpoint_sha256": checkpoint_sha256, "harness:samples": str(samples)}
+    asked = {CHECKPOINT_TEXT: checkpoint_sha256, "harness:samples": str(samples)}
     return asked.items() <= texts.items()
 
 

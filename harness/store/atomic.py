@@ -21,6 +21,9 @@ from harness.store import reading
 
 Json = dict[str, Any]
 
+DISK_REMEDY = "Free space or permission, then run the same command again."
+"""What to do where the disk refuses a write."""
+
 MAX_NOTE_BYTES = 4096
 """Far more than a SHA-256 and a file's name take."""
 
@@ -43,7 +46,7 @@ def make_folder(folder: Path) -> None:
         raise StoreError(
             f"the folder cannot be made: {error.strerror or error}",
             where=str(folder),
-            remedy="Free space or permission, then run the same command again.",
+            remedy=DISK_REMEDY,
         ) from error
 
 
@@ -66,7 +69,7 @@ def _write_from(path: Path, write: Callable[[BufferedRandom], object]) -> None:
         raise StoreError(
             f"cannot write: {error.strerror or error}",
             where=str(path),
-            remedy="Free space or permission, then run the same command again.",
+            remedy=DISK_REMEDY,
         ) from error
     except BaseException:
         with suppress(OSError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,9 +11,7 @@ from pathlib import Path
 from harness.errors import StoreError
 from harness.store.locks import held
 from harness.store.manifest import read_run_manifest
-from harness.store.rundir import ExperimentDirectory, RunDirectory
-
-_RUN_FOLDER = re.compile(r".*--([0-9a-f]{8})", re.DOTALL)
+from harness.store.rundir import RUN_NAME, ExperimentDirectory, RunDirectory
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ def find_leftovers(directory: ExperimentDirectory, name: str, keys: Collection[s
     runs: list[RunDirectory] = []
     foreign: list[Path] = []
     for folder in _folders(directory.root):
-        match = _RUN_FOLDER.fullmatch(folder.name)
+        match = RUN_NAME.fullmatch(folder.name)
         if match is None or match[1] in named:
             continue
         run = RunDirectory(folder)

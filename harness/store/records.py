@@ -107,7 +107,7 @@ def append_record(path: Path, record: Record) -> None:
         raise StoreError(
             f"cannot append: {error.strerror or error}",
             where=str(path),
-            remedy="Free space or permission, then run the same command again.",
+            remedy=atomic.DISK_REMEDY,
         ) from error
 
 

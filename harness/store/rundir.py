@@ -18,7 +18,9 @@ from harness.store.reading import unreadable
 FORMAT = 1
 """Version of the file formats under `runs/`; a folder of another version is refused."""
 
-_RUN_NAME = re.compile(r".*--[0-9a-f]{8}", re.DOTALL)
+RUN_NAME = re.compile(r".*--([0-9a-f]{8})", re.DOTALL)
+"""What a run's folder is called; the group: the first eight characters of its key."""
+
 _STEP_FILE = re.compile(r"step-(\d{6,})\.")
 
 
@@ -145,7 +147,7 @@ class ExperimentDirectory:
     def runs(self) -> dict[str, RunDirectory]:
         """All run folders by the first eight characters of their key, and what lies in the place of one."""
         found = [(_is_folder(entry), entry.name) for entry in _entries(self.root) if "--" in entry.name]
-        runs = [name for is_folder, name in sorted(found) if is_folder or _RUN_NAME.fullmatch(name)]
+        runs = [name for is_folder, name in sorted(found) if is_folder or RUN_NAME.fullmatch(name)]
         return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in runs}
 
 
