@@ -38,6 +38,13 @@ class DataError(HarnessError):
     """Images are missing, damaged, or not what the file says they are."""
 
 
+class OwnPartError(HarnessError):
+    """A part of the user's own cannot be imported, does not fit what it is given, or raises.
+
+    where: the user's FILE:LINE.
+    """
+
+
 class WeightsError(HarnessError):
     """Weights of an extractor are missing or are not the expected ones."""
 

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from harness.cli import app
 from harness.cli.design import plan_text
 from harness.design.experiment import (
+    CostSettings,
     DataSettings,
     EvaluationSettings,
     Experiment,
@@ -36,7 +37,7 @@ from harness.design.experiment import (
     TrainingSettings,
 )
 from harness.design.experiment_file import read_experiment_file
-from harness.design.factors import ALIASES, Hyperparameters, canonical_level
+from harness.design.factors import ALIASES, FACTORS, Hyperparameters, canonical_level
 from harness.design.schema import allowed_levels, allowed_values
 from harness.tracking.reader import read_experiment
 
@@ -51,6 +52,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "grid": Grid,
     "cell": NamedCell,
     "report": ReportSettings,
+    "cost": CostSettings,
 }
 """Tables of the experiment file that have keys of their own, beside factors."""
 
@@ -144,7 +146,7 @@ def factor_table() -> str:
     """What `harness factors` lists."""
     rows = [
         (f"`{name}`", f"`{canonical_level(field.default)}`", allowed_levels(name), field.description or "")
-        for name, field in Hyperparameters.model_fields.items()
+        for name, field in ((name, Hyperparameters.model_fields[name]) for name in FACTORS)
     ]
     return markdown_table(("factor", "default", "levels", "meaning"), rows)
 

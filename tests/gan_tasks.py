@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
+from harness.data.own_code import OwnCode
 from harness.design.experiment import TrainingSettings
-from harness.design.factors import Hyperparameters
+from harness.design.factors import Hyperparameters, as_fields
 from harness.gan.training import TrainingResult, TrainingTask, train
 from harness.store.records import Record, read_records
 from harness.store.rundir import RunDirectory
 
 CPU = torch.device("cpu")
 KEY = "ab" * 32
+NO_OWN_CODE = OwnCode({})
 
 
 @cache
@@ -30,8 +32,9 @@ def digits() -> torch.Tensor:
 
 
 def small(**levels: Any) -> Hyperparameters:
+    """Levels by field or by alias over the smallest networks."""
     widths = {"latent_dim": 6, "generator_hidden_dim": 4, "discriminator_hidden_dim": 4}
-    return Hyperparameters(**{"resolution": 8, "batch_size": 32} | widths | levels)
+    return Hyperparameters(**{"resolution": 8, "batch_size": 32} | widths | as_fields(levels))
 
 
 def small_task(

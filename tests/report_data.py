@@ -129,10 +129,10 @@ def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirector
     manifest = RunManifest(run.key, experiment.name, run.cell.name, run.seed, levels, data, "cd" * 32, 1, "0.1")
     write_run_manifest(directory, manifest)
     begin_attempt(directory, step=0, machine=story.machine)
-    lines = b"".join(encode(record) for record in _records(run, experiment.training.log_every, story))
+    lines = b"".join(encode(record) for record in _records(run, run.cell.training.log_every, story))
     atomic.write_bytes(directory.metrics, lines)
     checkpoints = {}
-    for step in experiment.training.checkpoint_steps():
+    for step in run.cell.training.checkpoint_steps():
         if step <= story.reached:
             weights = f"weights of {run.key} at {step}".encode()
             checkpoints[str(step)] = atomic.write_hashed(directory.checkpoint(step), weights)
@@ -184,8 +184,10 @@ def _records(run: Run, every: int, story: Story) -> list[dict[str, Any]]:
     records = interval_records(generator.tolist(), discriminator.tolist(), every)
     for index, record in enumerate(records):
         fake = float(np.exp(-generator[index]))
-        record |= {"time": 1.7e9 + record["step"], "seconds": 0.1, "prob/real": float(np.exp(-discriminator[index]))}
-        record |= {"prob/fake_before": fake, "prob/fake_after": fake * 0.9, "accuracy/real": 0.8, "accuracy/fake": 0.7}
+        record |= {"time": 1.7e9 + record["step"], "seconds": 0.1}
+        if run.cell.hyperparameters.loss == "bce":
+            record |= {"prob/real": float(np.exp(-discriminator[index])), "prob/fake_before": fake}
+            record |= {"prob/fake_after": fake * 0.9, "accuracy/real": 0.8, "accuracy/fake": 0.7}
     return records
 
 

@@ -70,8 +70,8 @@ def test_differences_spell_values_alike_and_name_what_is_absent() -> None:
 
 def test_parts_of_keys_that_differ_use_the_alias_where_its_fields_went_together() -> None:
     data = DataSettings()
-    before = keys.key_parts(Hyperparameters(generator_hidden_dim=8, discriminator_hidden_dim=8), 0, data)
-    after = keys.key_parts(Hyperparameters(latent_dim=5, generator_lr=1e-3), 0, DataSettings(source="mnist"))
+    before = keys.key_parts(Hyperparameters(generator_hidden_dim=8, discriminator_hidden_dim=8), 0, data, 100, {})
+    after = keys.key_parts(Hyperparameters(latent_dim=5, generator_lr=1e-3), 0, DataSettings(source="mnist"), 100, {})
     found = [str(difference) for difference in keys.key_differences(before, after)]
     assert sorted(found) == sorted([
         "latent_dim 100 -> 5", "hidden_dim 8 -> 16", "generator_lr 0.0002 -> 0.001", "data.source digits -> mnist",
@@ -80,9 +80,9 @@ def test_parts_of_keys_that_differ_use_the_alias_where_its_fields_went_together(
 
 
 def test_a_raised_training_version_is_a_part_that_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = keys.key_parts(Hyperparameters(), 0, DataSettings())
-    key = keys.run_key(Hyperparameters(), 0, DataSettings())
+    before = keys.key_parts(Hyperparameters(), 0, DataSettings(), 100, {})
+    key = keys.run_key(Hyperparameters(), 0, DataSettings(), 100, {})
     monkeypatch.setattr(keys, "TRAINING_VERSION", 2)
-    after = keys.key_parts(Hyperparameters(), 0, DataSettings())
+    after = keys.key_parts(Hyperparameters(), 0, DataSettings(), 100, {})
     assert [str(difference) for difference in keys.key_differences(before, after)] == ["training_version 1 -> 2"]
-    assert keys.run_key(Hyperparameters(), 0, DataSettings()) != key
+    assert keys.run_key(Hyperparameters(), 0, DataSettings(), 100, {}) != key

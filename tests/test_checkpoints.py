@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from gan_tasks import CPU, assert_equal, run, small_task, stored_state
+from gan_tasks import CPU, NO_OWN_CODE, assert_equal, run, small_task, stored_state
 from safetensors.torch import load, save
 
-from harness.errors import DamagedFileError
+from harness.data.own_code import OwnCode
+from harness.errors import DamagedFileError, OwnPartError
 from harness.gan.checkpoints import described_key, load_generator
 from harness.store import atomic
 
@@ -23,7 +25,7 @@ def test_checkpoints_rebuild_the_generator(tmp_path: Path) -> None:
     names = sorted(path.name for path in task.run.checkpoints.glob("*.safetensors"))
     assert names == ["step-000010.safetensors", "step-000020.safetensors", "step-000025.safetensors"]
 
-    checkpoint = load_generator(task.run.checkpoint(25), CPU)
+    checkpoint = load_generator(task.run.checkpoint(25), CPU, NO_OWN_CODE)
     assert_equal(dict(checkpoint.generator.state_dict()), dict(stored_state(task.run)["generator"]))
     assert checkpoint.description.hyperparameters == task.hyperparameters
     assert (checkpoint.description.channels, checkpoint.description.step) == (1, 25)
@@ -50,7 +52,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     content[-3] ^= 1
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match="step-000002"):
-        load_generator(path, CPU)
+        load_generator(path, CPU, NO_OWN_CODE)
 
 
 def header(content: bytes) -> dict[str, object]:
@@ -79,6 +81,76 @@ def with_tensors(content: bytes, change: Callable[[dict[str, torch.Tensor]], obj
 
 def not_a_number(tensors: dict[str, torch.Tensor]) -> None:
     next(tensor for tensor in tensors.values() if tensor.is_floating_point()).fill_(torch.nan)
+
+
+def test_checkpoints_of_the_first_version_are_read(tmp_path: Path) -> None:
+    """They name one normalization for both networks, and none of the factors that came later."""
+    task = small_task(tmp_path, steps=2, normalization="none", latent_dim=5)
+    run(task)
+    path = task.run.checkpoint(2)
+    levels = {
+        "generator": "cnn", "discriminator": "cnn", "latent_dim": 5, "generator_hidden_dim": 4,
+        "discriminator_hidden_dim": 4, "normalization": "none", "generator_activation": "leaky_relu",
+        "discriminator_activation": "leaky_relu", "generator_lr": 2e-4, "discriminator_lr": 2e-4,
+        "generator_betas": [0.5, 0.999], "discriminator_betas": [0.5, 0.999], "generator_weight_decay": 0.0,
+        "discriminator_weight_decay": 0.0, "resolution": 8, "batch_size": 32, "limit": "all",
+    }  # fmt: skip
+    atomic.write_hashed(path, with_about(path.read_bytes(), hyperparameters=levels))
+    assert load_generator(path, CPU, NO_OWN_CODE).description.hyperparameters == task.hyperparameters
+    assert described_key(path) == task.key
+
+
+def test_every_level_comes_back_from_a_checkpoint(tmp_path: Path) -> None:
+    levels = {
+        "real_label": (0.9, 1.0), "fake_label": 0.1, "label_swap": 0.1, "label_swap_decay": 0.5, "lr_decay_from": 0.25,
+        "generator_output": "sigmoid", "discriminator_normalization": "spectral", "discriminator_steps": 2, "limit": 99,
+    }  # fmt: skip
+    task = small_task(tmp_path, steps=1, **levels)
+    run(task)
+    found = load_generator(task.run.checkpoint(1), CPU, NO_OWN_CODE).description.hyperparameters
+    assert found == task.hyperparameters and found.real_label == (0.9, 1.0)
+
+
+OWN_GENERATOR = """
+import torch
+from torch import nn
+
+class Tied(nn.Module):
+    def __init__(self, latent_dim, resolution, alpha):
+        super().__init__()
+        self.first = nn.Linear(latent_dim, latent_dim, bias=False)
+        self.second = nn.Linear(latent_dim, latent_dim, bias=False)
+        self.second.weight = self.first.weight
+        self.pixels = nn.Linear(latent_dim, resolution**2)
+        self.resolution, self.alpha = resolution, alpha
+
+    def forward(self, z):
+        pixels = self.pixels(self.second(self.first(z))) * self.alpha
+        return pixels.tanh().view(-1, 1, self.resolution, self.resolution)
+"""
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_a_generator_of_ones_own_is_built_of_the_code_that_is_handed_in(tmp_path: Path, ema_decay: float) -> None:
+    source = tmp_path / "nets.py"
+    source.write_text(OWN_GENERATOR)
+    code = OwnCode({"nets.py": source})
+    task = small_task(tmp_path, steps=2, generator="nets.py:Tied", own={"alpha": 0.5}, ema_decay=ema_decay)
+    task = replace(task, own_code=code)
+    run(task)
+    path = task.run.checkpoint(2)
+    generator = load_generator(path, CPU, code).generator
+    assert_equal(dict(generator.state_dict()), dict(stored_state(task.run)["generator"]))
+    assert generator.alpha == 0.5 and not generator.training
+    assert generator.second.weight is generator.first.weight
+
+    source.write_text("raise SystemExit('must not be run')")
+    for other in (NO_OWN_CODE, OwnCode({"other.py": source})):
+        with pytest.raises(OwnPartError, match=r"nets\.py:Tied") as caught:
+            load_generator(path, CPU, other)
+        assert caught.value.where == str(path)
+    with pytest.raises(OwnPartError, match="must not be run"):
+        load_generator(path, CPU, OwnCode({"nets.py": source}))
 
 
 class Bomb:
@@ -118,7 +190,7 @@ def test_a_file_from_elsewhere_with_a_fitting_checksum_is_refused(tmp_path: Path
     assert described_key(path) == task.key
     atomic.write_hashed(path, FORGERIES[forgery](content))
     with pytest.raises(DamagedFileError, match="no checkpoint of this harness") as caught:
-        load_generator(path, CPU)
+        load_generator(path, CPU, NO_OWN_CODE)
     assert caught.value.where == str(path) and len(str(caught.value)) < 1000
     assert described_key(path) in (None, task.key)
     assert described_key(tmp_path / "absent") is None

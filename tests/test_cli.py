@@ -69,7 +69,7 @@ def test_plan_json_is_the_documented_document(finished: Path, capsys: pytest.Cap
     write_file(finished, ALONE)
     call("plan", str(finished / "tiny.toml"), "--runs-dir", str(finished / "runs"), "--json")
     document = json.loads(capsys.readouterr().out)
-    assert {"experiment", "factors", "cells", "merged", "runs"} <= document.keys()
+    assert {"experiment", "factors", "cells", "merged", "folded", "runs"} <= document.keys()
     cell = document["cells"][0]
     assert {"name", "varied", "hyperparameters", "runs"} <= cell.keys()
     assert cell["hyperparameters"]["latent_dim"] == 8
@@ -123,7 +123,11 @@ def test_schema_is_a_json_schema_that_knows_aliases(capsys: pytest.CaptureFixtur
         (["run", "tiny.toml", "--only", "nobody"], "no cell is called 'nobody'"),
         (["run", "tiny.toml", "--seeds", "7"], r"no run has these seeds; the file names \[0\]"),
         (["run", "tiny.toml", "--seeds", "a-b"], "no range of seeds"),
-        (["plan", "tiny.toml", "--check"], "not part of this version"),
+        (["plan", "tiny.toml", "--time"], "times are told of checked networks"),
+        (["eject", "critic", "tiny.toml", "--to", "nets.py"], "'critic' is no network; allowed: generator, disc"),
+        (["eject", "generator", "tiny.toml", "--to", "nets.txt"], "no name for a file of own parts"),
+        (["eject", "generator", "tiny.toml", "--to", "nets.py", "--cell", "x"], "no cell is called 'x'"),
+        (["sample", "tiny.toml", "--cell", "baseline", "--weights", "best"], "'best' are no weights"),
         (["plan", "missing.toml"], "no such file"),
         (["report", "tiny.toml", "--format", "html"], "'html' is not part of this version"),
         (["report", "tiny.toml", "--language", "zh"], "'zh' is not part of this version"),
@@ -145,7 +149,7 @@ def test_what_cannot_be_done_is_refused_by_name(here: Path, arguments: list[str]
 def test_help_lists_only_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     call("--help")
     text = capsys.readouterr().out
-    for name in ("interpolate", "progress", "fid", "claims", "--check", "ray", "slurm"):
+    for name in ("interpolate", "progress", "fid", "claims", "ray", "slurm"):
         assert f" {name}" not in text
 
 
@@ -204,6 +208,15 @@ def test_prune_lists_then_removes_what_the_file_no_longer_names(
     assert old.exists()
     call("prune", "tiny.toml", "--yes")
     assert not old.exists()
+
+
+def test_fetch_takes_images_from_own_code(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "import numpy as np\n\n\ndef load():\n    return np.zeros((4, 8, 8), dtype=np.uint8)\n"
+    (here / "mydata.py").write_text(text, encoding="utf-8")
+    write_file(here, ALONE + '\n[data]\nsource = "mydata.py:load"\ncolor = "gray"\n')
+    call("fetch", "tiny.toml", "--json")
+    found = json.loads(capsys.readouterr().out)[0]
+    assert found["what"] == "mydata.py:load" and len(found["sha256"]) == 64
 
 
 def test_fetch_names_what_is_there(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

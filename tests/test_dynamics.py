@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from report_data import interval_records
 
-from harness.analysis.dynamics import EQUILIBRIUM_NATS, default_window, find_crossings, loss_dynamics, moving_average
+from harness.analysis.dynamics import (
+    EQUILIBRIUM_NATS,
+    LossScale,
+    default_window,
+    find_crossings,
+    loss_dynamics,
+    loss_scale,
+    moving_average,
+)
 
 STEPS = np.arange(0.0, 1001.0)
 
@@ -71,6 +79,38 @@ def test_discriminator_is_halved_so_that_the_equilibrium_is_a_crossing_point() -
     assert found.loss == pytest.approx(EQUILIBRIUM_NATS)
     assert found.step == pytest.approx(505)  # the middle of the 51st interval
     assert found.above == "generator"
+
+
+def test_a_loss_that_is_halved_already_is_not_halved_again() -> None:
+    records = interval_records((1 + sine(3)[5::10]).tolist(), [1.0] * 100, every=10)
+    halved = [record | {"loss/discriminator": record["loss/discriminator"] / 2} for record in records]
+    added, mean = loss_dynamics(records, 100), loss_dynamics(halved, 100, scale=loss_scale("bce", "mean"))
+    assert added.crossings == mean.crossings
+    assert (added.discriminator == mean.discriminator).all()
+
+
+def test_losses_without_a_common_scale_are_smoothed_and_not_counted() -> None:
+    records = interval_records((1 + sine(3)[5::10]).tolist(), [1.0] * 100, every=10)
+    counted, other = loss_dynamics(records, 100), loss_dynamics(records, 100, scale=LossScale(2, comparable=False))
+    assert np.array_equal(counted.smooth_generator, other.smooth_generator, equal_nan=True)
+    assert (counted.is_counted, other.is_counted) == (True, False)
+    assert (len(counted.crossings), other.crossings, other.per_1000_steps) == (5, (), None)
+
+
+@pytest.mark.parametrize(
+    ("loss", "reduction", "scale"),
+    [
+        ("bce", "sum", LossScale(2, comparable=True)),
+        ("bce", "mean", LossScale(1, comparable=True)),
+        ("sigmoid_logits", "sum", LossScale(2, comparable=False)),
+        ("hinge", "sum", LossScale(2, comparable=False)),
+        ("least_squares", "mean", LossScale(1, comparable=False)),
+        ("wasserstein_gp", "sum", LossScale(1, comparable=False)),
+        ("losses.py:Margin", "sum", LossScale(1, comparable=False)),
+    ],
+)
+def test_only_cross_entropies_meet_at_one_value(loss: str, reduction: str, scale: LossScale) -> None:
+    assert loss_scale(loss, reduction) == scale
 
 
 def test_rate_refers_to_the_steps_covered() -> None:

@@ -186,14 +186,14 @@ def test_exclude_takes_fields_aliases_and_lists(tmp_path: Path) -> None:
 
 
 def test_an_impossible_combination_may_be_excluded(tmp_path: Path) -> None:
-    grid = '[[grid]]\nlevels.architecture = ["cnn", "mlp"]\nlevels.resolution = [16, 28]\n'
-    assert "architecture = cnn, resolution = 28: generator cnn cannot do" in refusal(tmp_path, f'name = "e"\n{grid}')
-    plan = plan_of(tmp_path, f'{grid}[[exclude]]\narchitecture = "cnn"\nresolution = 28')
+    grid = '[[grid]]\nlevels.architecture = ["cnn", "mlp"]\nlevels.resolution = [16, 20]\n'
+    assert "architecture = cnn, resolution = 20: generator cnn cannot do" in refusal(tmp_path, f'name = "e"\n{grid}')
+    plan = plan_of(tmp_path, f'{grid}[[exclude]]\narchitecture = "cnn"\nresolution = 20')
     assert names(plan) == [
         "baseline",
         "resolution=16",
         "architecture=mlp,resolution=16",
-        "architecture=mlp,resolution=28",
+        "architecture=mlp,resolution=20",
     ]
 
 
@@ -247,7 +247,7 @@ def test_a_grid_of_millions_is_counted_and_refused(tmp_path: Path, monkeypatch: 
     def never(*_: object) -> None:
         raise AssertionError("a combination was made before the count was checked")
 
-    monkeypatch.setattr("harness.design.expansion._combinations", never)
+    monkeypatch.setattr("harness.design.proposals._combinations", never)
     text = (
         'name = "e"\n[[cell]]\nlatent_dim = 3\n[[grid]]\n'
         f"levels.latent_dim = {levels(500)}\nlevels.batch_size = {levels(500)}\nlevels.hidden_dim = {levels(500)}"

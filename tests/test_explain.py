@@ -219,3 +219,20 @@ def test_a_time_that_is_none_is_shown_as_it_is() -> None:
     assert explanation_module.moment(1e300) == "1e+300"
     assert explanation_module.moment(0.0) == "1970-01-01T00:00:00Z"
     assert explanation_module.moment(time.time()).endswith("Z")
+
+
+def test_an_edited_own_file_and_a_total_that_a_schedule_reads_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    norms = "from torch import nn\n\n\ndef Norm(channels):\n    return nn.BatchNorm2d(channels, momentum={})\n"
+    (tmp_path / "norms.py").write_text(norms.format("0.1"), encoding="utf-8")
+    levels = 'generator_normalization = "norms.py:Norm"\nlr_decay_from = 0.5\n'
+    run_here(write_file(tmp_path, ONE.replace("[baseline]\n", f"[baseline]\n{levels}")))
+    page = explained(capsys)
+    assert "steps 24, which a schedule reads" in page and "own file norms.py, SHA-256 " in page
+    (tmp_path / "norms.py").write_text(norms.format("0.2"), encoding="utf-8")
+    (other,) = explain_document(capsys, LONGER)["other_folders"]
+    assert [one["name"] for one in other["differences"]] == ["steps", "sources.norms.py"]
+    page = explained(capsys, LONGER)
+    assert "this run starts anew" in page and "steps 24 -> 36" in page and "sources.norms.py " in page

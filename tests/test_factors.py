@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 import pytest
@@ -9,29 +10,17 @@ from pydantic import ValidationError
 
 from harness.design.factors import (
     ALIASES,
-    CNN_RESOLUTIONS,
+    FACTORS,
     Hyperparameters,
     LevelLists,
     Levels,
     as_fields,
     canonical_level,
     fields_of,
+    level_of,
+    levels_of,
 )
-
-
-@pytest.mark.parametrize("resolution", [4, 12, 24, 100, 256, 512])
-@pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_a_cnn_refuses_what_it_cannot_do_also_beside_an_mlp(resolution: int, network: str) -> None:
-    networks = {"generator": "mlp", "discriminator": "mlp"}
-    assert Hyperparameters(**networks, resolution=resolution).resolution == resolution
-    with pytest.raises(ValidationError, match=f"{network} cnn cannot do resolution {resolution}; allowed with cnn: 8"):
-        Hyperparameters(**{**networks, network: "cnn"}, resolution=resolution)
-
-
-def test_the_cnn_does_every_power_of_two_from_8_to_128() -> None:
-    assert CNN_RESOLUTIONS == (8, 16, 32, 64, 128)
-    for resolution in CNN_RESOLUTIONS:
-        assert Hyperparameters(resolution=resolution).resolution == resolution
+from harness.design.schema import allowed_levels
 
 
 @pytest.mark.parametrize(
@@ -55,7 +44,44 @@ def test_the_cnn_does_every_power_of_two_from_8_to_128() -> None:
         ("batch_size", 1),
         ("limit", 1),
         ("limit", "some"),
-        ("normalization", "instance"),
+        ("generator_normalization", "spectral"),
+        ("generator_normalization", "group"),
+        ("discriminator_normalization", "group"),
+        ("generator_kernel_size", 3),
+        ("discriminator_kernel_size", 4.5),
+        ("generator_output", "relu"),
+        ("generator_dropout", 1.0),
+        ("discriminator_dropout", -0.1),
+        ("initialization", "xavier"),
+        ("loss", "wgan"),
+        ("loss", "losses.py"),
+        ("loss", "losses.py:"),
+        ("loss", "losses.py:a-b"),
+        ("loss", "losses:Margin"),
+        ("gradient_penalty", -1.0),
+        ("gradient_penalty", float("inf")),
+        ("discriminator_loss_reduction", "max"),
+        ("real_label", 1.1),
+        ("real_label", (0.9, 1.1)),
+        ("real_label", (0.9,)),
+        ("fake_label", -0.1),
+        ("generator_target", 2.0),
+        ("label_swap", 1.5),
+        ("label_swap_decay", 0.0),
+        ("label_swap_decay", "all"),
+        ("instance_noise", -1.0),
+        ("instance_noise_decay", 1.5),
+        ("fake_batch", "old"),
+        ("discriminator_steps", 0),
+        ("generator_steps", 1001),
+        ("lr_decay_from", 1.0),
+        ("ema_decay", 1.0),
+        ("own", {"hidden_dim": 3}),
+        ("own", {"a-b": 3}),
+        ("own", {"class": 3}),
+        ("own", {"alpha": float("nan")}),
+        ("own", {"alpha": [1]}),
+        ("own", {"alpha": "line\nbreak"}),
         ("generator_activation", "tanh"),
         ("generator", "resnet"),
         ("resolution", 0),
@@ -80,14 +106,52 @@ def test_hyperparameters_are_frozen_and_equal_by_value() -> None:
         one.latent_dim = 6  # type: ignore[misc]
 
 
-def test_every_alias_sets_fields_of_one_kind() -> None:
+def test_every_alias_sets_fields_of_one_default_and_takes_what_all_of_them_take() -> None:
     for alias, fields in ALIASES.items():
         assert fields_of(alias) == fields
-        kinds = {repr(Hyperparameters.model_fields[name].annotation) for name in fields}
-        defaults = {Hyperparameters.model_fields[name].default for name in fields}
-        assert len(kinds) == len(defaults) == 1, alias
+        assert len({Hyperparameters.model_fields[name].default for name in fields}) == 1, alias
+        words = set(re.split(r" \| | or ", allowed_levels(alias)))
+        for name in fields:
+            assert words <= set(re.split(r" \| | or ", allowed_levels(name))), (alias, name)
     assert fields_of("latent_dim") == ("latent_dim",)
-    assert fields_of("latentdim") == ()
+    assert fields_of("own.alpha") == ("own.alpha",)
+    assert fields_of("latentdim") == fields_of("own") == fields_of("own.") == ()
+
+
+def test_an_alias_takes_no_level_of_one_network_alone() -> None:
+    assert allowed_levels("architecture") == "cnn | mlp"
+    assert allowed_levels("normalization") == "batch | none | instance or FILE.py:NAME"
+    assert allowed_levels("discriminator_normalization") == "batch | none | instance | spectral or FILE.py:NAME"
+
+
+def test_levels_by_field_with_those_of_own_parts_behind_them() -> None:
+    hp = Hyperparameters(latent_dim=8, own={"beta": True, "alpha": 0.5})
+    levels = levels_of(hp)
+    assert list(levels) == [*FACTORS, "own.alpha", "own.beta"]
+    assert (levels["latent_dim"], levels["own.alpha"], levels["own.beta"]) == (8, 0.5, True)
+    assert Hyperparameters(**levels) == hp == Hyperparameters(**hp.model_dump(mode="json"))
+    assert hash(Hyperparameters(own={"alpha": 0.5, "beta": True})) == hash(
+        Hyperparameters(own={"beta": True, "alpha": 0.5})
+    )
+    assert (level_of(hp, "hidden_dim"), level_of(hp, "own.alpha"), level_of(hp, "own.gamma")) == (16, 0.5, "-")
+
+
+@pytest.mark.parametrize("level", [1, 1.0, True, "on"])
+def test_an_own_level_keeps_its_type(level: object) -> None:
+    for data in ({"own": {"alpha": level}}, {"own.alpha": level}, {"own": [["alpha", level]]}):
+        ((_, kept),) = Hyperparameters(**data).own
+        assert type(kept) is type(level) and kept == level
+
+
+def test_a_reference_to_an_own_part_has_one_spelling() -> None:
+    for written in (
+        "parts/nets.py:G",
+        "./parts/nets.py:G",
+        "parts//nets.py:G",
+        "parts\\nets.py:G",
+        "x/../parts/nets.py:G",
+    ):
+        assert Hyperparameters(generator=written).generator == "parts/nets.py:G"
 
 
 def test_a_field_named_itself_beats_its_alias_in_any_order() -> None:
@@ -101,6 +165,8 @@ def test_tables_remember_what_was_given_in_file_order() -> None:
     assert list(table.given().items()) == [("resolution", 16), ("lr", 1e-3), ("batch_size", 64)]
     lists: Any = LevelLists.model_validate({"limit": ["all", 5], "betas": [[0, 0.9]]})
     assert lists.given() == {"limit": ["all", 5], "betas": [(0.0, 0.9)]}
+    own: Any = Levels.model_validate({"lr": 1e-3, "own": {"b": 1, "a": "x"}, "latent_dim": 8})
+    assert list(own.given().items()) == [("lr", 1e-3), ("own.b", 1), ("own.a", "x"), ("latent_dim", 8)]
 
 
 @pytest.mark.parametrize(

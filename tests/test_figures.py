@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from report_data import interval_records, write_samples
 
-from harness.analysis.dynamics import loss_dynamics
+from harness.analysis.dynamics import LossScale, loss_dynamics
 from harness.analysis.summary import Measurement
 from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last
 from harness.report.figures.samples import SamplePanel, read_picture, sample_grids
@@ -175,6 +175,21 @@ def test_the_legend_of_losses_names_what_is_drawn() -> None:
     without = replace(training_panels(1)[0], dynamics=apart)
     assert legend_of(loss_crossings(training_panels(2))[0]) == [*LOSSES, "crossing", "ln 2"]
     assert legend_of(loss_crossings([without])[0]) == [*LOSSES, "ln 2"]
+
+
+def test_losses_without_a_common_scale_have_no_equilibrium_and_say_so() -> None:
+    records = interval_records((-3 + np.sin(np.arange(60) / 8)).tolist(), [-0.2] * 60, every=10)
+    critic = loss_dynamics(records, window=50, scale=LossScale(1, comparable=False))
+    panel = replace(training_panels(1)[0], dynamics=critic)
+    figure = loss_crossings([panel])[0]
+    assert legend_of(figure) == LOSSES
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert low < critic.generator.min() and high > critic.discriminator.max()
+    assert "not counted" in axes.texts[-1].get_text()
+    assert figure.get_supylabel() == "loss, in its own units"
+    assert loss_crossings(training_panels(1))[0].get_supylabel() == "loss [nats]"
+    assert not layout_defects(loss_crossings([panel, *training_panels(4)])[0])
 
 
 def test_step_ticks_are_round_and_reach_the_last_record() -> None:

@@ -91,6 +91,8 @@ FORGED_DOCUMENTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "sums of another length": with_value("sums", torch.zeros(3)),
     "sums that are no numbers": with_value("sums", torch.full((7,), torch.nan)),
     "sums as text": with_value("sums", "0"),
+    "an average that is not kept": lambda document: {**document, "average": document["generator"]},
+    "other metrics": with_value("metrics", ["loss/generator"]),
     "n below nothing": with_value("n", -1),
     "endless seconds": with_value("seconds", float("inf")),
     "another learning rate": with_moments(lambda adam: adam["param_groups"][0].update(lr=1.0)),

@@ -21,7 +21,7 @@ def test_overrides_replace_add_and_reach_into_lists(tmp_path: Path) -> None:
     assert (experiment.name, experiment.seeds, experiment.training.steps) == ("with text", (0, 7), 70)
     assert experiment.evaluation[0].repeats == 2
     assert [cell.hyperparameters.latent_dim for cell in file.plan.cells] == [100, 4, 5, 6]
-    assert experiment.baseline.normalization == "none"
+    assert experiment.baseline.generator_normalization == "none"
     assert experiment.baseline.generator_lr == 1e-2
     assert experiment.data.source == "mnist"
     assert experiment.labels == {"baseline": "b=c"}

@@ -37,6 +37,11 @@ color = "gray"
 latent_dim = 16
 generator_lr = 1e-3
 normalization = "batch"
+kernel_size = 5
+loss = "bce"
+label_swap = 0.1
+lr_decay_from = 0.5
+ema_decay = 0.9
 betas = [0.5, 0.9]
 [training]
 steps = 600
@@ -49,6 +54,7 @@ samples = 100
 repeats = 2
 at = [200, 600]
 required = false
+generator_weights = "ema"
 [[grid]]
 kind = "factorial"
 name = "dims"
@@ -63,6 +69,8 @@ latent_dim = 100
 hidden_dim = 32
 [report]
 samples = 4
+[cost]
+per_hour = 2.5
 [labels]
 "perceptron" = "MLP"
 """
@@ -128,6 +136,7 @@ TOLD_ELSEWHERE = {
     ("steps = 600", "[training]"): "together with checkpoint_every they are too many checkpoints",
     ("steps = 600", "at = [200, 600]"): "a step that is measured has no checkpoint any more",
     ("checkpoint_every = 200", "at = [200, 600]"): "a step that is measured has no checkpoint any more",
+    ("ema_decay = 0.9", 'generator_weights = "ema"'): "averaged weights are measured that no cell keeps any more",
     ('name = "perceptron"', '"perceptron" = "MLP"'): "a label of a cell that is not called so any more",
 }
 """Two right values that contradict each other: (the line that was changed, the line that is named): why it is that one.
@@ -161,6 +170,7 @@ def check_one_mutation(file: Path, text: str, line: int) -> None:
         ("steps = 600", "steps = 99999999", "[training]"),
         ("steps = 600", "steps = 400", "at = [200, 600]"),
         ("checkpoint_every = 200", "checkpoint_every = 300", "at = [200, 600]"),
+        ("ema_decay = 0.9", "ema_decay = 0", 'generator_weights = "ema"'),
         ('name = "perceptron"', 'name = "x"', '"perceptron" = "MLP"'),
     ],
 )
@@ -194,7 +204,12 @@ def test_a_value_set_on_the_command_line_is_told_as_such(file: Path, value: str,
 LEVELS = {
     "latent_dim": ["8", "16", "100"], "hidden_dim": ["8", "16"], "normalization": ['"none"', '"batch"'],
     "generator_lr": ["1e-3", "2e-4"], "batch_size": ["16", "32", "64"], "betas": ["[0.5, 0.9]", "[0.0, 0.9]"],
-    "architecture": ['"mlp"', '"cnn"'],
+    "architecture": ['"mlp"', '"cnn"'], "generator": ['"mlp_conv"', '"cnn"'], "discriminator": ['"cnn2"', '"cnn4"'],
+    "kernel_size": ["4", "5"], "discriminator_kernel_size": ["4", "5"],
+    "loss": ['"bce"', '"hinge"', '"sigmoid_logits"'],
+    "real_label": ["1.0", "0.9", "[0.9, 1.0]"], "label_swap": ["0.0", "0.1"], "label_swap_decay": ['"none"', "0.5"],
+    "initialization": ['"dcgan"', '"dcgan_bn0"'], "discriminator_normalization": ['"spectral"', '"none"'],
+    "resolution": ["16", "32"],
 }  # fmt: skip
 
 

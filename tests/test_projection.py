@@ -19,7 +19,7 @@ from tracking_data import (
     stored_runs,
 )
 
-from harness.design.factors import canonical_level
+from harness.design.factors import canonical_level, levels_of
 from harness.errors import StoreError
 from harness.store import atomic
 from harness.store.rundir import ExperimentDirectory
@@ -49,7 +49,7 @@ def test_a_run_is_projected_once_with_everything_that_it_is(lab: Laboratory, add
     assert run.tags["harness.state"] == "complete"
     assert view.protocols[0] is not None
     assert run.tags["harness.protocol.digits"] == view.protocols[0].sha256
-    levels = view.run.cell.hyperparameters.model_dump()
+    levels = levels_of(view.run.cell.hyperparameters)
     assert run.params == {
         **{name: canonical_level(level) for name, level in levels.items()},
         **{"seed": "0", "data.source": "digits", "data.split": "train", "data.channels": "1"},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from report_data import Story, lived, prepare, report, section, small_plan
 
+from harness.design.experiment import DataSettings
 from harness.evaluation.protocol import caveat
 
 
@@ -32,6 +33,8 @@ def test_an_extractor_that_does_not_fit_the_data_has_its_caveat(tmp_path: Path) 
         assert sentence in digits and sentence not in inception
     assert "hardly a measure" in sentence
     assert "hardly a measure" not in lived(small_plan(grid=[]), tmp_path / "fitting")
+    own = DataSettings(source="mydata.py:load")
+    assert "unless the images of mydata.py:load are such" in caveat(plan.experiment.evaluation[0], own)
 
 
 def test_a_logarithmic_axis_is_said_where_there_is_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from torchvision.transforms import v2 as transforms
 
 from harness.data import resize as module
 from harness.data.resize import RESIZE_FILTER, resize, resize_and_crop, to_float, to_uint8
+from harness.design.factors import Output
 from harness.evaluation.protocol import RESIZE
 
 
@@ -84,16 +85,25 @@ def test_a_long_strip_keeps_its_middle() -> None:
     assert resize_and_crop(strip.transpose(1, 2), 32).unique().tolist() == [200]
 
 
-def test_float_and_uint8_are_exact_inverses() -> None:
+@pytest.mark.parametrize(("output", "lowest"), [("tanh", -1), ("sigmoid", 0)])
+def test_float_and_uint8_are_exact_inverses(output: Output, lowest: int) -> None:
     values = torch.arange(256, dtype=torch.uint8)
-    floats = to_float(values)
-    assert floats.dtype == torch.float32 and floats[0] == -1 and floats[-1] == 1
-    assert torch.equal(to_uint8(floats), values)
+    floats = to_float(values, output)
+    assert floats.dtype == torch.float32 and floats[0] == lowest and floats[-1] == 1
+    assert torch.equal(to_uint8(floats, output), values)
+
+
+def test_the_range_is_that_of_tanh_unless_said() -> None:
+    values = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_float(values), to_float(values, "tanh"))
+    assert torch.equal(to_uint8(to_float(values)), values)
 
 
 def test_to_uint8_rounds_and_clamps() -> None:
     images = torch.tensor([-3.0, -1.0, 0.4 / 127.5 - 1, 0.6 / 127.5 - 1, 1.0, 3.0])
     assert to_uint8(images).tolist() == [0, 0, 0, 1, 255, 255]
+    images = torch.tensor([-1.0, 0.0, 0.4 / 255, 0.6 / 255, 1.0, 3.0])
+    assert to_uint8(images, "sigmoid").tolist() == [0, 0, 0, 1, 255, 255]
 
 
 def test_the_filter_has_one_name() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from gan_tasks import CPU, KEY, small
+from gan_tasks import CPU, KEY, NO_OWN_CODE, small
 from PIL import Image
 from torch import nn
 
@@ -36,7 +36,7 @@ class Echo(nn.Module):
 
 def trained_generator(hp: Hyperparameters) -> nn.Module:
     """A generator whose running statistics have seen some batches."""
-    generator = build_generator(hp, 1, random_stream(0, "generator")).train()
+    generator = build_generator(hp, 1, random_stream(0, "generator"), NO_OWN_CODE).train()
     for step in range(3):
         generator(3 * normal_latents(32, hp.latent_dim, random_stream(0, "warm-up", step)))
     return generator
@@ -48,7 +48,8 @@ def generator() -> nn.Module:
 
 
 def sampler(generator: nn.Module, mode: str = "eval", seed: int = 0, batch_size: int = 8) -> CheckpointSampler:
-    return CheckpointSampler(generator, 6, seed, mode, batch_size, CPU)  # type: ignore[arg-type]
+    checkpoint = Checkpoint(generator, Description(small(), 1, KEY, 10), "0" * 64)
+    return CheckpointSampler(checkpoint, seed, mode, batch_size, CPU)  # type: ignore[arg-type]
 
 
 def images(sampler: CheckpointSampler, repeat: int, samples: int) -> torch.Tensor:
@@ -121,11 +122,49 @@ def test_no_mode_changes_the_generator(generator: nn.Module) -> None:
         assert generator.training and all(parameter.requires_grad for parameter in generator.parameters())
 
 
+class Noisy(nn.Module):
+    """A generator that draws as it runs, as some of one's own do."""
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.rand(len(latents), 1, 6, 6)
+
+
+def test_generators_that_draw_repeat_their_draws(tmp_path: Path) -> None:
+    found = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        before = torch.get_rng_state()
+        found.append(images(sampler(Noisy()), 0, 21))
+        about = Description(small(), 1, KEY, 10)
+        write_sample_grid(tmp_path / f"{state}.png", Checkpoint(Noisy(), about, "0" * 64), 4, CPU)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0][:8], found[0][8:16])
+    assert not torch.equal(images(sampler(Noisy()), 1, 21), found[0])
+    assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
+
+
+class Fixed(nn.Module):
+    """Shows the middle of the range [0, 1]."""
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(latents), 1, 8, 8), 0.5)
+
+
+@pytest.mark.parametrize(("output", "gray"), [("tanh", 191), ("sigmoid", 128)])
+def test_images_are_read_in_the_range_of_the_generators_output(tmp_path: Path, output: str, gray: int) -> None:
+    checkpoint = Checkpoint(Fixed(), Description(small(generator_output=output), 1, KEY, 10), "0" * 64)
+    assert images(CheckpointSampler(checkpoint, 0, "eval", 8, CPU), 0, 3).unique().tolist() == [gray]
+    write_sample_grid(tmp_path / "grid.png", checkpoint, 1, CPU)
+    with Image.open(tmp_path / "grid.png") as picture:
+        assert picture.getpixel((5, 5)) == gray
+
+
 def written_checkpoint(root: Path, *, step: int = 10, key: str = KEY, **levels: int) -> Checkpoint:
     hp = small(**levels)
     path = root / f"{key[:2]}-{step}.safetensors"
     write_checkpoint(path, trained_generator(hp), Description(hp, 1, key, step))
-    return load_generator(path, CPU)
+    return load_generator(path, CPU, NO_OWN_CODE)
 
 
 def test_a_grid_says_what_it_shows(tmp_path: Path) -> None:
@@ -210,10 +249,10 @@ def test_grids_keep_every_pixel(resolution: int, side: int, channels: int) -> No
 
 def test_rgb_pictures_keep_their_colors(tmp_path: Path) -> None:
     hp = small()
-    generator = build_generator(hp, 3, random_stream(0, "rgb"))
+    generator = build_generator(hp, 3, random_stream(0, "rgb"), NO_OWN_CODE)
     path = tmp_path / "rgb.safetensors"
     write_checkpoint(path, generator, Description(hp, 3, KEY, 1))
-    write_sample_grid(tmp_path / "rgb.png", load_generator(path, CPU), 1, CPU)
+    write_sample_grid(tmp_path / "rgb.png", load_generator(path, CPU, NO_OWN_CODE), 1, CPU)
     with torch.no_grad():
         image = to_uint8(generator.eval()(normal_latents(1, 6, random_stream(0, "samples"))))[0]
     with Image.open(tmp_path / "rgb.png") as picture:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.design.experiment import Experiment
-from harness.design.factors import ALIASES, Hyperparameters
+from harness.design.factors import ALIASES, FACTORS
 from harness.design.schema import allowed_levels, experiment_schema
 
 
@@ -40,7 +40,7 @@ def test_every_reference_leads_somewhere(schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("table", ["Levels", "NamedCell", "LevelLists"])
 def test_levels_take_factors_and_aliases(schema: dict[str, Any], table: str) -> None:
-    assert {*Hyperparameters.model_fields, *ALIASES} <= set(schema["$defs"][table]["properties"])
+    assert {*FACTORS, *ALIASES, "own"} <= set(schema["$defs"][table]["properties"])
     assert schema["$defs"][table]["additionalProperties"] is False
 
 
@@ -56,7 +56,9 @@ def test_no_table_takes_unknown_keys(schema: dict[str, Any]) -> None:
 
 
 def test_every_key_says_what_it_is(schema: dict[str, Any]) -> None:
-    for name in ("DataSettings", "TrainingSettings", "EvaluationSettings", "ReportSettings", "Grid", "Levels"):
+    for name in (
+        "DataSettings", "TrainingSettings", "EvaluationSettings", "ReportSettings", "CostSettings", "Grid", "Levels"
+    ):  # fmt: skip
         for key, entry in schema["$defs"][name]["properties"].items():
             assert entry.get("description"), f"{name}.{key}"
 
@@ -64,7 +66,13 @@ def test_every_key_says_what_it_is(schema: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("factor", "words"),
     [
-        ("normalization", "batch | none"),
+        ("generator_activation", "leaky_relu | relu"),
+        ("normalization", "batch | none | instance or FILE.py:NAME"),
+        ("generator", "cnn | mlp | mlp_conv | upsample_cnn or FILE.py:NAME"),
+        ("generator_kernel_size", "4 | 5"),
+        ("real_label", "0 to 1 or 2 numbers, each 0 to 1"),
+        ("label_swap_decay", 'more than 0, at most 1 or "none"'),
+        ("own.alpha", "a number, a text, true or false"),
         ("latent_dim", "1 to 65536"),
         ("generator_lr", "more than 0, at most 10"),
         ("limit", 'at least 2 or "all"'),
@@ -77,5 +85,5 @@ def test_domains_in_words(factor: str, words: str) -> None:
 
 
 def test_every_factor_has_a_domain_in_words() -> None:
-    for factor in Hyperparameters.model_fields:
+    for factor in (*FACTORS, *ALIASES):
         assert allowed_levels(factor)

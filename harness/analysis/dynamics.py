@@ -1,7 +1,9 @@
 """Loss crossings: how often the generator's loss and the discriminator's per-term loss change places.
 
-The discriminator's loss has two terms (real and fake), the generator's one; halved, D's is on G's scale and at the
-equilibrium of the original game, D = 1/2 everywhere, both are ln 2 (Goodfellow et al. 2014, arXiv:1406.2661).
+The discriminator's loss has two terms (real and fake), the generator's one; as the mean of its terms, D's is on G's
+scale and at the equilibrium of the original game, D = 1/2 everywhere, both are ln 2, whatever the labels (Goodfellow et
+al. 2014, arXiv:1406.2661). Other games have no value at which both losses meet: a change of places there says nothing
+of who is ahead, and none is counted.
 Both curves are smoothed over a window, and a change of places counts only once the curves are apart by more than a
 dead band on the other side, so that noise around equality is not counted.
 """
@@ -25,6 +27,25 @@ Array = NDArray[np.float64]
 Role = Literal["generator", "discriminator"]
 
 
+TWO_TERMS = frozenset({"bce", "least_squares", "hinge", "sigmoid_logits"})
+"""Losses whose discriminator's part is a term for real and one for generated images; that of wasserstein_gp is one
+difference, and of one's own nothing is known."""
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """How the recorded losses of a run compare. terms: that the discriminator's recorded loss adds up, 1 where it is
+    their mean already; comparable: whether both losses meet at one value when D cannot tell real from generated."""
+
+    terms: Literal[1, 2] = 2
+    comparable: bool = True
+
+
+def loss_scale(loss: str, reduction: str) -> LossScale:
+    """The scale of one cell's losses, from its levels of `loss` and `discriminator_loss_reduction`."""
+    return LossScale(2 if loss in TWO_TERMS and reduction == "sum" else 1, comparable=loss == "bce")
+
+
 @dataclass(frozen=True)
 class Crossing:
     """step: where the smoothed curves are equal, interpolated; loss: their value there in nats; above: whose loss is
@@ -39,8 +60,9 @@ class Crossing:
 class LossDynamics:
     """Raw and smoothed loss curves of one run, in nats against the interval's middle step, and their crossings.
 
-    discriminator is per term (half of the recorded loss). Smoothed values are NaN where the window does not fit.
+    discriminator is per term (`LossScale.terms`). Smoothed values are NaN where the window does not fit.
     covered: steps between the first and the last smoothed point, 0 where there are none; counts refer to them.
+    comparable: as `LossScale`; where it is not, losses are in units of their own and no crossing is counted.
     """
 
     steps: Array
@@ -51,11 +73,17 @@ class LossDynamics:
     crossings: tuple[Crossing, ...]
     covered: float
     window: int
+    comparable: bool = True
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether there is something to count crossings in."""
+        return self.comparable and self.covered > 0
 
     @property
     def per_1000_steps(self) -> float | None:
-        """Crossings per 1000 of the steps covered; None where nothing is covered."""
-        return 1000.0 * len(self.crossings) / self.covered if self.covered > 0 else None
+        """Crossings per 1000 of the steps covered; None where nothing can be counted."""
+        return 1000.0 * len(self.crossings) / self.covered if self.is_counted else None
 
 
 def default_window(steps: int, log_every: int) -> int:
@@ -64,7 +92,10 @@ def default_window(steps: int, log_every: int) -> int:
 
 
 def loss_dynamics(
-    records: Sequence[Mapping[str, Any]], window: int, hysteresis: float = HYSTERESIS_NATS
+    records: Sequence[Mapping[str, Any]],
+    window: int,
+    hysteresis: float = HYSTERESIS_NATS,
+    scale: LossScale = LossScale(),
 ) -> LossDynamics:
     """The loss curves of one run's records (step, n, loss/generator, loss/discriminator) and their crossings.
 
@@ -76,16 +107,18 @@ def loss_dynamics(
     ends = np.array([record["step"] for record in held], dtype=np.float64)
     counts = np.array([record["n"] for record in held], dtype=np.float64)
     generator = np.array([record["loss/generator"] for record in held], dtype=np.float64)
-    discriminator = np.array([record["loss/discriminator"] for record in held], dtype=np.float64) / 2
+    discriminator = np.array([record["loss/discriminator"] for record in held], dtype=np.float64) / scale.terms
     centers = ends - counts / 2
     smooth_generator = moving_average(ends, counts, generator, window)
     smooth_discriminator = moving_average(ends, counts, discriminator, window)
     whole = np.isfinite(smooth_generator)
-    crossings = find_crossings(centers[whole], smooth_generator[whole], smooth_discriminator[whole], hysteresis)
+    smooth = centers[whole], smooth_generator[whole], smooth_discriminator[whole]
+    crossings = find_crossings(*smooth, hysteresis) if scale.comparable else ()
     covered = float(np.ptp(centers[whole])) if whole.any() else 0.0
     return LossDynamics(
-        centers, generator, discriminator, smooth_generator, smooth_discriminator, crossings, covered, window
-    )
+        centers, generator, discriminator, smooth_generator, smooth_discriminator, crossings, covered, window,
+        scale.comparable,
+    )  # fmt: skip
 
 
 def moving_average(ends: Array, counts: Array, means: Array, window: int) -> Array:

@@ -12,6 +12,7 @@ import typer
 from harness import __version__
 from harness.cli import design, pictures, results, run, service
 from harness.cli.console import ReaderLeft, fail
+from harness.cli.eject import eject
 from harness.errors import HarnessError
 from harness.execution.interruption import Interrupted
 
@@ -37,6 +38,7 @@ app.command()(service.fetch)
 app.command()(service.ui)
 app.command()(service.doctor)
 app.command()(service.prune)
+app.command()(eject)
 app.command()(design.factors)
 app.command()(design.schema)
 for name in ("interpolate", "progress", "fid", "claims", "whatis"):

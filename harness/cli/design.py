@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from harness.cli.console import columns, say, show, show_json
 from harness.cli.documents import plan_document
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, open_file, view_of
+from harness.design.expansion import Plan
 from harness.design.experiment import Experiment
-from harness.design.factors import ALIASES, Hyperparameters, canonical_level
+from harness.design.factors import ALIASES, FACTORS, Hyperparameters, canonical_level, level_of
 from harness.design.schema import allowed_levels, experiment_schema
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView
@@ -43,17 +45,37 @@ def plan(
     sets: Sets = None,
     runs_dir: RunsDir = RUNS,
     as_json: Json = False,
-    check: Annotated[bool, typer.Option("--check", hidden=True)] = False,
-    time: Annotated[bool, typer.Option("--time", hidden=True)] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Try every network: shapes, parameters, and the disk that the runs need.")
+    ] = False,
+    time: Annotated[
+        bool, typer.Option("--time", help="With --check: time a few steps of every kind of cell; how long, what cost.")
+    ] = False,
 ) -> None:
     """Show cells, runs, merged duplicates and what is done. Instant; trains nothing."""
-    if check or time:
-        raise HarnessError("--check and --time are not part of this version", where="plan")
+    if time and not check:
+        raise HarnessError("times are told of checked networks", where="--time", remedy="Add --check.")
     view = view_of(open_file(file, sets), runs_dir)
-    if as_json:
-        show_json(plan_document(view))
-    else:
+    if not as_json:
         show(plan_text(view))
+    document = plan_document(view) if as_json else {}
+    if check:
+        from harness.cli.preflight import check_document, check_plan, check_text
+
+        pairs = check_plan(view.plan)
+        document = check_document(view.plan, pairs, document) if as_json else {}
+        if not as_json:
+            show(f"\n{check_text(view.plan, pairs, runs_dir)}")
+    if time:
+        from harness.cli.estimate import time_document, time_text
+        from harness.cli.timing import time_plan
+
+        estimate = time_plan(view)
+        document = time_document(view.plan, estimate, document) if as_json else {}
+        if not as_json:
+            show(f"\n{time_text(view.plan, estimate)}")
+    if as_json:
+        show_json(document)
 
 
 def plan_text(view: ExperimentView) -> str:
@@ -63,12 +85,9 @@ def plan_text(view: ExperimentView) -> str:
     for run in view.runs:
         states.setdefault(run.run.cell.name, []).append(run.status.state)
     rows = [["cell", *plan.factors, "seeds", "done", "also named by"]]
-    fields = {name: ALIASES.get(name, (name,))[0] for name in plan.factors}
     for cell in plan.cells:
         levels = [
-            canonical_level(getattr(cell.hyperparameters, fields[name]))
-            if name in cell.varied or cell.is_baseline
-            else "."
+            canonical_level(level_of(cell.hyperparameters, name)) if name in cell.varied or cell.is_baseline else "."
             for name in plan.factors
         ]
         done = sum(state in ("complete", "diverged") for state in states[cell.name])
@@ -79,10 +98,17 @@ def plan_text(view: ExperimentView) -> str:
     merged = f", {plan.merged} named twice and run once" if plan.merged else ""
     total = sum(run.status.is_settled for run in view.runs)
     head = (
-        f"{experiment.name}: {len(plan.cells)} cells, {len(plan.runs)} runs of {experiment.training.steps} steps "
-        f"({total} done){merged}"
+        f"{experiment.name}: {len(plan.cells)} cells, {len(plan.runs)} runs of {_length(plan)} ({total} done){merged}"
     )
-    return f"{head}\n\n{columns(rows)}"
+    return "\n".join([head, "", columns(rows), *(["", *plan.folded] if plan.folded else [])])
+
+
+def _length(plan: Plan) -> str:
+    """How long the runs train: `5000 steps`, `30 epochs (14040 to 28110 steps)`."""
+    steps = sorted({cell.training.steps for cell in plan.cells})
+    told = f"{steps[0]} steps" if len(steps) == 1 else f"{steps[0]} to {steps[-1]} steps"
+    epochs = plan.experiment.training.epochs
+    return f"{epochs} epochs ({told})" if epochs else told
 
 
 def factors(as_json: Json = False) -> None:
@@ -92,19 +118,24 @@ def factors(as_json: Json = False) -> None:
             [
                 {
                     "name": name,
-                    "default": field.default,
+                    "default": _field(name).default,
                     "allowed": allowed_levels(name),
-                    "meaning": field.description,
+                    "meaning": _field(name).description,
                 }
-                for name, field in Hyperparameters.model_fields.items()
+                for name in FACTORS
             ]
         )
         return
     rows = [["factor", "default", "levels", "meaning"]]
-    for name, field in Hyperparameters.model_fields.items():
+    for name in FACTORS:
+        field = _field(name)
         rows.append([name, canonical_level(field.default), allowed_levels(name), field.description or ""])
     aliases = [["alias", "sets"], *([alias, " and ".join(targets)] for alias, targets in ALIASES.items())]
     show(f"{columns(rows)}\n\n{columns(aliases)}")
+
+
+def _field(name: str) -> FieldInfo:
+    return Hyperparameters.model_fields[name]
 
 
 def schema() -> None:

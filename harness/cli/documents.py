@@ -29,6 +29,7 @@ def plan_document(view: ExperimentView) -> dict[str, Any]:
             for cell in view.plan.cells
         ],
         "merged": view.plan.merged,
+        "folded": list(view.plan.folded),
         "runs": len(view.runs),
     }
 
@@ -44,7 +45,7 @@ def status_document(view: ExperimentView) -> dict[str, Any]:
                 "key": run.run.key,
                 "state": run.status.state,
                 "step": run.status.step,
-                "steps": view.plan.experiment.training.steps,
+                "steps": run.run.cell.training.steps,
                 "attempts": len(run.status.attempts),
                 "fid": last_fid(view, run),
                 "log": str(run.directory.log) if run.directory else None,

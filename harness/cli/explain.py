@@ -20,14 +20,14 @@ DIGEST = 16
 """Characters of a SHA-256 that are enough for the eye."""
 
 
-def explain_text(found: Sequence[Explanation], steps: int) -> str:
-    """The page for all runs of one experiment. steps: that the file asks for."""
-    return "\n\n".join(_run_text(explanation, steps) for explanation in found)
+def explain_text(found: Sequence[Explanation]) -> str:
+    """The page for all runs of one experiment."""
+    return "\n\n".join(_run_text(explanation) for explanation in found)
 
 
-def _run_text(explanation: Explanation, steps: int) -> str:
+def _run_text(explanation: Explanation) -> str:
     run, status = explanation.view.run, explanation.view.status
-    parts = [f"{run.name}: {status.state}, step {status.step} of {steps}"]
+    parts = [f"{run.name}: {status.state}, step {status.step} of {run.cell.training.steps}"]
     parts += _item("key", [run.key])
     parts += _item("made of", _key_lines(explanation))
     if explanation.data_sha256:
@@ -51,6 +51,8 @@ def _key_lines(explanation: Explanation) -> list[str]:
     return [
         ", ".join([*levels, "the other factors at the defaults that they came with"]),
         f"seed {key['seed']}, data ({data}), training_version {key['training_version']}",
+        *([f"steps {key['steps']}, which a schedule reads"] if "steps" in key else []),
+        *(f"own file {file}, SHA-256 {sha256[:DIGEST]}..." for file, sha256 in key.get("sources", {}).items()),
     ]
 
 

@@ -77,8 +77,8 @@ def _explanation(
     current: Mapping[str, object],
     strangers: _Strangers,
 ) -> Explanation:
-    data = view.plan.experiment.data
-    key = key_parts(run.run.cell.hyperparameters, run.run.seed, data)
+    data, cell = view.plan.experiment.data, run.run.cell
+    key = key_parts(cell.hyperparameters, run.run.seed, data, cell.training.steps, view.plan.source_hashes)
     expected = view.manifest.data_sha256_of(data.declared()) if view.manifest else None
     reports = attempt_reports(run.status.attempts)
     machine = next((attempt.machine for attempt in reversed(run.status.attempts) if attempt.machine), None)
@@ -141,12 +141,14 @@ def _others(run: RunView, key: Mapping[str, Any], strangers: _Strangers) -> tupl
     """The nearest first: those whose keys differ in the fewest parts."""
     found = []
     for directory, manifest in strangers.get((run.run.cell.name, run.run.seed), ()):
-        before = {
+        before: dict[str, Any] = {
             "hyperparameters": manifest.hyperparameters,
             "seed": manifest.seed,
             "data": manifest.data,
             "training_version": manifest.training_version,
         }
+        before |= {"steps": manifest.steps} if manifest.steps else {}
+        before |= {"sources": manifest.sources} if manifest.sources else {}
         found.append(OtherFolder(directory.root, manifest.key, _step(directory), key_differences(before, key)))
     return tuple(sorted(found, key=lambda other: (len(other.differences), str(other.folder))))
 
@@ -167,7 +169,7 @@ def _missing(view: ExperimentView, run: RunView) -> tuple[Shortfall, ...]:
     for block, protocol in zip(view.blocks, run.protocols, strict=True):
         if protocol is None:
             continue
-        required = required_evaluation(block.settings, protocol, view.plan.experiment.training)
+        required = required_evaluation(block.settings, protocol, run.run.cell.training)
         for step, fingerprint in run.status.missing:
             if fingerprint == protocol.sha256:
                 reason = why_missing(run.directory, step, required)

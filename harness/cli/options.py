@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from harness.data.own_code import OwnCode
 from harness.design.expansion import Plan
 from harness.design.experiment_file import ExperimentFile, read_experiment_file
-from harness.design.factors import as_fields
 from harness.design.level_text import read_levels
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView, RunView, read_experiment
@@ -51,6 +51,11 @@ def open_file(path: Path, sets: list[str] | None) -> ExperimentFile:
 
 def view_of(file: ExperimentFile, runs_dir: Path) -> ExperimentView:
     return read_experiment(file.plan, runs_dir)
+
+
+def own_code_of(plan: Plan) -> OwnCode:
+    """The user's own files as they lie: where nothing is trained, nothing is copied."""
+    return OwnCode({file: Path(file) for file in plan.sources})
 
 
 def chosen_keys(view: ExperimentView, only: list[str] | None, seeds: str | None) -> frozenset[str]:
@@ -147,8 +152,7 @@ def _is_seed(text: str) -> bool:
 
 def _cells_with_levels(plan: Plan, text: str, where: str) -> list[str]:
     """The one cell with exactly these levels and the baseline's elsewhere, if there is one."""
-    wanted = plan.experiment.baseline.model_dump() | as_fields(read_levels(text, where=where))
-    return [cell.name for cell in plan.cells if cell.hyperparameters.model_dump() == wanted]
+    return [cell.name for cell in plan.cells_at(read_levels(text, where=where))]
 
 
 def _some(names: list[str]) -> str:

@@ -66,9 +66,8 @@ def _fingerprint(view: ExperimentView, output: Path) -> str:
 
 def _sample_pictures(view: ExperimentView) -> Iterator[Path]:
     """The picture of each run's last checkpoint."""
-    steps = view.plan.experiment.training.steps
     for run in view.runs:
-        last = max((step for step in run.checkpoints() if step <= steps), default=None)
+        last = max((step for step in run.checkpoints() if step <= run.run.cell.training.steps), default=None)
         if run.directory is not None and last is not None:
             yield run.directory.samples(last)
 

@@ -38,11 +38,10 @@ def status(
         return
     show(status_text(view))
     if found:
-        show(f"\n{explain_text(found, view.plan.experiment.training.steps)}")
+        show(f"\n{explain_text(found)}")
 
 
 def status_text(view: ExperimentView) -> str:
-    steps = view.plan.experiment.training.steps
     column = f"FID ({view.blocks[0].title})" if view.blocks else "FID"
     rows = [["cell", "seed", "state", "step", column, "attempts", "log"]]
     for run in view.runs:
@@ -52,7 +51,7 @@ def status_text(view: ExperimentView) -> str:
                 run.run.cell.name,
                 str(run.run.seed),
                 run.status.state,
-                f"{run.status.step}/{steps}",
+                f"{run.status.step}/{run.run.cell.training.steps}",
                 "" if fid is None else f"{fid:.4g}",
                 str(len(run.status.attempts)),
                 _relative(run.directory.log) if run.directory else "",

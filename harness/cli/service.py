@@ -15,7 +15,8 @@ import typer
 
 from harness import __version__
 from harness.cli.console import columns, say, show, show_json
-from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file
+from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, own_code_of
+from harness.design.own_parts import is_own
 from harness.errors import HarnessError, WeightsError
 from harness.execution.interruption import Interruption
 from harness.store.pruning import find_leftovers, remove_run
@@ -27,17 +28,20 @@ SERVER_CLOSES_S = 10.0
 
 def fetch(file: File, sets: Sets = None, runs_dir: RunsDir = RUNS, as_json: Json = False) -> None:
     """Bring the data set and the extractors' weights here, once, with their checksums."""
+    from harness.data.own_images import own_images
     from harness.data.sources import content_sha256
     from harness.data.sources import fetch as fetch_data
     from harness.evaluation.extractor_weights import weights_file, weights_sha256
 
-    experiment = open_file(file, sets).experiment
+    opened = open_file(file, sets)
+    experiment = opened.experiment
     fetch_data(experiment.data)
+    own = own_images(experiment.data, own_code_of(opened.plan)) if is_own(experiment.data.source) else None
     found = [
         {
             "what": experiment.data.source,
             "where": experiment.data.root,
-            "sha256": content_sha256(experiment.data),
+            "sha256": content_sha256(experiment.data, own),
         }
     ]
     for settings in experiment.evaluation:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from harness.data.resize import RESIZE_FILTER
 from harness.data.sources import LoadedImages, load_chunks
 from harness.design.experiment import DataSettings
+from harness.design.own_parts import is_own
 from harness.design.streams import stream_seed
 from harness.errors import DamagedFileError, DataError
 from harness.store import atomic
@@ -44,18 +45,22 @@ class ImageCache:
 
     folder: Path
 
-    def prepare(self, data: DataSettings, data_sha256: str, resolution: int) -> Path:
+    def prepare(
+        self, data: DataSettings, data_sha256: str, resolution: int, own: NDArray[np.uint8] | None = None
+    ) -> Path:
         """The array of `data` at `resolution`, made where it is missing or damaged, and verified.
 
-        data_sha256: `sources.content_sha256(data)`. The file holds uint8 [N, C, resolution, resolution].
+        data_sha256: `sources.content_sha256(data, own)`; own: images that the user's function gave. The file holds
+        uint8 [N, C, resolution, resolution].
         Raises DataError where the images cannot be loaded, StoreError where the folder is not writable.
         """
         made_of = _made_of(data, data_sha256, resolution)
         key = atomic.sha256_of(atomic.canonical_json(made_of))[:16]
-        path = self.folder / f"images-{data.source}-{resolution}-{key}.npy"
+        source = "own" if is_own(data.source) else data.source
+        path = self.folder / f"images-{source}-{resolution}-{key}.npy"
         with held(path.with_suffix(".lock"), timeout_s=WAIT_FOR_EVER):
             if not _is_whole(path):
-                _make(path, made_of, (data.channels, resolution, resolution), load_chunks(data, resolution))
+                _make(path, made_of, (data.channels, resolution, resolution), load_chunks(data, resolution, own))
         return path
 
 

@@ -1,4 +1,4 @@
-"""The one way from one image size to another, and between uint8 and the networks' [-1, 1]."""
+"""The one way from one image size to another, and between uint8 and the networks' range."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+    from harness.design.factors import Output
 
 RESIZE_FILTER = "bilinear-antialias"
 """What `resize` does, by name. It stands in cache keys, so that another filter makes other arrays."""
@@ -48,14 +50,26 @@ def resize_and_crop(image: torch.Tensor, size: int) -> torch.Tensor:
     return _center(images, size)[0]
 
 
-def to_float(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [0, 255] as float32 [-1, 1]; `to_uint8` is its exact inverse."""
-    return images.float() / 127.5 - 1.0
+def to_float(images: torch.Tensor, output: Output = "tanh") -> torch.Tensor:
+    """uint8 [0, 255] as float32 in the range of a generator's output; `to_uint8` is its exact inverse.
+
+    output: tanh [-1, 1], sigmoid [0, 1].
+    """
+    match output:
+        case "tanh":
+            return images.float() / 127.5 - 1.0
+        case "sigmoid":
+            return images.float() / 255.0
 
 
-def to_uint8(images: torch.Tensor) -> torch.Tensor:
-    """[-1, 1] as uint8 [0, 255], rounded to the nearest and clamped."""
-    return ((images.float() + 1.0) * 127.5).round().clamp(0, 255).byte()
+def to_uint8(images: torch.Tensor, output: Output = "tanh") -> torch.Tensor:
+    """The range of `output`, as in `to_float`, as uint8 [0, 255], rounded to the nearest and clamped."""
+    match output:
+        case "tanh":
+            scaled = (images.float() + 1.0) * 127.5
+        case "sigmoid":
+            scaled = images.float() * 255.0
+    return scaled.round().clamp(0, 255).byte()
 
 
 def _filtered(images: torch.Tensor, height: int, width: int) -> torch.Tensor:

@@ -1,4 +1,7 @@
-"""Where images come from: the same functions over all sources of `[data]`. Only resizing imports torch."""
+"""Where images come from: the same functions over all sources of `[data]`. Only resizing imports torch.
+
+Images of a function of one's own are asked for once, by `own_images.own_images`, and handed to the others as `own`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from harness.data import image_folder, published
 from harness.data.resize import resize
 from harness.design.experiment import DataSettings
+from harness.design.own_parts import is_own
 from harness.errors import DataError
 from harness.store.atomic import canonical_json, file_sha256, sha256_of
 
@@ -32,6 +36,8 @@ def is_present(data: DataSettings) -> bool:
     match data.source:
         case "digits":
             return True
+        case own if is_own(own):
+            return True
         case "folder":
             return _root(data).is_dir()
         case _:
@@ -49,15 +55,17 @@ def fetch(data: DataSettings) -> None:
         published.download(data)
 
 
-def content_sha256(data: DataSettings) -> str:
+def content_sha256(data: DataSettings, own: NDArray[np.uint8] | None = None) -> str:
     """The hash of exactly the files used: of their names and bytes, wherever and however old they are.
 
-    Neither resolution nor what `DataSettings.declared` says is in it. Raises DataError for missing data.
+    Of arrays (digits, one's own) the hash is of shape and values. Neither resolution nor what `DataSettings.declared`
+    says is in it. Raises DataError for missing data.
     """
+    if own is not None:
+        return _array_sha256("own", own)
     match data.source:
         case "digits":
-            images = _digits()
-            return sha256_of(canonical_json(["digits", list(images.shape), sha256_of(images.tobytes())]))
+            return _array_sha256("digits", _digits())
         case "folder":
             files = image_folder.image_files(_root(data))
             return _hash_of([(image.name, _image_sha256(image, data)) for image in files])
@@ -68,19 +76,22 @@ def content_sha256(data: DataSettings) -> str:
             return _hash_of([(path.name, file_sha256(path)) for path in published.image_files(data)])
 
 
-def load(data: DataSettings, resolution: int) -> LoadedImages:
+def load(data: DataSettings, resolution: int, own: NDArray[np.uint8] | None = None) -> LoadedImages:
     """All images at `resolution`, in memory: uint8 [N, C, R, R]. Errors as `load_chunks`."""
-    chunks = list(load_chunks(data, resolution))
+    chunks = list(load_chunks(data, resolution, own))
     images = np.concatenate([chunk.images for chunk in chunks])
     return LoadedImages(images, tuple(name for chunk in chunks for name in chunk.skipped))
 
 
-def load_chunks(data: DataSettings, resolution: int) -> Iterator[LoadedImages]:
+def load_chunks(data: DataSettings, resolution: int, own: NDArray[np.uint8] | None = None) -> Iterator[LoadedImages]:
     """All images at `resolution`, some tens of MiB at a time, in the one order that all draws refer to.
 
     Raises DataError for missing or damaged data, naming the file. Unreadable images of a folder with
     `corrupt = "skip"` are left out and named; that none is left is an error.
     """
+    if own is not None:
+        yield from _resized(own, resolution)
+        return
     match data.source:
         case "digits":
             yield from _resized(_digits(), resolution)
@@ -148,6 +159,10 @@ def _image_sha256(image: image_folder.ImageFile, data: DataSettings) -> str:
         if data.corrupt == "skip":
             return "unreadable"
         raise image_folder.unreadable(image, error) from error
+
+
+def _array_sha256(name: str, images: NDArray[np.uint8]) -> str:
+    return sha256_of(canonical_json([name, list(images.shape), sha256_of(images.tobytes())]))
 
 
 def _hash_of(files: list[tuple[str, str]]) -> str:

@@ -1,21 +1,29 @@
-"""From an experiment to its cells and runs: grids counted, expanded, excluded, merged, named and keyed."""
+"""From an experiment to its cells and runs: combinations counted, merged, named and keyed."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic import ValidationError
-
-from harness.design.experiment import Experiment, Grid
-from harness.design.factors import ALIASES, Hyperparameters, Level, as_fields, canonical_level
+from harness.design.epochs import training_of
+from harness.design.experiment import Experiment, TrainingSettings
+from harness.design.factors import OWN, Hyperparameters, Level, as_fields, levels_of
+from harness.design.folding import fold, idle_factors, told
 from harness.design.keys import run_key
 from harness.design.labels import refuse_idle_labels, spelled_labels
+from harness.design.naming import (
+    BASELINE,
+    ShownLevels,
+    display_factors,
+    name_and_label,
+    names_and_levels,
+    varied_levels,
+)
+from harness.design.own_parts import OwnSource
+from harness.design.proposals import Proposal, proposed
+from harness.design.references import OwnParts, own_level, read_own_parts, refuse_idle_own_factors
 from harness.errors import ExperimentFileError
 
-BASELINE = "baseline"
 RESERVED_NAMES = frozenset({BASELINE, "best"})
 
 
@@ -24,8 +32,9 @@ class Cell:
     """One level for every factor: a row of the comparison table.
 
     name: for people and the command line; label: `name` as `[labels]` spells it; names, grids: all that the file
-    calls this cell and the grids that name it; varied: levels that differ from the baseline, by display name;
-    named_by: every entry of the file that names this cell, more than one where duplicates were merged.
+    calls this cell and the grids that name it; hyperparameters: with factors that cannot matter here at their default;
+    varied: levels that differ from the baseline, by display name; training: what it trains, in steps; named_by: every
+    entry of the file that names this cell, more than one where duplicates were merged.
     """
 
     name: str
@@ -36,6 +45,7 @@ class Cell:
     varied: dict[str, Level]
     seeds: tuple[int, ...]
     is_baseline: bool
+    training: TrainingSettings
     named_by: tuple[str, ...] = ()
 
 
@@ -54,52 +64,112 @@ class Run:
 
 @dataclass(frozen=True)
 class Plan:
-    """All cells of an experiment. factors: display names of what varies; merged: cells that were named twice."""
+    """All cells of an experiment.
+
+    factors: display names of what varies; merged: cells that were named twice; folded: sentences about levels that do
+    not matter in some cell; sources, parameters: the user's files that the experiment refers to, by file, and what
+    each own part takes, by reference.
+    """
 
     experiment: Experiment
     factors: tuple[str, ...]
     cells: tuple[Cell, ...]
     runs: tuple[Run, ...]
     merged: int
+    folded: tuple[str, ...] = ()
+    sources: Mapping[str, OwnSource] = field(default_factory=dict)
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def source_hashes(self) -> dict[str, str]:
+        """SHA-256 by own file, as `keys.run_key` takes them."""
+        return {file: source.sha256 for file, source in self.sources.items()}
 
-@dataclass
-class _Proposal:
-    """A combination of levels on its way to a cell."""
-
-    hyperparameters: Hyperparameters
-    names: list[str] = field(default_factory=list)
-    grids: list[str] = field(default_factory=list)
-    seeds: set[int] = field(default_factory=set)
+    def cells_at(self, levels: Mapping[str, Level]) -> tuple[Cell, ...]:
+        """The cell with exactly these levels (by factor or alias) and the baseline's elsewhere, if there is one."""
+        baseline = levels_of(self.experiment.baseline)
+        if any(name.startswith(OWN) and name not in baseline for name in levels):
+            return ()
+        try:
+            own = {name: own_level(name, level, baseline) for name, level in levels.items() if name.startswith(OWN)}
+            wanted = Hyperparameters(**baseline | as_fields({**levels, **own}))
+        except ValueError:  # no cell can be so
+            return ()
+        folded, _ = fold(wanted, self.parameters)
+        return tuple(cell for cell in self.cells if cell.hyperparameters == folded)
 
 
 def expand(experiment: Experiment) -> Plan:
     """All cells and runs of `experiment`; ExperimentFileError (where: a dotted key) when they cannot be made."""
     count_runs(experiment)
-    proposals: dict[Hyperparameters, _Proposal] = {}
+    parts = read_own_parts(experiment)
+    proposals: dict[Hyperparameters, Proposal] = {}
     named = 0
-    for proposal in _proposals(experiment):
+    for proposal in proposed(experiment, parts):
         named += 1
-        known = proposals.setdefault(proposal.hyperparameters, _Proposal(proposal.hyperparameters))
+        known = proposals.setdefault(proposal.hyperparameters, Proposal(proposal.hyperparameters))
         known.names += [name for name in proposal.names if name not in known.names]
         known.grids += [grid for grid in proposal.grids if grid not in known.grids]
         known.seeds |= proposal.seeds
+        known.folded |= proposal.folded
     if not proposals:
         raise _nothing_left(experiment)
-    all_seeds = set().union(*(proposal.seeds for proposal in proposals.values()))
-    if experiment.baseline in proposals:
-        proposals[experiment.baseline].seeds |= all_seeds
-    factors = display_factors(experiment.baseline, proposals)
-    labels = spelled_labels(experiment.labels)
-    cells = tuple(_cell(proposal, experiment.baseline, factors, labels) for proposal in proposals.values())
-    _refuse_equal_names(cells, experiment)
-    refuse_idle_labels(experiment.labels, _names_and_levels(cells))
+    refuse_idle_own_factors(experiment, {name for hp in proposals for name, _ in hp.own}, parts)
+    cells, factors = _cells(experiment, parts, proposals)
+    _refuse_missing_averages(experiment, cells)
+    _refuse_steps_without_checkpoint(experiment, cells)
     _refuse_too_many(sum(len(cell.seeds) for cell in cells), experiment, "seeds")
+    hashes = {file: source.sha256 for file, source in parts.sources.items()}
     runs = tuple(
-        Run(cell, seed, run_key(cell.hyperparameters, seed, experiment.data)) for cell in cells for seed in cell.seeds
+        Run(cell, seed, run_key(cell.hyperparameters, seed, experiment.data, cell.training.steps, hashes))
+        for cell in cells
+        for seed in cell.seeds
     )
     _refuse_equal_keys(runs)
-    return Plan(experiment, tuple(factors), cells, runs, merged=named - len(cells))
+    folded = told((hp, tuple(proposal.folded)) for hp, proposal in proposals.items() if proposal.folded)
+    merged = named - len(cells)
+    return Plan(experiment, factors, cells, runs, merged, folded, parts.sources, parts.parameters)
+
+
+def _cells(
+    experiment: Experiment, parts: OwnParts, proposals: Mapping[Hyperparameters, Proposal]
+) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+    """The cells of all proposals, named, and the display names of what varies."""
+    reference, _ = fold(experiment.baseline, parts.parameters)
+    if reference in proposals:
+        proposals[reference].seeds.update(*(proposal.seeds for proposal in proposals.values()))
+    baseline = _shown(experiment.baseline, parts)
+    shown = [_shown(hp, parts) for hp in proposals]
+    factors = display_factors(baseline, shown)
+    labels = spelled_labels(experiment.labels, baseline.levels)
+    cells: list[Cell] = []
+    for proposal, levels in zip(proposals.values(), shown, strict=True):
+        varied = varied_levels(levels, baseline.levels, factors)
+        is_baseline = proposal.hyperparameters == reference
+        name, label, names = name_and_label(proposal.names, varied, labels, is_baseline=is_baseline)
+        cells.append(
+            Cell(
+                name=name,
+                label=label,
+                names=names,
+                grids=tuple(proposal.grids),
+                hyperparameters=proposal.hyperparameters,
+                varied=varied,
+                seeds=tuple(sorted(proposal.seeds)),
+                is_baseline=is_baseline,
+                training=training_of(proposal.hyperparameters, experiment),
+                named_by=(*proposal.names, *proposal.grids),
+            )
+        )
+    _refuse_equal_names(cells, experiment)
+    known = names_and_levels((cell.names, cell.varied) for cell in cells)
+    refuse_idle_labels(experiment.labels, known, baseline.levels)
+    return tuple(cells), tuple(factors)
+
+
+def _shown(hp: Hyperparameters, parts: OwnParts) -> ShownLevels:
+    levels, idle = levels_of(hp), set(idle_factors(hp, parts.parameters))
+    return ShownLevels(levels, {name: level for name, level in levels.items() if name not in idle})
 
 
 def count_runs(experiment: Experiment) -> int:
@@ -131,110 +201,35 @@ def _nothing_left(experiment: Experiment) -> ExperimentFileError:
     )
 
 
-def display_factors(baseline: Hyperparameters, cells: Iterable[Hyperparameters]) -> dict[str, tuple[str, ...]]:
-    """What varies: display name -> fields. An alias stands for its fields where these agree in every cell."""
-    everything = [baseline.model_dump(), *(cell.model_dump() for cell in cells)]
-    varying = [name for name in everything[0] if any(cell[name] != everything[0][name] for cell in everything[1:])]
-    shown: dict[str, tuple[str, ...]] = {}
-    for name in varying:
-        alias = next((alias for alias, fields in ALIASES.items() if name in fields), None)
-        if alias and all(cell[field] == cell[name] for cell in everything for field in ALIASES[alias]):
-            shown[alias] = ALIASES[alias]
-        else:
-            shown[name] = (name,)
-    return shown
+def _refuse_missing_averages(experiment: Experiment, cells: Iterable[Cell]) -> None:
+    """ExperimentFileError where an evaluation asks for averaged weights that a cell does not keep."""
+    without = next((cell for cell in cells if cell.hyperparameters.ema_decay == 0), None)
+    for index, block in enumerate(experiment.evaluation):
+        if block.generator_weights == "ema" and without:
+            raise ExperimentFileError(
+                f"cell {without.name} keeps no moving average of its generator's weights (ema_decay = 0)",
+                where=f"evaluation.{index}.generator_weights",
+                remedy="Give ema_decay a level above 0 in every cell, such as 0.999 in [baseline], or measure raw.",
+            )
 
 
-def _proposals(experiment: Experiment) -> Iterator[_Proposal]:
-    baseline = experiment.baseline.model_dump()
-    seeds = set(experiment.seeds)
-    excluded = [as_fields(levels.given()) for levels in experiment.exclude]
-    if experiment.include_baseline and not _matches(baseline, excluded):
-        yield _Proposal(experiment.baseline, names=[BASELINE], seeds=seeds)
-    for index, grid in enumerate(experiment.grid):
-        for levels in _combinations(grid):
-            fields = baseline | as_fields(levels)
-            if _matches(fields, excluded):
-                continue  # before anything is checked: what is impossible may be excluded
-            where = f"grid.{index}.levels" + (f".{next(iter(levels))}" if len(levels) == 1 else "")
-            hyperparameters = _resolve(fields, levels, where)
-            grids = [grid.name or f"grid {index + 1}"]
-            yield _Proposal(hyperparameters, grids=grids, seeds=set(grid.seeds or seeds))
-    for index, cell in enumerate(experiment.cell):
-        fields = baseline | as_fields(cell.given())
-        if _matches(fields, excluded):
-            continue
-        hyperparameters = _resolve(fields, cell.given(), f"cell.{index}")
-        names = [cell.name] if cell.name else []
-        yield _Proposal(hyperparameters, names=names, seeds=set(cell.seeds or seeds))
-
-
-def _combinations(grid: Grid) -> Iterator[dict[str, Any]]:
-    levels = grid.lists()
-    match grid.kind:
-        case "factorial":
-            for combined in itertools.product(*levels.values()):
-                yield dict(zip(levels, combined, strict=True))
-        case "one-at-a-time":
-            for name, values in levels.items():
-                for value in values:
-                    yield {name: value}
-        case "paired":
-            for walked in zip(*levels.values(), strict=True):
-                yield dict(zip(levels, walked, strict=True))
-
-
-def _resolve(fields: Mapping[str, Any], levels: Mapping[str, Any], where: str) -> Hyperparameters:
-    try:
-        return Hyperparameters(**fields)
-    except ValidationError as error:
-        combination = ", ".join(f"{name} = {canonical_level(value)}" for name, value in levels.items())
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ExperimentFileError(f"{combination}: {message}", where=where) from None
-
-
-def _matches(fields: Mapping[str, Any], excluded: Iterable[Mapping[str, Any]]) -> bool:
-    return any(all(fields[name] == level for name, level in levels.items()) for levels in excluded)
-
-
-def _cell(
-    proposal: _Proposal,
-    baseline: Hyperparameters,
-    factors: Mapping[str, tuple[str, ...]],
-    labels: Mapping[str, str],
-) -> Cell:
-    varied: dict[str, Level] = {
-        shown: getattr(proposal.hyperparameters, fields[0])
-        for shown, fields in factors.items()
-        if getattr(proposal.hyperparameters, fields[0]) != getattr(baseline, fields[0])
-    }
-    is_baseline = proposal.hyperparameters == baseline
-    given = [name for name in proposal.names if name != BASELINE]
-    parts = _spelled(varied)
-    name = given[0] if given and not is_baseline else ",".join(parts) or BASELINE
-    names = tuple(dict.fromkeys([name, *proposal.names]))
-    label = name if given or is_baseline else ", ".join(labels.get(part, part) for part in parts)
-    return Cell(
-        name=name,
-        label=next((labels[called] for called in names if called in labels), label),
-        names=names,
-        grids=tuple(proposal.grids),
-        hyperparameters=proposal.hyperparameters,
-        varied=varied,
-        seeds=tuple(sorted(proposal.seeds)),
-        is_baseline=is_baseline,
-        named_by=(*proposal.names, *proposal.grids),
-    )
-
-
-def _spelled(varied: Mapping[str, Level]) -> list[str]:
-    """`latent_dim=8` for each level."""
-    return [f"{name}={canonical_level(level)}" for name, level in varied.items()]
-
-
-def _names_and_levels(cells: Iterable[Cell]) -> set[str]:
-    """All that `[labels]` may name."""
-    return {text for cell in cells for text in (*cell.names, *_spelled(cell.varied))}
+def _refuse_steps_without_checkpoint(experiment: Experiment, cells: Iterable[Cell]) -> None:
+    """ExperimentFileError where an evaluation lists a step that has no checkpoint in some cell."""
+    asked = {index: block.at for index, block in enumerate(experiment.evaluation) if not isinstance(block.at, str)}
+    if not asked:
+        return
+    trained = {cell.training: cell for cell in cells}
+    for training, cell in trained.items():
+        known = set(training.checkpoint_steps())
+        where_in_file = f" in cell {cell.name}" if experiment.training.in_epochs else ""
+        for index, steps in asked.items():
+            unknown = [step for step in steps if step not in known]
+            if unknown:
+                raise ExperimentFileError(
+                    f"step {unknown[0]} has no checkpoint{where_in_file}; there is one every "
+                    f"{training.checkpoint_every} steps and at {training.steps}",
+                    where=f"evaluation.{index}.at",
+                )
 
 
 def _refuse_equal_names(cells: Iterable[Cell], experiment: Experiment) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from harness.design.factors import Hyperparameters, LevelLists, Levels
+from harness.design.factors import PLAIN, Hyperparameters, LevelLists, Levels, OwnPart
+from harness.design.own_parts import is_own
 
 MAX_CHECKPOINTS = 10_000
 
@@ -21,16 +22,24 @@ WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9]) *(\..*)?", re.IG
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
 Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
-PLAIN = r"^[^\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]*$"
-"""Text without control characters, line ends, and marks that turn the direction of writing."""
-
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=PLAIN)]
 Label = Annotated[str, Field(min_length=1, max_length=200, pattern=PLAIN)]
 PathText = Annotated[str, Field(min_length=1, max_length=4096, pattern=PLAIN)]
 
-DataSource = Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"]
+DataSource = Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"] | OwnPart
 ExtractorName = Literal["digits", "inception"]
 MetricName = Literal["fid"]
+
+PUBLISHED_IMAGES = {
+    ("digits", "train"): 1797,
+    ("mnist", "train"): 60_000,
+    ("mnist", "test"): 10_000,
+    ("fashion-mnist", "train"): 60_000,
+    ("fashion-mnist", "test"): 10_000,
+    ("cifar10", "train"): 50_000,
+    ("cifar10", "test"): 10_000,
+}
+"""How many images each split of a published data set has."""
 
 
 class _Model(BaseModel):
@@ -40,30 +49,49 @@ class _Model(BaseModel):
 class DataSettings(_Model):
     """Which images are learned. Where they lie (`root`) is no part of a run's key; the rest is."""
 
-    source: DataSource = Field("digits", description="digits ships with scikit-learn; folder is your own images")
+    source: DataSource = Field(
+        "digits", description="digits ships with scikit-learn; folder is your own images; FILE.py:NAME your own code"
+    )
     root: PathText = Field("data", description="where data sets lie; for folder: the image folder itself")
-    split: Literal["train", "test"] = Field("train", description="split of mnist, fashion-mnist and cifar10")
-    color: Literal["gray", "rgb"] | None = Field(None, description="folder only: channels to read; default rgb")
+    split: Literal["train", "test"] = Field(
+        "train", description="split of mnist, fashion-mnist and cifar10; your own code is told it"
+    )
+    color: Literal["gray", "rgb"] | None = Field(
+        None, description="folder and your own code only: channels; default rgb"
+    )
     corrupt: Literal["error", "skip"] = Field("error", description="folder only: what an unreadable image does")
+    images: Count | None = Field(
+        None, description="folder and your own code only: how many images there are; needed to train by epochs"
+    )
 
     @model_validator(mode="after")
     def _options_fit_source(self) -> Self:
-        if self.source != "folder" and self.color is not None:
-            raise ValueError(f'color is for source = "folder"; {self.source} has its own channels')
-        if self.source != "folder" and self.corrupt != "error":
-            raise ValueError(f'corrupt is for source = "folder"; {self.source} is read whole or not at all')
         if self.source in ("digits", "folder") and self.split != "train":
             raise ValueError(f'{self.source} has one split; leave out split or say "train"')
+        if not self.is_users and self.color is not None:
+            raise ValueError(f'color is for source = "folder" and your own code; {self.source} has its own channels')
+        if not self.is_users and self.images is not None:
+            raise ValueError(f'images is for source = "folder" and your own code; {self.source} has {self.count:,}')
+        if self.source != "folder" and self.corrupt != "error":
+            raise ValueError(f'corrupt is for source = "folder"; {self.source} is read whole or not at all')
         return self
+
+    @property
+    def is_users(self) -> bool:
+        """Whether the images are the user's: a folder, or what own code gives."""
+        return self.source == "folder" or is_own(self.source)
 
     @property
     def channels(self) -> int:
         """1 for gray images, 3 for RGB."""
         if self.source == "cifar10":
             return 3
-        if self.source == "folder":
-            return 1 if self.color == "gray" else 3
-        return 1
+        return 1 if not self.is_users or self.color == "gray" else 3
+
+    @property
+    def count(self) -> int | None:
+        """How many images there are, as far as it is known before they are read."""
+        return self.images if self.is_users else PUBLISHED_IMAGES[self.source, self.split]
 
     def declared(self) -> dict[str, str | int]:
         """What of this belongs to a run's key: everything but where the images lie."""
@@ -78,25 +106,47 @@ class DataSettings(_Model):
 
 
 class TrainingSettings(_Model):
-    """How long a run trains and what it keeps, in steps. None of it is in a run's key."""
+    """How long a run trains and what it keeps. Of it only the steps are in a run's key, and only for schedules.
+
+    A file may say epochs instead of steps; `Cell.training` has the steps of a cell in any case.
+    """
 
     steps: Count = Field(5000, description="steps that every run trains")
     log_every: Count = Field(10, description="steps averaged into one metrics record")
     checkpoint_every: Count = Field(1000, description="steps between checkpoints; the last step always has one")
+    epochs: Count | None = Field(None, description="instead of steps: passes over a cell's own images")
+    checkpoint_every_epochs: Count | None = Field(None, description="instead of checkpoint_every: epochs between them")
+
+    @model_validator(mode="after")
+    def _in_steps_or_in_epochs(self) -> Self:
+        for in_steps, in_epochs in (("steps", "epochs"), ("checkpoint_every", "checkpoint_every_epochs")):
+            if getattr(self, in_epochs) is not None and in_steps in self.model_fields_set:
+                raise ValueError(f"{in_steps} and {in_epochs} say the same thing twice; keep one of them")
+        return self
 
     @model_validator(mode="after")
     def _checkpoints_can_be_counted(self) -> Self:
-        if self.steps // self.checkpoint_every > MAX_CHECKPOINTS:
-            raise ValueError(
-                f"{self.steps:,} steps with a checkpoint every {self.checkpoint_every} are more than "
-                f"{MAX_CHECKPOINTS:,} checkpoints; raise checkpoint_every"
-            )
+        if not self.in_epochs and self.steps // self.checkpoint_every > MAX_CHECKPOINTS:
+            raise ValueError(too_many_checkpoints(self.steps, self.checkpoint_every))
         return self
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether steps are known only for a cell's own images and batch size."""
+        return self.epochs is not None or self.checkpoint_every_epochs is not None
 
     def checkpoint_steps(self) -> tuple[int, ...]:
         """The steps that have a checkpoint, ascending; the last is always `steps`."""
         steps = list(range(self.checkpoint_every, self.steps + 1, self.checkpoint_every))
         return tuple(steps if steps and steps[-1] == self.steps else [*steps, self.steps])
+
+
+def too_many_checkpoints(steps: int, checkpoint_every: int) -> str:
+    """What to tell where nobody would keep so many."""
+    return (
+        f"{steps:,} steps with a checkpoint every {checkpoint_every} are more than {MAX_CHECKPOINTS:,} checkpoints; "
+        "raise checkpoint_every"
+    )
 
 
 class EvaluationSettings(_Model):
@@ -122,7 +172,9 @@ class EvaluationSettings(_Model):
         False, strict=True, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
     )
     generator_mode: Literal["eval", "train"] = Field("eval", description="mode of the generator's batch norm")
-    generator_weights: Literal["raw"] = Field("raw", description="weights that are measured")
+    generator_weights: Literal["raw", "ema"] = Field(
+        "raw", description="weights that are measured: as trained, or their moving average (ema_decay)"
+    )
     required: bool = Field(True, strict=True, description="false: left out, and said so, where its weights are missing")
 
     @model_validator(mode="after")
@@ -198,6 +250,17 @@ class ReportSettings(_Model):
     samples: Annotated[int, Field(strict=True, ge=1, le=1024)] = Field(64, description="images in each sample grid")
 
 
+class CostSettings(_Model):
+    """What a machine costs, for `plan --check --time`."""
+
+    per_hour: Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
+        description="price of one hour of the machine, whatever it trains in that hour"
+    )
+    currency: Annotated[str, Field(min_length=1, max_length=16, pattern=PLAIN)] = Field(
+        "USD", description="what the price is in, for display"
+    )
+
+
 class Experiment(_Model):
     """A checked experiment file. `baseline` holds the resolved reference level of every factor."""
 
@@ -215,6 +278,7 @@ class Experiment(_Model):
     cell: tuple[NamedCell, ...] = ()
     exclude: tuple[Excluded, ...] = ()
     report: ReportSettings = Field(default_factory=ReportSettings)
+    cost: CostSettings | None = Field(None, description="what a machine costs")
     labels: dict[str, Label] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')
 
     @field_validator("name")

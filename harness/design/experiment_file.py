@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from harness.design.experiment import Experiment
 from harness.design.factors import ALIASES, Levels, as_fields
 from harness.design.messages import explain
 from harness.design.overrides import apply_override
+from harness.design.own_parts import OwnSourceError
 from harness.errors import ExperimentFileError
 
 MAX_BYTES = 64 * 1024
@@ -80,8 +81,11 @@ def read_experiment_file(path: Path, overrides: Sequence[str] = ()) -> Experimen
     experiment = _validate(document, origin)
     try:
         plan = expand(experiment)
+    except OwnSourceError:
+        raise  # about a line of another file
     except ExperimentFileError as error:
-        raise ExperimentFileError(error.what, where=origin.where(_path(error.where)), remedy=error.remedy) from None
+        where = origin.where(origin.as_written(_path(error.where)))
+        raise ExperimentFileError(error.what, where=where, remedy=error.remedy) from None
     return ExperimentFile(path, text, experiment, plan)
 
 
@@ -136,59 +140,52 @@ def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> Expe
 
 
 def _validate(document: dict[str, Any], origin: _Origin) -> Experiment:
+    """The experiment; the baseline's levels are checked as written first, then whether they can train together."""
     baseline = document.get("baseline")
-    checked = {**document, "baseline": as_fields(baseline)} if isinstance(baseline, dict) else document
-    try:
-        experiment = Experiment.model_validate(checked)
-    except ValidationError as error:
-        raise _validation_error(error.errors(include_url=False), checked, origin) from None
+    errors = _baseline_errors(baseline) if isinstance(baseline, dict) else []
     if isinstance(baseline, dict):
-        _check_shadowed_aliases(baseline, origin)
-    for index, block in enumerate(experiment.evaluation):
-        if not isinstance(block.at, str):
-            _check_steps(experiment, index, block.at, origin)
+        document = {**document, "baseline": baseline if errors else as_fields(baseline)}
+    try:
+        experiment = Experiment.model_validate({**document, "baseline": {}} if errors else document)
+    except ValidationError as error:
+        errors += error.errors(include_url=False)
+    if errors:
+        raise _validation_error(errors, document, origin)
     return experiment
 
 
-def _check_shadowed_aliases(baseline: dict[str, Any], origin: _Origin) -> None:
-    """An alias whose fields are all named themselves sets nothing, but has to be a level all the same."""
+def _baseline_errors(baseline: dict[str, Any]) -> list[ErrorDetails]:
     try:
         Levels.model_validate(baseline)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
-        for details in errors:
-            details["loc"] = ("baseline", *details["loc"])
-        raise _validation_error(errors, {"baseline": baseline}, origin) from None
-
-
-def _check_steps(experiment: Experiment, index: int, steps: Iterable[int], origin: _Origin) -> None:
-    known = set(experiment.training.checkpoint_steps())
-    unknown = [step for step in steps if step not in known]
-    if unknown:
-        raise ExperimentFileError(
-            f"step {unknown[0]} has no checkpoint; there is one every {experiment.training.checkpoint_every} steps "
-            f"and at {experiment.training.steps}",
-            where=origin.where(("evaluation", index, "at")),
-        )
+        return [{**details, "loc": ("baseline", *details["loc"])} for details in error.errors(include_url=False)]
+    return []
 
 
 def _validation_error(errors: Sequence[ErrorDetails], document: dict[str, Any], origin: _Origin) -> ExperimentFileError:
     """All errors of one file in one message, the first line in the `FILE:LINE: key: what` form, more below."""
-    messages: dict[tuple[str | int, ...], list[str]] = {}
-    for error in errors:
-        if error["type"] == "too_short" and error["input"]:
-            continue  # entries were given; what is wrong with each is told for itself
-        path = origin.as_written(_document_path(error, document))
-        messages.setdefault(path, [])
-        message = explain(error, path)
-        if message not in messages[path]:
-            messages[path].append(message)
-    shown = [(origin.where(path), " or ".join(texts)) for path, texts in messages.items()]
+    found: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
+    for error in sorted(errors, key=lambda error: error["type"] == "missing"):  # a misspelt key is told as such first
+        found.setdefault(origin.as_written(_document_path(error, document)), []).append(error)
+    shown = [
+        (origin.where(path), explain(together, path))
+        for path, together in found.items()
+        if not all(_is_told_inside(error, path, found) for error in together)
+    ]
     (where, what), rest = shown[0], shown[1:]
     remedy = "\n".join(f"{other_where}: {other}" for other_where, other in rest[: MAX_ERRORS_SHOWN - 1])
     if len(rest) >= MAX_ERRORS_SHOWN:
         remedy += f"\n... and {len(rest) - MAX_ERRORS_SHOWN + 1} more"
     return ExperimentFileError(what, where=where, remedy=remedy.replace("\n", "\n  "))
+
+
+def _is_told_inside(error: ErrorDetails, path: tuple[str | int, ...], found: Collection[tuple[str | int, ...]]) -> bool:
+    """Whether the same list or table has an entry that is wrong, which tells more than that it is a list."""
+    if not isinstance(error["input"], list | dict) or not (
+        error["type"] == "too_short" or error["type"].endswith("_type")
+    ):
+        return False
+    return any(len(other) > len(path) and other[: len(path)] == path for other in found)
 
 
 def _document_path(error: ErrorDetails, document: Any) -> tuple[str | int, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import ValidationError
 
-from harness.design.factors import Hyperparameters, Level, Levels, canonical_level, fields_of
+from harness.design.factors import OWN, Level, Levels, canonical_level, fields_of, position
 from harness.design.overrides import toml_value
+from harness.design.references import own_level
 from harness.design.schema import allowed_levels
 from harness.errors import HarnessError
 
@@ -25,14 +28,18 @@ def read_levels(text: str, *, where: str) -> dict[str, Level]:
     return levels
 
 
-def canonical_text(text: str) -> str | None:
-    """The spelling that cells are named with, `lr=0.0002,betas=0.5,0.9`; None for what are no levels."""
+def canonical_text(text: str, baseline: Mapping[str, Level]) -> str | None:
+    """The spelling that cells are named with, `lr=0.0002,betas=0.5,0.9`; None for what are no levels.
+
+    baseline: its levels by field, which say what kind own parts' factors are of.
+    """
     try:
         levels = read_levels(text, where=text)
-    except HarnessError:
+        own = {name: own_level(name, levels[name], baseline) for name in levels if name.startswith(OWN)}
+    except (HarnessError, KeyError, ValueError):
         return None
-    order = list(Hyperparameters.model_fields)
-    names = sorted(levels, key=lambda name: order.index(fields_of(name)[0]))
+    levels |= own
+    names = sorted(levels, key=lambda name: position(fields_of(name)[0]))
     return ",".join(f"{name}={canonical_level(levels[name])}" for name in names)
 
 
@@ -41,9 +48,10 @@ def _level(name: str, raw: str, where: str) -> Level:
     if isinstance(value, str) and "," in raw:
         value = toml_value(f"[{raw}]")
     try:
-        given: dict[str, Level] = Levels.model_validate({name: value}).given()
+        table = {"own": {name.removeprefix(OWN): value}} if name.startswith(OWN) else {name: value}
+        given: dict[str, Level] = Levels.model_validate(table).given()
     except ValidationError:
-        allowed = allowed_levels(fields_of(name)[0])
+        allowed = allowed_levels(name)
         shown = raw if len(raw) <= 60 else f"{raw[:57]}..."
         raise HarnessError(f"{shown!r} is no level of {name}; allowed: {allowed}", where=where) from None
     return given[name]

@@ -10,6 +10,14 @@ from harness.errors import ExperimentFileError
 
 MAX_VALUE_CHARACTERS = 10_000
 
+INSTEAD = {
+    "steps": "epochs",
+    "epochs": "steps",
+    "checkpoint_every": "checkpoint_every_epochs",
+    "checkpoint_every_epochs": "checkpoint_every",
+}
+"""Keys of `[training]` that say one thing in two units: an override in one takes the place of the file's in the other."""
+
 
 def apply_override(document: dict[str, Any], override: str) -> tuple[tuple[str | int, ...], str]:
     """Sets one `a.b=v` in the document (list positions by number) and returns its path and text."""
@@ -32,6 +40,8 @@ def apply_override(document: dict[str, Any], override: str) -> tuple[tuple[str |
     elif isinstance(target, dict):
         target[parts[-1]] = toml_value(raw)
         path.append(parts[-1])
+        if path[0] == "training" and len(path) == 2:
+            target.pop(INSTEAD.get(parts[-1], ""), None)
     else:
         raise ExperimentFileError(f"{'.'.join(map(str, path))} is no table", where=where)
     return tuple(path), override

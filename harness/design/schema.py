@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from harness.design.experiment import Experiment
-from harness.design.factors import Hyperparameters, Levels
+from harness.design.factors import ALIASES, FACTORS, Levels
+from harness.design.own_parts import PATTERN
 
 
 def experiment_schema() -> dict[str, Any]:
@@ -26,8 +27,10 @@ def experiment_schema() -> dict[str, Any]:
 
 
 def allowed_levels(factor: str) -> str:
-    """The domain of one factor in words: `batch | none`, `1 to 65536`, `more than 0, at most 10`."""
-    return allowed_values(Hyperparameters.model_json_schema()["properties"][factor])
+    """The domain of a factor or an alias in words: `batch | none`, `1 to 65536`, `more than 0, at most 10`."""
+    if factor in (*FACTORS, *ALIASES):
+        return allowed_values(Levels.model_json_schema()["properties"][factor])
+    return "a number, a text, true or false"
 
 
 def allowed_values(schema: dict[str, Any]) -> str:
@@ -43,6 +46,10 @@ def allowed_values(schema: dict[str, Any]) -> str:
         return f"{len(items)} numbers, each {items[0]}" if len(set(items)) == 1 else f"[{', '.join(items)}]"
     if schema.get("type") == "array":
         return f"a list of {allowed_values(schema['items'])}"
+    if schema.get("pattern") == PATTERN:
+        return "FILE.py:NAME"
+    if schema.get("type") == "object":
+        return "a table"
     if schema.get("type") in ("boolean", "string"):
         return {"boolean": "true or false", "string": "text"}[schema["type"]]
     bounds = {

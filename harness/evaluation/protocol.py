@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment, TrainingSettings
+from harness.design.own_parts import is_own
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.manifest import ExperimentManifest
 from harness.store.status import RequiredEvaluation
@@ -133,13 +134,14 @@ def required_evaluation(
 
 
 def required_evaluations(
-    experiment: Experiment, manifest: ExperimentManifest | None, batch_size: int
+    experiment: Experiment, manifest: ExperimentManifest | None, batch_size: int, training: TrainingSettings
 ) -> list[RequiredEvaluation] | None:
-    """What a run of a cell with `batch_size` must hold to be complete; None before anything was prepared."""
+    """What a run of a cell with `batch_size` that trains so must hold to be complete; None before anything was
+    prepared."""
     if not is_prepared(experiment, manifest):
         return None
     return [
-        required_evaluation(settings, protocol, experiment.training)
+        required_evaluation(settings, protocol, training)
         for settings, protocol in zip(
             experiment.evaluation, block_protocols(experiment, manifest, batch_size), strict=True
         )
@@ -151,6 +153,11 @@ def caveat(settings: EvaluationSettings, data: DataSettings) -> str:
     """What a reader must know of an extractor that was made for other images; empty where it fits."""
     if settings.extractor != "digits" or data.source in ("digits", "mnist"):
         return ""
+    if is_own(data.source):
+        return (
+            "The extractor `digits` is a classifier of gray digits; unless the images of "
+            f"{data.source} are such, its numbers are hardly a measure of quality. Use `inception`."
+        )
     return (
         f"The extractor `digits` is a classifier of gray digits; of {data.source} images it sees little that matters "
         "to a person, so its numbers are hardly a measure of quality here. Use `inception`."

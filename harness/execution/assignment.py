@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.data.own_code import OwnCode
 from harness.design.experiment import DataSettings, EvaluationSettings, TrainingSettings
 from harness.design.factors import Hyperparameters
 from harness.evaluation.protocol import Protocol
@@ -28,8 +30,9 @@ class EvaluationAssignment:
 class Assignment:
     """One run to bring to `training.steps` with all its evaluations.
 
-    images: the cached array at the run's resolution; device: `cpu`, `mps`, `cuda` or `cuda:1`; retry: train
-    though it diverged before; threads: CPU threads of torch.
+    training: what this cell trains; own_code: copies of the files that parts of one's own come from; sources:
+    SHA-256 of each own file, by FILE; images: the cached array at the run's resolution; device:
+    `cpu`, `mps`, `cuda` or `cuda:1`; retry: train though it diverged before; threads: CPU threads of torch.
     """
 
     directory: RunDirectory
@@ -43,6 +46,8 @@ class Assignment:
     data: DataSettings
     data_sha256: str
     training: TrainingSettings
+    own_code: OwnCode
+    sources: Mapping[str, str]
     evaluations: tuple[EvaluationAssignment, ...]
     samples: int
     images: Path

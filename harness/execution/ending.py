@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, OwnPartError
 from harness.execution.measure import Stopped
 from harness.gan.training import TrainingResult
 from harness.store.attempts import Outcome
@@ -58,14 +58,20 @@ def _reason(run: RunDirectory, error: Exception) -> str:
         return OUT_OF_MEMORY
     if isinstance(error, HarnessError | OSError) and not run.root.is_dir():
         return str(folder_gone(run.root, "run"))
+    if isinstance(error, OwnPartError) and error.__cause__ is not None:
+        _log.error("%s", _traceback(error.__cause__))  # how the user's code got there, for its author
     if isinstance(error, HarnessError):
         _log.error("%s", error)
         return str(error)
-    _log.error("%s", "".join(traceback.format_exception(error)))
+    _log.error("%s", _traceback(error))
     if isinstance(error, OSError) and error.errno is not None:
         where = error.filename or str(run.root)
         return f"{where}: {error.strerror or error}; free space or permission, then run the same command again"
     return f"{type(error).__name__}: {error}"
+
+
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

@@ -61,7 +61,8 @@ def draw_samples(assignment: Assignment, step: int, stop: Stop) -> None:
     if digest is None or not samples_match(run.samples(step), digest, assignment.samples):
         device = torch.device(assignment.device)
         require_run_folder(run)
-        write_sample_grid(run.samples(step), load_generator(run.checkpoint(step), device), assignment.samples, device)
+        loaded = load_generator(run.checkpoint(step), device, assignment.own_code)
+        write_sample_grid(run.samples(step), loaded, assignment.samples, device)
 
 
 def measure(
@@ -97,15 +98,13 @@ def _measure_checkpoint(
         extractor,
         lambda: _leave_if_asked(stop),
     )
-    checkpoint = load_generator(run.checkpoint(step), device)
-    hp = assignment.hyperparameters
+    checkpoint = load_generator(run.checkpoint(step), device, assignment.own_code, weights=settings.generator_weights)
     sampler = _StoppableSampler(
         CheckpointSampler(
-            checkpoint.generator,
-            hp.latent_dim,
+            checkpoint,
             assignment.seed,
             settings.generator_mode,
-            hp.batch_size if settings.generator_mode == "train" else SAMPLING_BATCH,
+            assignment.hyperparameters.batch_size if settings.generator_mode == "train" else SAMPLING_BATCH,
             device,
         ),
         stop,

@@ -50,16 +50,20 @@ def open_runs(view: ExperimentView, options: RunOptions, tried: frozenset[str] =
 
 
 def cost(hp: Hyperparameters) -> float:
-    """Roughly how long a step takes, for ordering alone: multiply-adds of the widest layers of both networks."""
+    """Roughly how long a step takes, for ordering alone: multiply-adds of the widest layers of both networks.
+
+    A network of one's own counts as a cnn of its width.
+    """
     generator = _network_cost(hp.generator, hp.generator_hidden_dim, hp.resolution)
     discriminator = _network_cost(hp.discriminator, hp.discriminator_hidden_dim, hp.resolution)
-    return hp.batch_size * (generator + 2 * discriminator + 16.0 * hp.resolution**2)
+    images = 8.0 * (hp.generator_steps + hp.discriminator_steps) * hp.resolution**2
+    return hp.batch_size * (hp.generator_steps * generator + 2 * hp.discriminator_steps * discriminator + images)
 
 
 def _network_cost(architecture: str, hidden: int, resolution: int) -> float:
-    if architecture == "cnn":
-        return 4.0 * hidden * hidden * resolution**2
-    return hidden * resolution**2 + 10.0 * hidden * hidden
+    if architecture in ("mlp", "mlp_conv"):
+        return hidden * resolution**2 + 10.0 * hidden * hidden
+    return 4.0 * hidden * hidden * resolution**2
 
 
 def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:

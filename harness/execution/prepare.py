@@ -8,11 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from harness.data.cache import ImageCache, open_images, skipped_images
+from harness.data.own_code import OwnCode
+from harness.data.own_images import own_images
 from harness.data.sources import content_sha256, fetch, is_present
 from harness.design.expansion import Plan
-from harness.design.experiment import EvaluationSettings, Experiment
+from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
 from harness.design.experiment_file import ExperimentFile
+from harness.design.own_parts import is_own, split_reference
 from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
 from harness.evaluation.extractor_weights import weights_file, weights_sha256
 from harness.evaluation.protocol import caveat, weights_key
@@ -22,6 +28,7 @@ from harness.store.attempts import read_attempts
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
 from harness.store.rundir import ExperimentDirectory
+from harness.store.source import keep_sources
 
 DEFAULT_THREADS = 1
 """Two single-threaded workers beat one with two threads by a quarter in total."""
@@ -29,11 +36,12 @@ DEFAULT_THREADS = 1
 
 @dataclass(frozen=True)
 class Prepared:
-    """images: the cached array by resolution, for training and for reference."""
+    """images: the cached array by resolution, for training and for reference; own_code: copies of own source files."""
 
     manifest: ExperimentManifest
     data_sha256: str
     images: dict[int, Path]
+    own_code: OwnCode
 
 
 def prepare(
@@ -44,19 +52,18 @@ def prepare(
     threads: int | None,
     sets: Sequence[str],
 ) -> Prepared:
-    """Data, weights and the thread count of an experiment, looked up or made, and noted in experiment.json.
+    """Data, weights, own source files and the thread count of an experiment, looked up or made and noted.
 
-    threads None: as at the first run, else one. Raises DataError, WeightsError or StoreError with the remedy.
+    threads None: as at the first run, else one. Raises DataError, WeightsError, StoreError or OwnPartError with the
+    remedy.
     """
     experiment = file.experiment
     _make_writable(directory)
     with held(directory.lock, timeout_s=WAIT_FOR_EVER):
         before = _manifest_before(directory, observe)
-        if not is_present(experiment.data):
-            if experiment.data.source != "folder":
-                observe(Event("note", text=f"fetching {experiment.data.source} into {experiment.data.root}"))
-            fetch(experiment.data)
-        data_sha256 = content_sha256(experiment.data)
+        own_code = OwnCode(keep_sources(directory, file.plan.sources))
+        own = _present_data(experiment.data, own_code, observe)
+        data_sha256 = content_sha256(experiment.data, own)
         weights = {weights_key(settings): _weights(settings, observe) for settings in experiment.evaluation}
         threads_before = before.threads if before else _threads_of_runs(directory)
         manifest = ExperimentManifest(
@@ -65,11 +72,17 @@ def prepare(
             data_sha256=before.data_sha256 if before else {},
             weights_sha256={**(before.weights_sha256 if before else {}), **weights},
             image_counts=before.image_counts if before else {},
-        ).with_data(experiment.data.declared(), data_sha256, where=experiment.data.root)
+            data_sources=before.data_sources if before else {},
+        ).with_data(
+            experiment.data.declared(),
+            data_sha256,
+            where=experiment.data.root if own is None else experiment.data.source,
+            source=file.plan.source_hashes.get(split_reference(experiment.data.source)[0]),
+        )
         if threads_before not in (None, manifest.threads):
             text = f"threads change from {threads_before} to {manifest.threads}: bit-identical weights are not promised"
             observe(Event("note", text=text))
-        images = _images(file.plan, directory, data_sha256, observe)
+        images = _images(file.plan, directory, data_sha256, own, observe)
         count = len(open_images(next(iter(images.values()))))
         manifest = manifest.with_count(experiment.data.declared(), count)
         for settings in experiment.evaluation:
@@ -79,7 +92,7 @@ def prepare(
             write_experiment_manifest(directory, manifest)
         overrides = "".join(f"# --set {override}\n" for override in sets)
         _write_if_changed(directory.file_copy, (overrides + file.text).encode())
-    return Prepared(manifest, data_sha256, images)
+    return Prepared(manifest, data_sha256, images, own_code)
 
 
 def look_again(experiment: Experiment, directory: ExperimentDirectory) -> None:
@@ -115,14 +128,27 @@ def _weights(settings: EvaluationSettings, observe: Observer) -> str | None:
         return None
 
 
-def _images(plan: Plan, directory: ExperimentDirectory, data_sha256: str, observe: Observer) -> dict[int, Path]:
+def _present_data(data: DataSettings, own_code: OwnCode, observe: Observer) -> NDArray[np.uint8] | None:
+    """Sees to it that the images are there; those that a function of one's own gives."""
+    if is_own(data.source):
+        return own_images(data, own_code)
+    if not is_present(data):
+        if data.source != "folder":
+            observe(Event("note", text=f"fetching {data.source} into {data.root}"))
+        fetch(data)
+    return None
+
+
+def _images(
+    plan: Plan, directory: ExperimentDirectory, data_sha256: str, own: NDArray[np.uint8] | None, observe: Observer
+) -> dict[int, Path]:
     data = plan.experiment.data
     resolutions = {cell.hyperparameters.resolution for cell in plan.cells}
     resolutions |= {
         settings.resolution or plan.experiment.baseline.resolution for settings in plan.experiment.evaluation
     }
     cache = ImageCache(directory.cache)
-    paths = {resolution: cache.prepare(data, data_sha256, resolution) for resolution in sorted(resolutions)}
+    paths = {resolution: cache.prepare(data, data_sha256, resolution, own) for resolution in sorted(resolutions)}
     first = next(iter(paths.values()))
     skipped = skipped_images(first)
     if skipped:
@@ -134,6 +160,13 @@ def _images(plan: Plan, directory: ExperimentDirectory, data_sha256: str, observ
 
 def _check_counts(plan: Plan, count: int) -> None:
     """Levels that the data cannot give are refused before anything trains."""
+    stated = plan.experiment.data.images
+    if stated not in (None, count):
+        raise DataError(
+            f"images = {stated} is not the {count} images there are",
+            where="data.images",
+            remedy=f"Say images = {count}; steps are counted from it where [training] says epochs.",
+        )
     for cell in plan.cells:
         hp = cell.hyperparameters
         used = count if hp.limit == "all" else hp.limit

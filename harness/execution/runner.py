@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from harness.data.own_code import OwnCode
+from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
 from harness.evaluation.protocol import block_protocols
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
+from harness.execution.checking import check_cells
 from harness.execution.devices import choose_device, choose_workers
 from harness.execution.events import Event, Observer
 from harness.execution.inline import InlineExecutor
@@ -47,6 +50,7 @@ def run_experiment(
     a state and go on.
     """
     results: dict[str, WorkResult] = {}
+    checked = False
     prepared: Prepared | None = None
     device = ""
     directory = experiment_directory(options.runs_dir, file.experiment.name)
@@ -59,6 +63,10 @@ def run_experiment(
                     device = choose_device(options.device)
                     prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
                 continue  # now that the protocols are known, some runs may turn out to be complete
+            if not checked:
+                with at_once():
+                    check_cells(_trained(todo, options), file.experiment.data.channels, prepared.own_code, observe)
+                checked = True
             assignments = [_assignment(file, options, prepared, device, run) for run in todo]
             for assignment in assignments:
                 expected = cost(assignment.hyperparameters) * assignment.training.steps
@@ -74,6 +82,13 @@ def run_experiment(
         observe(Event("elsewhere", text=", ".join(run.run.name for run in elsewhere)))
         time.sleep(WAIT_S)
     return Summary(results)
+
+
+def _trained(todo: Iterable[RunView], options: RunOptions) -> list[Cell]:
+    """The cells of runs that are not at their last step yet."""
+    if options.work == "evaluate":
+        return []
+    return [view.run.cell for view in todo if view.status.step < view.run.cell.training.steps]
 
 
 def _executor(options: RunOptions, device: str, threads: int, runs: int) -> InlineExecutor | LocalExecutor:
@@ -101,7 +116,9 @@ def _assignment(
         hyperparameters=hp,
         data=experiment.data,
         data_sha256=prepared.data_sha256,
-        training=experiment.training,
+        training=run.cell.training,
+        own_code=OwnCode(prepared.own_code.files),  # a new one: no run sees what another left in the user's modules
+        sources=file.plan.source_hashes,
         evaluations=tuple(
             EvaluationAssignment(settings, protocol, prepared.images[protocol.resolution])
             for settings, protocol in blocks

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from harness import __version__
 from harness.data.cache import open_images, to_device, training_indices
-from harness.design.keys import TRAINING_VERSION
+from harness.design.keys import TRAINING_VERSION, key_parts
 from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
 from harness.evaluation.protocol import required_evaluation
 from harness.execution.assignment import Assignment, WorkResult
@@ -115,12 +115,15 @@ def _claimed_work(
 ) -> TrainingResult:
     _claim(assignment)
     mend(assignment.directory, findings)
-    return _train_and_evaluate(assignment, extractors, stop, save)
+    with assignment.own_code.told():
+        return _train_and_evaluate(assignment, extractors, stop, save)
 
 
 def _claim(assignment: Assignment) -> None:
     """Writes run.json, or compares with the one there. DataError when the run was trained on other data."""
-    run = assignment.directory
+    run, steps = assignment.directory, assignment.training.steps
+    parts = key_parts(assignment.hyperparameters, assignment.seed, assignment.data, steps, assignment.sources)
+    sources = parts.get("sources", {})
     manifest = RunManifest(
         key=assignment.key,
         experiment=assignment.experiment,
@@ -131,6 +134,8 @@ def _claim(assignment: Assignment) -> None:
         data_sha256=assignment.data_sha256,
         training_version=TRAINING_VERSION,
         harness_version=__version__,
+        steps=steps if "steps" in parts else None,
+        sources=dict(sources) if isinstance(sources, Mapping) else {},
     )
     try:
         found = read_run_manifest(run)
@@ -205,6 +210,7 @@ def _train(assignment: Assignment, stop: Stop, save: Save) -> TrainingResult:
         seed=assignment.seed,
         key=assignment.key,
         settings=assignment.training,
+        own_code=assignment.own_code,
         samples=assignment.samples,
         device=device,
     )

@@ -9,23 +9,30 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load, save
-from torch import nn
+from torch import Tensor, nn
 
-from harness.design.factors import Hyperparameters
-from harness.errors import DamagedFileError
+from harness.data.own_code import OwnCode
+from harness.design.factors import Hyperparameters, as_fields
+from harness.design.own_parts import is_own, split_reference
+from harness.errors import DamagedFileError, OwnPartError, StoreError
+from harness.gan.ema import Average
 from harness.gan.networks.build import generator_with
 from harness.store import atomic
 from harness.store.reading import open_file
 
 _ENTRY = "harness"
 """One metadata entry, as safetensors writes several in no fixed order: equal weights shall be equal files."""
+_AVERAGE = "ema/"
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 1 << 24
 """Far more than the header of the largest generator."""
+
+Weights = Literal["raw", "ema"]
+"""A checkpoint's weights: those that were trained, or their moving average."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,12 @@ class Checkpoint:
     sha256: str
 
 
-def write_checkpoint(path: Path, generator: nn.Module, description: Description) -> str:
-    """Writes raw parameters and buffers, their SHA-256 beside; returns it. Same weights, same bytes."""
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in generator.state_dict().items()}
+def write_checkpoint(path: Path, generator: nn.Module, description: Description, average: Average | None = None) -> str:
+    """Writes raw parameters and buffers, their SHA-256 beside; returns it. Same weights, same bytes.
+
+    average: the moving average of them, kept as tensors whose names begin with `ema/`.
+    """
+    kept = {**generator.state_dict(), **{_AVERAGE + name: tensor for name, tensor in (average or {}).items()}}
     document = {
         "hyperparameters": description.hyperparameters.model_dump(mode="json"),
         "channels": description.channels,
@@ -57,23 +67,36 @@ def write_checkpoint(path: Path, generator: nn.Module, description: Description)
         "step": description.step,
     }
     metadata = {_ENTRY: atomic.canonical_json(document).decode()}
-    return atomic.write_hashed(path, save(tensors, metadata))
+    return atomic.write_hashed(path, save(_apart(kept), metadata))
 
 
-def load_generator(path: Path, device: torch.device) -> Checkpoint:
-    """Rebuilds the generator from the file alone; DamagedFileError for anything that `write_checkpoint` did not make.
+def load_generator(path: Path, device: torch.device, own_code: OwnCode, weights: Weights = "raw") -> Checkpoint:
+    """Rebuilds the generator; DamagedFileError for anything that `write_checkpoint` did not make.
 
-    That holds for files whose checksum was made to fit, too: nothing in the file is ever executed.
+    That holds for files whose checksum was made to fit, too: nothing in the file is ever executed. own_code: the
+    user's own parts, which a generator that has some is built of; OwnPartError where they are not there or do not
+    work. weights: "ema" for the moving average; StoreError where the run keeps none.
     """
     content = atomic.read_hashed(path)
     try:
         description = _description(content)
-        weights = load(content)
-        generator = generator_with(description.hyperparameters, description.channels, weights)
+        tensors = load(content)
+        hp = description.hyperparameters
+        _require_own_parts(path, hp, own_code)
+        kept = _kept(tensors, averaged=hp.ema_decay > 0)
+        generator = generator_with(hp, description.channels, kept.get(weights, kept["raw"]), own_code)
+    except OwnPartError:
+        raise
     except Exception as error:  # a file from elsewhere makes its readers raise whatever it likes
         raise _not_ours(path, _first_line(error)) from error
-    if not all(tensor.isfinite().all() for tensor in weights.values()):
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise _not_ours(path, "it holds weights that are not finite")
+    if weights not in kept:
+        raise StoreError(
+            "the checkpoint holds no moving average of the weights",
+            where=str(path),
+            remedy='Only runs with ema_decay above 0 keep one; measure the others with generator_weights = "raw".',
+        )
     return Checkpoint(generator.to(device).eval().requires_grad_(False), description, atomic.sha256_of(content))
 
 
@@ -98,7 +121,42 @@ def _description(content: bytes) -> Description:
     channels, key, step = document["channels"], document["key"], document["step"]
     if type(channels) is not int or type(step) is not int or not isinstance(key, str):
         raise TypeError("channels and step are whole numbers, key is text")
-    return Description(Hyperparameters.model_validate(document["hyperparameters"]), channels, key, step)
+    levels = as_fields(document["hyperparameters"])  # files from before a factor was split hold its alias
+    return Description(Hyperparameters.model_validate(levels), channels, key, step)
+
+
+def _kept(tensors: dict[str, Tensor], *, averaged: bool) -> dict[Weights, dict[str, Tensor]]:
+    """The tensors of a file by what they are; ValueError where the average does not go with the raw weights."""
+    ours = {name: tensor for name, tensor in tensors.items() if not name.startswith(_AVERAGE)}
+    average = {name.removeprefix(_AVERAGE): tensors[name] for name in tensors if name.startswith(_AVERAGE)}
+    if not averaged and not average:
+        return {"raw": ours}
+    if not averaged or {n: t.shape for n, t in ours.items()} != {n: t.shape for n, t in average.items()}:
+        raise ValueError("the moving average is not that of the generator")
+    return {"raw": ours, "ema": average}
+
+
+def _require_own_parts(path: Path, hp: Hyperparameters, own_code: OwnCode) -> None:
+    """A file names the user's code; only what the caller hands in is ever imported."""
+    for reference in (hp.generator, hp.generator_normalization):
+        if is_own(reference) and split_reference(reference)[0] not in own_code.files:
+            raise OwnPartError(
+                f"the generator is built of {reference}, which is not at hand",
+                where=str(path),
+                remedy="The copies lie in the experiment's folder source/; keep them with the runs.",
+            )
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous on the CPU, and none in the memory of another, as one's own networks may share weights."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        memory = plain.untyped_storage().data_ptr()
+        apart[name] = plain.clone() if memory in seen else plain
+        seen.add(memory)
+    return apart
 
 
 def _not_ours(path: Path, what: str) -> DamagedFileError:

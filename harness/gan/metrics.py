@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from harness.data.own_code import OwnCode
+from harness.design.factors import Hyperparameters
 from harness.errors import StoreError
+from harness.gan.losses import Loss, adversarial_loss
 from harness.store import atomic
 from harness.store.reading import refuse_foreign
 from harness.store.records import Record, encode
@@ -29,38 +32,80 @@ METRICS = (
     "accuracy/real",
     "accuracy/fake",
 )
-"""fake_before, fake_after: D of the same fake batch before and after D's update. accuracy/real: share of
-D(x) > 0.5; accuracy/fake: of D(G(z)) < 0.5; both before the update."""
+"""All that a step may record, in order; `metric_names` says what a cell's do.
+
+loss/discriminator: as minimised, with its gradient penalty. prob/*: means of sigmoid(logit), where the loss makes it a
+probability; fake_before: D of the generated images in D's update, fake_after: in the generator's first update, after
+D's (the same images where the fake batch is shared). accuracy/real: share of real images on the real side of the
+loss's threshold, accuracy/fake: of generated ones on the other, both before the update; for probabilities D(x) > 0.5
+and D(G(z)) < 0.5. Where a step has several updates, all but fake_after are means over them."""
+
+
+@dataclass(frozen=True)
+class DiscriminatorUpdate:
+    """What one update of D recorded: the loss, and the logits [N] before the update."""
+
+    loss: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
+@dataclass(frozen=True)
+class GeneratorUpdate:
+    """What one update of G recorded: the loss, and the logits [N] of its images."""
+
+    loss: Tensor
+    logits: Tensor
+
+
+def metric_names(hp: Hyperparameters, own_code: OwnCode) -> tuple[str, ...]:
+    """The METRICS that a cell records. OwnPartError where a loss of the user's own cannot be made."""
+    return recorded_by(adversarial_loss(hp, own_code))
+
+
+def recorded_by(loss: Loss) -> tuple[str, ...]:
+    """Those of METRICS that a loss gives a meaning to."""
+    recorded = {"loss": True, "prob": loss.probabilities, "accuracy": loss.threshold is not None}
+    return tuple(name for name in METRICS if recorded[name.partition("/")[0]])
 
 
 @torch.no_grad()
-def step_metrics(losses: tuple[Tensor, Tensor], real: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """One step's values in the order of METRICS, [7]. losses: G's and D's; the rest are logits [N].
-
-    D > 0.5 exactly where the logit is positive.
-    """
-    values = [
-        *(loss.detach() for loss in losses),
-        *(logits.sigmoid().mean() for logits in (real, before, after)),
-        (real > 0).float().mean(),
-        (before < 0).float().mean(),
-    ]
+def step_metrics(
+    loss: Loss, discriminator: Sequence[DiscriminatorUpdate], generator: Sequence[GeneratorUpdate]
+) -> Tensor:
+    """One step's values in the order of `recorded_by(loss)`. The arguments: the updates of the step, in order."""
+    real = _together([update.real_logits for update in discriminator])
+    before = _together([update.fake_logits for update in discriminator])
+    values = [_mean([update.loss for update in generator]), _mean([update.loss for update in discriminator])]
+    if loss.probabilities:
+        values += [logits.sigmoid().mean() for logits in (real, before, generator[0].logits)]
+    if loss.threshold is not None:
+        values += [(real > loss.threshold).float().mean(), (before < loss.threshold).float().mean()]
     return torch.stack(values)
+
+
+def _together(logits: list[Tensor]) -> Tensor:
+    return logits[0] if len(logits) == 1 else torch.cat(logits)
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
 
 @dataclass
 class Interval:
-    """An unfinished log interval: sums [7] over n steps on the device, and the seconds that they took."""
+    """An unfinished log interval: sums of `names` over n steps on the device, and the seconds that they took."""
 
+    names: tuple[str, ...]
     sums: Tensor
     n: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def empty(cls, device: torch.device) -> Interval:
+    def empty(cls, names: tuple[str, ...], device: torch.device) -> Interval:
         """Sums are float64 where the device has it (Apple's MPS has not)."""
         dtype = torch.float32 if device.type == "mps" else torch.float64
-        return cls(torch.zeros(len(METRICS), dtype=dtype, device=device))
+        return cls(names, torch.zeros(len(names), dtype=dtype, device=device))
 
     def add(self, values: Tensor) -> None:
         self.sums += values
@@ -70,7 +115,7 @@ class Interval:
         """The interval's means as a record of `step`; `time` is seconds since the epoch."""
         means = (self.sums / self.n).tolist()
         head = {"step": step, "n": self.n, "time": round(time.time(), 3), "seconds": round(self.seconds, 6)}
-        return head | dict(zip(METRICS, means, strict=True))
+        return head | dict(zip(self.names, means, strict=True))
 
 
 class MetricsLog:

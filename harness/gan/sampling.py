@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from harness.data.resize import to_uint8
+from harness.design.factors import Hyperparameters
 from harness.gan.checkpoints import Checkpoint
-from harness.gan.randomness import normal_latents, random_stream
+from harness.gan.randomness import global_stream, normal_latents, random_stream
 from harness.store import atomic
 from harness.store.png import CHECKPOINT_TEXT
 from harness.store.reading import open_file
@@ -31,7 +32,7 @@ GAP = 2
 
 
 class CheckpointSampler:
-    """Generated images for given latents' seed.
+    """Generated images of a checkpoint for given latents' seed.
 
     mode: of batch norm. "eval" uses the running statistics; "train" those of each batch of `batch_size`, in a
     copy of the generator, so that no buffer is updated. In "train" mode an incomplete last batch is filled up
@@ -41,15 +42,14 @@ class CheckpointSampler:
 
     def __init__(
         self,
-        generator: nn.Module,
-        latent_dim: int,
+        checkpoint: Checkpoint,
         seed: int,
         mode: Literal["eval", "train"],
         batch_size: int,
         device: torch.device,
     ) -> None:
-        self._generator = _frozen_copy(generator, mode).to(device)
-        self._latent_dim = latent_dim
+        self._generator = _frozen_copy(checkpoint.generator, mode).to(device)
+        self._hp = checkpoint.description.hyperparameters
         self._seed = seed
         self._mode = mode
         self._batch_size = batch_size
@@ -59,16 +59,19 @@ class CheckpointSampler:
         """`samples` images as uint8 batches [n, C, R, R] on the device, n at most the batch size.
 
         Latents are drawn on the CPU in one call per (seed, repeat): the same for all runs of equal seed and
-        latent_dim.
+        latent_dim. A generator of the user's own that draws as it runs repeats its draws, too.
         """
-        latents = normal_latents(samples, self._latent_dim, random_stream(self._seed, "evaluation", repeat))
+        hp = self._hp
+        latents = normal_latents(samples, hp.latent_dim, random_stream(self._seed, "evaluation", repeat))
         for start in range(0, samples, self._batch_size):
             batch = latents[start : start + self._batch_size]
             kept = len(batch)
             if self._mode == "train" and kept < self._batch_size:
                 rows = torch.arange(start, start + self._batch_size) % samples
                 batch = latents[rows]
-            yield _generate(self._generator, batch.to(self._device))[:kept]
+            with global_stream(self._device, self._seed, "generator noise", repeat, start):
+                images = _generate(self._generator, batch.to(self._device), hp)
+            yield images[:kept]
 
 
 @dataclass(frozen=True)
@@ -96,10 +99,12 @@ def write_sample_grid(path: Path, checkpoint: Checkpoint, samples: int, device: 
     in eval mode. Raises ValueError for images that are neither gray nor RGB.
     """
     about = checkpoint.description
-    latents = normal_latents(samples, about.hyperparameters.latent_dim, random_stream(0, "samples"))
-    images = torch.cat(
-        [_generate(checkpoint.generator, batch.to(device)) for batch in torch.split(latents, GRID_BATCH)]
-    )
+    hp = about.hyperparameters
+    latents = normal_latents(samples, hp.latent_dim, random_stream(0, "samples"))
+    with global_stream(device, 0, "generator noise", "samples"):
+        images = torch.cat(
+            [_generate(checkpoint.generator, batch.to(device), hp) for batch in torch.split(latents, GRID_BATCH)]
+        )
     label = GridLabel(about.key, about.step, checkpoint.sha256, samples)
     atomic.write_bytes(path, _png(compose_grid(images.cpu()), label))
 
@@ -134,8 +139,8 @@ def compose_grid(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _generate(generator: nn.Module, latents: Tensor) -> Tensor:
-    return to_uint8(generator(latents))
+def _generate(generator: nn.Module, latents: Tensor, hp: Hyperparameters) -> Tensor:
+    return to_uint8(generator(latents), hp.generator_output)
 
 
 def _frozen_copy(generator: nn.Module, mode: Literal["eval", "train"]) -> nn.Module:

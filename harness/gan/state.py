@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.data.own_code import OwnCode
 from harness.design.factors import Hyperparameters
-from harness.gan.metrics import METRICS, Interval, MetricsLog
+from harness.design.own_parts import is_own
+from harness.gan.ema import Average, initial_average
+from harness.gan.metrics import Interval, MetricsLog, metric_names
 from harness.gan.networks.build import build_discriminator, build_generator
 from harness.gan.randomness import random_stream
 from harness.gan.state_content import decode_state, state_fits
@@ -30,9 +33,10 @@ _Document = dict[str, Any]
 
 @dataclass
 class TrainingState:
-    """step: steps done; interval: the unfinished log interval; checkpoints: step -> SHA-256 of those written so far.
+    """step: steps done; interval: the unfinished log interval; average: of the generator's weights, where one is kept.
 
-    The only mutable thing in training.
+    own_networks: whether a network is of the user's own, whose parameters may do without gradients. checkpoints:
+    step -> SHA-256 of those written so far. The only mutable thing in training.
     """
 
     generator: nn.Module
@@ -41,40 +45,70 @@ class TrainingState:
     discriminator_optimizer: torch.optim.Adam
     step: int
     interval: Interval
+    average: Average | None = None
+    own_networks: bool = False
     checkpoints: dict[str, str] = field(default_factory=dict)
 
     def not_finite(self) -> str | None:
         """What holds a NaN or an infinity: a loss of the interval, a network's weights; None if nothing."""
         parts = {
             "a loss": [self.interval.sums],
-            "the generator's weights": _float_tensors(self.generator),
-            "the discriminator's weights": _float_tensors(self.discriminator),
+            "the generator's weights": _floats(self.generator.state_dict()),
+            "the discriminator's weights": _floats(self.discriminator.state_dict()),
         }
+        if self.average is not None:
+            parts["the moving average of the generator's weights"] = _floats(self.average)
         finite = torch.stack([_all_finite(tensors) for tensors in parts.values()]).tolist()
         return next((name for name, good in zip(parts, finite, strict=True) if not good), None)
 
 
-def initial_state(hp: Hyperparameters, channels: int, seed: int, device: torch.device) -> TrainingState:
+def initial_state(
+    hp: Hyperparameters, channels: int, seed: int, device: torch.device, own_code: OwnCode
+) -> TrainingState:
     """The state at step 0 of a run with `seed`, on `device`, in train mode."""
-    generator = build_generator(hp, channels, random_stream(seed, "initialization", "generator"))
-    discriminator = build_discriminator(hp, channels, random_stream(seed, "initialization", "discriminator"))
-    generator.to(device).to(memory_format=memory_format(hp.generator, device))
-    discriminator.to(device).to(memory_format=memory_format(hp.discriminator, device))
+    generator = build_generator(hp, channels, random_stream(seed, "initialization", "generator"), own_code)
+    discriminator = build_discriminator(hp, channels, random_stream(seed, "initialization", "discriminator"), own_code)
+    generator.to(device).to(memory_format=generator_layout(hp, device))
+    discriminator.to(device).to(memory_format=discriminator_layout(hp, device))
     return TrainingState(
         generator,
         discriminator,
         _adam(generator, hp.generator_lr, hp.generator_betas, hp.generator_weight_decay),
         _adam(discriminator, hp.discriminator_lr, hp.discriminator_betas, hp.discriminator_weight_decay),
         step=0,
-        interval=Interval.empty(device),
+        interval=Interval.empty(metric_names(hp, own_code), device),
+        average=initial_average(generator) if hp.ema_decay > 0 else None,
+        own_networks=is_own(hp.generator) or is_own(hp.discriminator),
     )
 
 
-def memory_format(architecture: str, device: torch.device) -> torch.memory_format:
-    """channels_last makes convolutions faster on CPU and CUDA; MPS is left at torch's default layout."""
-    if architecture == "cnn" and device.type != "mps":
-        return torch.channels_last
-    return torch.preserve_format
+def generator_layout(hp: Hyperparameters, device: torch.device) -> torch.memory_format:
+    """The memory format of the generator's weights and maps."""
+    return _layout(hp.generator, hp.generator_normalization, device)
+
+
+def discriminator_layout(hp: Hyperparameters, device: torch.device) -> torch.memory_format:
+    """The memory format of the discriminator's weights and maps, and of the images that it sees."""
+    return _layout(hp.discriminator, hp.discriminator_normalization, device)
+
+
+def memory_format(level: str, device: torch.device) -> torch.memory_format:
+    """The memory format of a network by its level.
+
+    channels_last makes convolutions faster on CPU and CUDA; MPS is left at torch's default layout. The user's own code
+    gets contiguous tensors, as it may view them.
+    """
+    if is_own(level):
+        return torch.contiguous_format
+    if level == "mlp" or device.type == "mps":
+        return torch.preserve_format
+    return torch.channels_last
+
+
+def draws_globally(hp: Hyperparameters) -> bool:
+    """Whether a step may draw from torch's global random state: dropout does, and the user's own code may."""
+    parts = (hp.generator, hp.discriminator, hp.generator_normalization, hp.discriminator_normalization, hp.loss)
+    return hp.generator_dropout > 0 or hp.discriminator_dropout > 0 or any(is_own(part) for part in parts)
 
 
 def commit_state(run: RunDirectory, state: TrainingState, key: str, log: MetricsLog) -> None:
@@ -124,11 +158,13 @@ def encode_state(state: TrainingState, key: str) -> bytes:
         "discriminator": state.discriminator.state_dict(),
         "generator_optimizer": state.generator_optimizer.state_dict(),
         "discriminator_optimizer": state.discriminator_optimizer.state_dict(),
-        "metrics": list(METRICS),
+        "metrics": list(state.interval.names),
         "sums": state.interval.sums,
         "n": state.interval.n,
         "seconds": state.interval.seconds,
     }
+    if state.average is not None:
+        document["average"] = state.average
     torch.save(document, buffer)
     return buffer.getvalue()
 
@@ -163,6 +199,9 @@ def _fill(state: TrainingState, document: _Document) -> None:
     state.generator_optimizer.load_state_dict(document["generator_optimizer"])
     state.discriminator_optimizer.load_state_dict(document["discriminator_optimizer"])
     state.step = document["step"]
+    if state.average is not None:
+        for name, tensor in state.average.items():
+            tensor.copy_(document["average"][name])
     state.interval.sums.copy_(document["sums"])
     state.interval.n = document["n"]
     state.interval.seconds = document["seconds"]
@@ -176,14 +215,19 @@ def _remove_uncommitted(run: RunDirectory) -> None:
             path.unlink()
 
 
+def _layout(network: str, normalization: str, device: torch.device) -> torch.memory_format:
+    """A network of ours with a normalisation of the user's own gets contiguous maps, too."""
+    return memory_format(normalization if is_own(normalization) else network, device)
+
+
 def _adam(network: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> torch.optim.Adam:
     """Adam (Kingma & Ba 2015) in one kernel for all parameters, which CPU, CUDA and MPS all have."""
     return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
 
 
-def _float_tensors(network: nn.Module) -> list[Tensor]:
+def _floats(weights: Average) -> list[Tensor]:
     """All parameters and buffers but batch norm's counters."""
-    return [tensor for tensor in network.state_dict().values() if tensor.is_floating_point()]
+    return [tensor for tensor in weights.values() if tensor.is_floating_point()]
 
 
 def _all_finite(tensors: list[Tensor]) -> Tensor:

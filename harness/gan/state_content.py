@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from harness.gan.metrics import METRICS
-
 if TYPE_CHECKING:
     from harness.gan.state import TrainingState
 
@@ -39,45 +37,47 @@ def state_fits(document: _Document, key: str, step: int, fresh: TrainingState) -
         document["key"] == key
         and type(document["step"]) is int
         and document["step"] == step
-        and document["metrics"] == list(METRICS)
+        and document["metrics"] == list(fresh.interval.names)
         and type(document["n"]) is int
         and document["n"] >= 0
         and math.isfinite(document["seconds"])
-        and _sums_fit(document["sums"])
-        and _weights_fit(document["generator"], fresh.generator)
-        and _weights_fit(document["discriminator"], fresh.discriminator)
-        and _optimizer_fits(document["generator_optimizer"], fresh.generator_optimizer)
-        and _optimizer_fits(document["discriminator_optimizer"], fresh.discriminator_optimizer)
+        and _sums_fit(document["sums"], len(fresh.interval.names))
+        and _weights_fit(document["generator"], fresh.generator.state_dict())
+        and _weights_fit(document["discriminator"], fresh.discriminator.state_dict())
+        and (fresh.average is None) == ("average" not in document)
+        and (fresh.average is None or _weights_fit(document["average"], fresh.average))
+        and _optimizer_fits(document["generator_optimizer"], fresh.generator_optimizer, fresh.own_networks)
+        and _optimizer_fits(document["discriminator_optimizer"], fresh.discriminator_optimizer, fresh.own_networks)
     )
 
 
-def _sums_fit(sums: Any) -> bool:
+def _sums_fit(sums: Any, count: int) -> bool:
     """Their precision may differ: Apple's MPS has no float64."""
     return (
-        isinstance(sums, Tensor)
-        and sums.shape == (len(METRICS),)
-        and sums.is_floating_point()
-        and bool(sums.isfinite().all())
+        isinstance(sums, Tensor) and sums.shape == (count,) and sums.is_floating_point() and bool(sums.isfinite().all())
     )
 
 
-def _weights_fit(weights: dict[str, Tensor], network: torch.nn.Module) -> bool:
+def _weights_fit(weights: dict[str, Tensor], expected: dict[str, Any]) -> bool:
     """Same names, shapes and types, and finite, as training never keeps a state that is not."""
-    expected = network.state_dict()
     return weights.keys() == expected.keys() and all(
         _is_like(weights[name], tensor) and bool(weights[name].isfinite().all()) for name, tensor in expected.items()
     )
 
 
-def _optimizer_fits(found: _Document, optimizer: torch.optim.Adam) -> bool:
-    """Same groups with the same settings, and moments of every parameter's shape."""
+def _optimizer_fits(found: _Document, optimizer: torch.optim.Adam, own: bool) -> bool:
+    """Same groups with the same settings, and moments of every parameter's shape.
+
+    own: whether the network may be one's own, whose parameters need not all have had gradients, and so moments.
+    """
     groups, moments = found["param_groups"], found["state"]
     expected = optimizer.state_dict()["param_groups"]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    every = range(len(parameters))
     return (
         len(groups) == len(expected)
         and all(_settings_agree(mine, other) for mine, other in zip(groups, expected, strict=True))
-        and (not moments or list(moments) == list(range(len(parameters))))
+        and (not moments or (set(moments) <= set(every) if own else list(moments) == list(every)))
         and all(_moments_fit(moments[index], parameters[index]) for index in moments)
     )
 

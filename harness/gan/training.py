@@ -1,27 +1,40 @@
-"""How one run trains: an update of the discriminator, then one of the generator, until all steps are done."""
+"""How one run trains: step by step until all are done, with records, checkpoints and states on the way."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from harness.data.resize import to_float
+from harness.data.own_code import OwnCode
 from harness.design.experiment import TrainingSettings
 from harness.design.factors import Hyperparameters
 from harness.errors import DataError, DeviceError
+from harness.gan.adversarial import Rules, adversarial_step
+from harness.gan.batches import Batches
 from harness.gan.checkpoints import Description, load_generator, write_checkpoint
-from harness.gan.losses import discriminator_loss, generator_loss
-from harness.gan.metrics import Interval, MetricsLog, step_metrics
-from harness.gan.randomness import normal_latents, random_stream
+from harness.gan.draws import Draws
+from harness.gan.ema import update_average
+from harness.gan.losses import adversarial_loss
+from harness.gan.metrics import Interval, MetricsLog
+from harness.gan.randomness import global_stream
 from harness.gan.sampling import write_sample_grid
-from harness.gan.state import TrainingState, commit_state, initial_state, memory_format, resume
+from harness.gan.schedules import learning_rate_factor, scaled_learning_rates
+from harness.gan.state import (
+    TrainingState,
+    commit_state,
+    discriminator_layout,
+    draws_globally,
+    initial_state,
+    resume,
+)
 from harness.store.presence import require_run_folder
 from harness.store.rundir import RunDirectory
 
@@ -32,7 +45,7 @@ _log = logging.getLogger("harness")
 class TrainingTask:
     """One run to be trained. channels: of the images; samples: images in each sample grid.
 
-    state_every_s: seconds after which a state is written wherever the run stands.
+    state_every_s: seconds after which a state is written wherever the run stands. own_code: the user's own parts.
     """
 
     run: RunDirectory
@@ -44,6 +57,7 @@ class TrainingTask:
     samples: int
     device: torch.device
     state_every_s: float = 60.0
+    own_code: OwnCode = field(default_factory=lambda: OwnCode({}))
 
 
 @dataclass(frozen=True)
@@ -64,25 +78,30 @@ def train(
     images: uint8 [N, C, R, R] on the device. `stop` and `save` are asked at every step: when `stop` says yes, a state
     is written and the outcome is "interrupted"; when `save` does, one is written and training goes on. Records lie at
     the multiples of log_every; steps beyond the last one wait in the state, so that a later call with more steps goes
-    on as if it had never ended. Raises DataError for images that do not fit, StoreError where the disk refuses.
+    on as if it had never ended. Raises DataError for images that do not fit, StoreError where the disk refuses,
+    OwnPartError where the user's own code does.
     """
     _check_images(task, images)
     hp, settings = task.hyperparameters, task.settings
-    state, offset = resume(task.run, task.key, lambda: initial_state(hp, task.channels, task.seed, task.device))
+    loss = adversarial_loss(hp, task.own_code)
+    state, offset = resume(
+        task.run, task.key, lambda: initial_state(hp, task.channels, task.seed, task.device, task.own_code)
+    )
     if state.step >= settings.steps:
         return TrainingResult("finished", state.step)
     if stop():
         return TrainingResult("interrupted", state.step)
 
     batches = Batches(images, hp.batch_size, task.seed)
-    layout = memory_format(hp.discriminator, task.device)
+    draws = Draws(hp, task.seed, settings.steps, task.device)
+    rules = Rules(hp, loss, draws, discriminator_layout(hp, task.device))
     with MetricsLog(task.run.metrics, offset) as log:
         clock = committed_at = time.monotonic()
         while state.step < settings.steps:
-            real = to_float(batches.at(state.step)).contiguous(memory_format=layout)
-            noise = random_stream(task.seed, "latents", state.step)
-            latents = normal_latents(hp.batch_size, hp.latent_dim, noise).to(task.device)
-            state.interval.add(adversarial_step(state, real, latents))
+            with _conditions(task, state):
+                state.interval.add(adversarial_step(state, batches, rules))
+            if state.average is not None:
+                update_average(state.average, state.generator, hp.ema_decay)
             state.step += 1
 
             stopping = stop() and state.step < settings.steps
@@ -100,7 +119,7 @@ def train(
                 clock = time.monotonic()
             if at_log:
                 log.append(state.interval.record(state.step))
-                state.interval = Interval.empty(task.device)
+                state.interval = Interval.empty(state.interval.names, task.device)
             if at_commit:
                 require_run_folder(task.run)
             if at_checkpoint:
@@ -114,52 +133,17 @@ def train(
     return TrainingResult("finished", state.step)
 
 
-def adversarial_step(state: TrainingState, real: Tensor, latents: Tensor) -> Tensor:
-    """One update of D, then one of G, on the same fake batch (Goodfellow et al. 2014, algorithm 1, k = 1).
-
-    real: float [N, C, R, R] in [-1, 1]; latents [N, L]. Returns the step's metrics [7] on the device.
-    """
-    generator, discriminator = state.generator, state.discriminator
-    fake = generator(latents)
-
-    real_logits = discriminator(real)
-    fake_logits = discriminator(fake.detach())
-    loss_d = discriminator_loss(real_logits, fake_logits)
-    state.discriminator_optimizer.zero_grad()
-    torch.autograd.backward(loss_d)
-    state.discriminator_optimizer.step()
-
-    discriminator.requires_grad_(False)  # the generator's step needs no gradients of D's weights
-    updated_logits = discriminator(fake)
-    loss_g = generator_loss(updated_logits)
-    state.generator_optimizer.zero_grad()
-    torch.autograd.backward(loss_g)
-    state.generator_optimizer.step()
-    discriminator.requires_grad_(True)
-
-    return step_metrics((loss_g, loss_d), real_logits, fake_logits, updated_logits)
-
-
-class Batches:
-    """Which images each step sees: a new order every epoch, whose incomplete last batch is dropped.
-
-    images: uint8 [N, C, R, R], N at least `batch_size`. A pure function of (seed, step).
-    """
-
-    def __init__(self, images: Tensor, batch_size: int, seed: int) -> None:
-        self._images = images
-        self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = -1
-        self._order = torch.empty(0)
-
-    def at(self, step: int) -> Tensor:
-        """The batch of the step that follows `step` done ones, uint8 [batch_size, C, R, R]."""
-        epoch, number = divmod(step, len(self._images) // self._batch_size)
-        if epoch != self._epoch:
-            order = torch.randperm(len(self._images), generator=random_stream(self._seed, "data order", epoch))
-            self._order, self._epoch = order.to(self._images.device), epoch
-        return self._images[self._order[number * self._batch_size : (number + 1) * self._batch_size]]
+@contextmanager
+def _conditions(task: TrainingTask, state: TrainingState) -> Iterator[None]:
+    """What holds during one step: its learning rates, and the random state of layers that draw from torch's own."""
+    hp = task.hyperparameters
+    factor = learning_rate_factor(hp.lr_decay_from, state.step, task.settings.steps)
+    with ExitStack() as scopes:
+        scopes.enter_context(task.own_code.told("training"))
+        scopes.enter_context(scaled_learning_rates(factor, state.generator_optimizer, state.discriminator_optimizer))
+        if draws_globally(hp):
+            scopes.enter_context(global_stream(task.device, task.seed, "dropout", state.step))
+        yield
 
 
 def make_deterministic(device: torch.device) -> None:
@@ -196,7 +180,7 @@ def _write_checkpoint(task: TrainingTask, state: TrainingState) -> str:
     """The checkpoint and its picture, which is drawn from the file as written; returns the file's SHA-256."""
     path = task.run.checkpoint(state.step)
     description = Description(task.hyperparameters, task.channels, task.key, state.step)
-    write_checkpoint(path, state.generator, description)
-    checkpoint = load_generator(path, task.device)
+    write_checkpoint(path, state.generator, description, state.average)
+    checkpoint = load_generator(path, task.device, task.own_code)
     write_sample_grid(task.run.samples(state.step), checkpoint, task.samples, task.device)
     return checkpoint.sha256

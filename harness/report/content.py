@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.dynamics import LossDynamics, default_window, loss_dynamics
+from harness.analysis.dynamics import LossDynamics, default_window, loss_dynamics, loss_scale
 from harness.analysis.frame import RunEvaluations, evaluation_frame
 from harness.analysis.summary import CellSummary, Measurement, StateCounts, count_states, measurements, summarize
 from harness.design.expansion import Cell
+from harness.design.factors import Level, level_of
 from harness.evaluation.protocol import Protocol
 from harness.store.evaluations import Evaluation
 from harness.store.records import Record
@@ -55,6 +56,10 @@ class ReportCell:
     def counts(self) -> StateCounts:
         return count_states(run.view.status.state for run in self.runs)
 
+    def level(self, factor: str) -> Level:
+        """The cell's level of a factor, or of an alias whose factors agree."""
+        return level_of(self.cell.hyperparameters, factor)
+
     def shown_run(self) -> ReportRun:
         """The run that stands for the cell in figures of one run: its first seed that has records, else its first."""
         return next((run for run in self.runs if run.metrics), self.runs[0])
@@ -80,6 +85,10 @@ class Column:
         mark = "" if self.protocol is None or self.protocol.verified else ", unverified weights"
         return f"{self.metric.upper()} ({self.name}{mark})"
 
+    def steps(self, cell: Cell) -> tuple[int, ...]:
+        """The checkpoints of `cell` that this column measures, ascending."""
+        return self.block.settings.steps_measured(cell.training)
+
 
 Sources = Mapping[tuple[str, str, int], Evaluation]
 """Evaluations by column name, run key and step."""
@@ -87,7 +96,7 @@ Sources = Mapping[tuple[str, str, int], Evaluation]
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """measured: every measurement by column title; window: steps that loss curves are smoothed over."""
+    """measured: every measurement by column title."""
 
     view: ExperimentView
     cells: tuple[ReportCell, ...]
@@ -95,7 +104,6 @@ class Content:
     left_out: tuple[Block, ...]
     sources: Sources
     measured: Mapping[str, Sequence[Measurement]]
-    window: int
 
     @property
     def runs(self) -> list[ReportRun]:
@@ -111,7 +119,7 @@ class Content:
     def run_values(self, run: ReportRun, column: Column) -> dict[int, list[float]]:
         """One run's values in one column by step, ascending: those of the repeats that the file asks for."""
         repeats = column.block.settings.repeats
-        found = {step: self.sources.get((column.name, run.key, step)) for step in self.steps(column)}
+        found = {step: self.sources.get((column.name, run.key, step)) for step in column.steps(run.view.run.cell)}
         values = {
             step: evaluation.values.get(column.metric, [])[:repeats] for step, evaluation in found.items() if evaluation
         }
@@ -124,12 +132,8 @@ class Content:
         return sum(
             not (found := self.sources.get((column.name, run.key, step))) or not found.has([column.metric], repeats)
             for run in wanted
-            for step in self.steps(column)
+            for step in column.steps(cell.cell)
         )
-
-    def steps(self, column: Column) -> tuple[int, ...]:
-        """The checkpoints that this column measures."""
-        return column.block.settings.steps_measured(self.view.plan.experiment.training)
 
     def runs_in(self, cell: ReportCell, column: Column) -> list[ReportRun]:
         """The cell's runs that are measured under this column's protocol."""
@@ -150,11 +154,9 @@ class Content:
 
 def gather(view: ExperimentView) -> Content:
     """Reads all that a report needs of `view`, once."""
-    training = view.plan.experiment.training
-    window = default_window(training.steps, training.log_every)
     by_cell: dict[str, list[ReportRun]] = {}
     for run in view.runs:
-        by_cell.setdefault(run.run.cell.name, []).append(_run(run, training.steps, window))
+        by_cell.setdefault(run.run.cell.name, []).append(_run(run))
     labels = _unique_labels([cell for cell in view.plan.cells if cell.name in by_cell])
     cells = tuple(
         ReportCell(number, labels[name], runs[0].view.run.cell, tuple(runs))
@@ -169,18 +171,21 @@ def gather(view: ExperimentView) -> Content:
         left_out=tuple(block for block in view.blocks if not block.available),
         sources=sources,
         measured={column.title: _measured(view, column, sources) for column in columns},
-        window=window,
     )
 
 
-def _run(view: RunView, steps: int, window: int) -> ReportRun:
-    metrics = tuple(record for record in view.metrics() if record["step"] <= steps)
-    dynamics = loss_dynamics(metrics, window) if metrics else None
-    return ReportRun(view, metrics, _checkpoints(view, steps), dynamics)
+def _run(view: RunView) -> ReportRun:
+    training, hp = view.run.cell.training, view.run.cell.hyperparameters
+    metrics = tuple(record for record in view.metrics() if record["step"] <= training.steps)
+    window = default_window(training.steps, training.log_every)
+    scale = loss_scale(hp.loss, hp.discriminator_loss_reduction)
+    dynamics = loss_dynamics(metrics, window, scale=scale) if metrics else None
+    return ReportRun(view, metrics, _checkpoints(view), dynamics)
 
 
-def _checkpoints(view: RunView, steps: int) -> dict[int, str]:
-    """Those up to `steps`: a file whose steps were lowered leaves the later ones out."""
+def _checkpoints(view: RunView) -> dict[int, str]:
+    """Those up to the cell's steps: a file whose steps were lowered leaves the later ones out."""
+    steps = view.run.cell.training.steps
     return {step: digest for step, digest in view.checkpoints().items() if step <= steps}
 
 
@@ -207,14 +212,13 @@ def _columns(view: ExperimentView) -> tuple[Column, ...]:
 
 def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:
     """Evaluations at committed checkpoints that the file asks for; those of another checkpoint do not count."""
-    training = view.plan.experiment.training
     found: dict[tuple[str, str, int], Evaluation] = {}
     for column in columns:
         for run in view.runs:
             if column.protocol is None or run.protocols[column.index] != column.protocol:
                 continue
-            checkpoints = _checkpoints(run, training.steps)
-            for step in column.block.settings.steps_measured(training):
+            checkpoints = _checkpoints(run)
+            for step in column.steps(run.run.cell):
                 evaluation = run.evaluation(column.index, step) if step in checkpoints else None
                 if evaluation and evaluation.checkpoint_sha256 == checkpoints[step]:
                     found[column.name, run.run.key, step] = evaluation
@@ -224,11 +228,10 @@ def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:
 def _measured(view: ExperimentView, column: Column, sources: Sources) -> list[Measurement]:
     """The column's measurements, of the repeats that the file asks for."""
     repeats = column.block.settings.repeats
-    steps = column.block.settings.steps_measured(view.plan.experiment.training)
     records = []
     for view_of_run in view.runs:
         run = view_of_run.run
-        found = {step: sources.get((column.name, run.key, step)) for step in steps}
+        found = {step: sources.get((column.name, run.key, step)) for step in column.steps(run.cell)}
         by_step = {
             step: {column.metric: evaluation.values[column.metric][:repeats]}
             for step, evaluation in found.items()

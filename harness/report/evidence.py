@@ -90,7 +90,8 @@ def _crossings(cell: ReportCell, run: ReportRun, dynamics: LossDynamics) -> dict
         "metrics_sha256": run.view.status.metrics_sha256,
         "window_steps": dynamics.window,
         "covered_steps": dynamics.covered,
-        "count": len(dynamics.crossings) if dynamics.covered else None,
+        "comparable_losses": dynamics.comparable,
+        "count": len(dynamics.crossings) if dynamics.is_counted else None,
         "per_1000_steps": dynamics.per_1000_steps,
         "crossings": [
             {"step": crossing.step, "loss_nats": crossing.loss, "above": crossing.above}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
@@ -55,6 +55,20 @@ def spread(value: float | None) -> str:
 def counted(n: int, thing: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+def steps_text(counts: Iterable[int]) -> str:
+    """`250 steps`, or `70 to 250 steps`."""
+    found = sorted(set(counts))
+    return counted(found[0], "step") if len(found) == 1 else f"{found[0]} to {found[-1]} steps"
+
+
+def shortened(listed: str, most: int = 12, separator: str = ", ") -> str:
+    """A list with its middle left out where it is long."""
+    items = listed.split(separator)
+    if len(items) <= most:
+        return listed
+    return f"{separator.join(items[:4])}{separator}… {separator}{separator.join(items[-2:])} ({len(items)} in all)"
 
 
 def _magnitude(value: float) -> int:

@@ -67,7 +67,7 @@ def draw(content: Content) -> Pictures:
         losses=_files(content, "losses", "Loss crossings", loss_crossings(training) if records else [], records),
         probabilities=_files(
             content, "probabilities", "D(x) and D(G(z)) against the step",
-            probabilities(training) if records else [], records,
+            probabilities(training) if any(panel.curves for panel in training) else [], records,
         ),
         samples=_files(
             content, "samples", "Sample grids of all cells", sample_grids(panels) if sample_sources else [],
@@ -99,14 +99,13 @@ def _against_step(content: Content, column: Column, styles: Sequence[CellStyle])
 
 def _at_last(content: Content, column: Column, styles: Sequence[CellStyle]) -> list[Picture]:
     rows, sources = [], []
-    last_of_all = content.steps(column)[-1]
     for cell in content.cells_in(column):
         summary = content.summary(cell, column)
         values: dict[int, Sequence[float]] = {}
         label = cell.label
         if summary:
             step = summary.last.step
-            label += f" (step {step})" if step != last_of_all else ""
+            label += f" (step {step})" if step != column.steps(cell.cell)[-1] else ""
             for run in cell.runs:
                 if found := content.run_values(run, column).get(step):
                     values[run.seed] = found
@@ -129,7 +128,7 @@ def _training_panel(cell: ReportCell, style: CellStyle) -> TrainingPanel:
     }
     middle = np.array([record["step"] - record["n"] / 2 for record in run.metrics], dtype=np.float64)
     if not curves:
-        missing = "this run's losses have no probabilities"
+        missing = "this loss gives no probabilities"
         return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, missing, end)
     return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, {"step": middle, **curves}, end=end)
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.design.factors import canonical_level, fields_of
+from harness.analysis.dynamics import default_window
 from harness.report.content import Column, Content, ReportCell, ReportRun
-from harness.report.markdown import code, counted, escape, number, spread, table
-from harness.report.tables import ONE_SEED
-from harness.store.changes import BIT_RELEVANT
-
-WITHOUT_SPLIT = ("digits", "folder")
-"""Sources that are one set of images, neither training nor test split."""
+from harness.report.markdown import code, counted, escape, number, shortened, spread, steps_text
+from harness.report.tables import ONE_SEED, has_comparable_losses
 
 
 def extent(content: Content) -> str:
@@ -27,7 +23,8 @@ def extent(content: Content) -> str:
     )
     return (
         f"{counted(len(content.cells), 'cell')}, {counted(len(content.runs), 'run')} of "
-        f"{counted(experiment.training.steps, 'step')} each on {escape(experiment.data.source)}. {varied} "
+        f"{steps_text(cell.cell.training.steps for cell in content.cells)} each on "
+        f"{escape(experiment.data.source)}. {varied} "
         f"{states.count('complete')} of {counted(len(states), 'run')} complete{f', {others}' if others else ''}."
     )
 
@@ -43,7 +40,7 @@ def interim(content: Content) -> str:
         for cell, run in open_runs
         if run.view.status.state != "pending"
     ]
-    where = f" ({_shortened('; '.join(begun), separator='; ')})" if begun else ""
+    where = f" ({shortened('; '.join(begun), separator='; ')})" if begun else ""
     verb = "is" if len(open_runs) == 1 else "are"
     return (
         f"Interim report: {len(open_runs)} of {counted(len(content.runs), 'run')} {verb} not finished{where}. All "
@@ -104,7 +101,7 @@ def seeds_note(content: Content, column: Column) -> str:
 
 def crossings_summary(content: Content) -> str:
     """How often losses crossed, over all runs that have smoothed losses."""
-    counts = [len(run.dynamics.crossings) for run in content.runs if run.dynamics and run.dynamics.covered]
+    counts = [len(run.dynamics.crossings) for run in content.runs if run.dynamics and run.dynamics.is_counted]
     if not counts:
         return ""
     between = f"{counts[0]}" if len(set(counts)) == 1 else f"between {min(counts)} and {max(counts)}"
@@ -112,63 +109,39 @@ def crossings_summary(content: Content) -> str:
     return f"Smoothed generator and discriminator losses change places {between} times {each} that can be counted."
 
 
-def baseline_table(content: Content) -> str:
-    """Every factor at the baseline, and all levels of those that vary."""
-    experiment, plan = content.view.plan.experiment, content.view.plan
-    varying = {field: factor for factor in plan.factors for field in fields_of(factor)}
-    rows = []
-    for name, value in experiment.baseline.model_dump().items():
-        seen = dict.fromkeys(
-            canonical_level(getattr(cell.cell.hyperparameters, name)) for cell in content.cells
-        )  # in the order of the cells
-        levels = ", ".join(escape(level) for level in seen) if name in varying else ""
-        rows.append([code(name), escape(canonical_level(value)), levels])
-    return table(["Factor", "Baseline", "Levels in this experiment, where it varies"], rows)
+def uncounted_losses(content: Content) -> str:
+    """Which cells' losses have no common scale, so that no crossing is counted; empty where all have."""
+    cells = [cell for cell in content.cells if not has_comparable_losses(cell)]
+    if not cells:
+        return ""
+    losses = ", ".join(dict.fromkeys(code(cell.cell.hyperparameters.loss) for cell in cells))
+    named = "any cell" if len(cells) == len(content.cells) else shortened(", ".join(escape(c.label) for c in cells))
+    return (
+        f"Only with binary cross entropy do both losses meet at one value when the discriminator cannot tell real from "
+        f"generated. With {losses} they have no common scale: the curves are shown in the losses' own units, without "
+        f"ln 2, and crossings are not counted for {named}."
+    )
 
 
-def training_lines(content: Content) -> list[str]:
-    experiment = content.view.plan.experiment
-    training, data = experiment.training, experiment.data
-    checkpoints = ", ".join(str(step) for step in training.checkpoint_steps())
-    seeds = sorted({run.seed for run in content.runs})
-    manifest = content.view.manifest
-    content_sha256 = manifest.data_sha256_of(data.declared()) if manifest else None
-    count = manifest.image_count_of(data.declared()) if manifest else None
-    parts = [escape(data.source)]
-    parts += [f"{data.split} split"] if data.source not in WITHOUT_SPLIT else []
-    parts += [counted(count, "image")] if count is not None else []
-    images = ", ".join([*parts, counted(data.channels, "channel")])
-    return [
-        f"Data: {images}; SHA-256 of its content: {code(content_sha256) if content_sha256 else 'not read yet'}.",
-        f"Training: {counted(training.steps, 'step')}; metrics are means over {counted(training.log_every, 'step')}; "
-        f"checkpoints at {_shortened(checkpoints)}.",
-        f"Seeds: {_shortened(', '.join(map(str, seeds)))}. A seed fixes initialization, data order and noise, and "
-        "is shared by all cells.",
-    ]
+def without_probabilities(content: Content) -> str:
+    """Which cells have records but no D(x), and why; empty where all that have records have it."""
+    cells = [cell for cell in content.cells if (run := cell.shown_run()).metrics and not has_probabilities(run)]
+    if not cells:
+        return ""
+    losses = ", ".join(dict.fromkeys(code(cell.cell.hyperparameters.loss) for cell in cells))
+    named = shortened(", ".join(escape(cell.label) for cell in cells))
+    return f"With {losses} the discriminator's output is no probability, so nothing is shown for {named}."
 
 
-def protocol_table(content: Content, column: Column) -> str:
-    """All that this column's values depend on besides the generator."""
-    settings, protocol = column.block.settings, column.protocol
-    rows = [["Repeats of each checkpoint", str(settings.repeats)]]
-    rows.append(["Measured at steps", _shortened(", ".join(map(str, content.steps(column))))])
-    if protocol is not None:
-        known = "" if protocol.verified else " **(unverified weights)**"
-        rows += [
-            ["Extractor", escape(protocol.extractor)],
-            ["SHA-256 of its weights", code(protocol.extractor_sha256) + known],
-            ["Generated images per repeat", str(protocol.samples)],
-            ["Real images", f"{protocol.reference} of the data with SHA-256 {code(protocol.data_sha256)}"],
-            ["Resolution", f"{protocol.resolution} pixels, {escape(protocol.resize)}, rounded to {protocol.rounding}"],
-            ["Precision", escape(protocol.precision)],
-            ["Generator", f"{protocol.generator_weights} weights, batch norm in {protocol.generator_mode} mode"],
-        ]
-        if protocol.batch_size is not None:
-            rows.append(["Batch size", str(protocol.batch_size)])
-        rows.append(["Fingerprint of this protocol", code(protocol.sha256)])
-    else:
-        rows.append(["Fingerprint of this protocol", "not known before data and weights are prepared"])
-    return table(["What", "Value"], rows)
+def has_probabilities(run: ReportRun) -> bool:
+    """Whether any record of the run has the discriminator's answers as probabilities."""
+    return any(metric in record for record in run.metrics for metric in ("prob/real", "prob/fake_before"))
+
+
+def windows(content: Content) -> str:
+    """Over how many steps loss curves are smoothed: `250 steps`, `70 to 250 steps`."""
+    training = [cell.cell.training for cell in content.cells]
+    return steps_text(default_window(one.steps, one.log_every) for one in training)
 
 
 def left_out(content: Content) -> list[str]:
@@ -178,28 +151,6 @@ def left_out(content: Content) -> list[str]:
         "its weights are missing, and the file does not require it."
         for block in content.left_out
     ]
-
-
-def environment_note(content: Content) -> str:
-    """Says where runs were made with unlike software or devices; empty where all are alike."""
-    kinds = [kind for kind, _ in content.environments()]
-    mixed = [name for name in BIT_RELEVANT if len({str(kind.get(name)) for kind in kinds}) > 1]
-    if not mixed:
-        return ""
-    named = ", ".join(
-        f"{name} ({', '.join(dict.fromkeys(escape(kind.get(name, 'not said')) for kind in kinds))})" for name in mixed
-    )
-    return f"These runs were made with different {named}: same design and protocol, but the bits may differ."
-
-
-def environment_table(content: Content) -> str:
-    """A row per kind of machine that runs were trained on; empty where none has started."""
-    found = content.environments()
-    if not found:
-        return ""
-    names = list(dict.fromkeys(name for kind, _ in found for name in kind))
-    rows = [[*(escape(kind.get(name, "–")) for name in names), str(runs)] for kind, runs in found]
-    return table([*(escape(name) for name in names), "runs"], rows)
 
 
 def problems(content: Content, missing_samples: Iterable[str]) -> list[str]:
@@ -248,9 +199,9 @@ def _unmeasured(content: Content, column: Column, cell: ReportCell) -> str:
         if run.view.status.state == "pending":
             continue
         values = content.run_values(run, column)
-        steps = [step for step in content.steps(column) if len(values.get(step, ())) < repeats]
+        steps = [step for step in column.steps(cell.cell) if len(values.get(step, ())) < repeats]
         if steps:
-            lacking.append(f"seed {run.seed} at {_shortened(', '.join(map(str, steps)))}")
+            lacking.append(f"seed {run.seed} at {shortened(', '.join(map(str, steps)))}")
     where = "; ".join(lacking)
     return (
         f"{escape(cell.label)}: {escape(column.title)} is missing or has fewer than {repeats} repeats: {where}."
@@ -263,11 +214,3 @@ def _range(values: list[float]) -> str:
     if len(values) == 1:
         return spread(values[0])
     return f"{spread(min(values))} to {spread(max(values))}"
-
-
-def _shortened(listed: str, most: int = 12, separator: str = ", ") -> str:
-    """A list with its middle left out where it is long."""
-    items = listed.split(separator)
-    if len(items) <= most:
-        return listed
-    return f"{separator.join(items[:4])}{separator}… {separator}{separator.join(items[-2:])} ({len(items)} in all)"

@@ -18,7 +18,7 @@ from harness import __version__
 from harness.analysis.dynamics import HYSTERESIS_NATS
 from harness.errors import DamagedFileError, StoreError
 from harness.evaluation.protocol import caveat
-from harness.report import prose, tables
+from harness.report import prose, settings, tables
 from harness.report.content import Column, Content, gather
 from harness.report.evidence import evidence
 from harness.report.markdown import counted, escape, fenced
@@ -115,16 +115,18 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
         "name": escape(experiment.name),
         "version": __version__,
         "summary": [sentence for sentence in summary if sentence],
-        "baseline_table": prose.baseline_table(content),
-        "training_lines": prose.training_lines(content),
-        "environment_note": prose.environment_note(content),
-        "environment_table": prose.environment_table(content),
+        "baseline_table": settings.baseline_table(content),
+        "training_lines": settings.training_lines(content),
+        "environment_note": settings.environment_note(content),
+        "environment_table": settings.environment_table(content),
         "left_out": prose.left_out(content),
         "columns": columns,
         "pictures": pictures,
         "states_table": tables.states_table(content),
         "crossings_table": tables.crossings_table(content),
-        "window": counted(content.window, "step"),
+        "window": prose.windows(content),
+        "uncounted_losses": prose.uncounted_losses(content),
+        "without_probabilities": prose.without_probabilities(content),
         "hysteresis": HYSTERESIS_NATS,
         "samples": counted(experiment.report.samples, "image"),
         "missing_samples": [escape(reason) for reason in pictures.missing_samples],
@@ -138,7 +140,7 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
 def _column_section(content: Content, column: Column, pictures: Pictures) -> ColumnSection:
     return ColumnSection(
         title=escape(column.title),
-        protocol=prose.protocol_table(content, column),
+        protocol=settings.protocol_table(content, column),
         caveat=caveat(column.block.settings, content.view.plan.experiment.data),
         comparison=tables.comparison_table(content, column),
         note=prose.seeds_note(content, column),

@@ -6,8 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from harness.analysis.dynamics import loss_scale
 from harness.analysis.summary import Measurement
-from harness.design.factors import canonical_level, fields_of
+from harness.design.factors import canonical_level
 from harness.report.content import Column, Content, ReportCell, ReportRun
 from harness.report.markdown import code, escape, number, spread, table
 
@@ -29,7 +30,7 @@ def comparison_table(content: Content, column: Column) -> str:
 
 def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[str]:
     runs = content.runs_in(cell, column)
-    asked = len(runs) * len(content.steps(column))
+    asked = len(runs) * len(column.steps(cell.cell))
     missing = content.missing(cell, column)
     summary = content.summary(cell, column)
     head = [str(cell.number), cell_name(cell), *levels(content, cell)]
@@ -79,17 +80,24 @@ def crossings_table(content: Content) -> str:
     """A row per cell: crossings of every seed, and their mean rate."""
     rows = []
     for cell in content.cells:
-        counted = [(run.seed, run.dynamics) for run in cell.runs if run.dynamics and run.dynamics.covered]
+        counted = [(run.seed, run.dynamics) for run in cell.runs if run.dynamics and run.dynamics.is_counted]
+        none = "no smoothed losses" if has_comparable_losses(cell) else "not counted: losses of unlike scales"
         rates = [dynamics.per_1000_steps or 0.0 for _, dynamics in counted]
         by_seed = ", ".join(f"seed {seed}: {len(dynamics.crossings)}" for seed, dynamics in counted)
         steps = sorted({round(dynamics.covered) for _, dynamics in counted})
         rows.append([
-            str(cell.number), cell_name(cell), by_seed or "no smoothed losses",
+            str(cell.number), cell_name(cell), by_seed or none,
             number(sum(rates) / len(rates)) if rates else "–", f"{len(counted)} of {len(cell.runs)}",
             " to ".join(str(end) for end in dict.fromkeys([steps[0], steps[-1]])) if steps else "–",
         ])  # fmt: skip
     headers = ["#", "Cell", "Crossings", "Per 1000 steps, mean over seeds", "Seeds counted", "Steps covered by each"]
     return table(headers, rows, right=[0, 3])
+
+
+def has_comparable_losses(cell: ReportCell) -> bool:
+    """Whether crossings of this cell's losses mean anything."""
+    hp = cell.cell.hyperparameters
+    return loss_scale(hp.loss, hp.discriminator_loss_reduction).comparable
 
 
 def cell_name(cell: ReportCell) -> str:
@@ -101,7 +109,7 @@ def levels(content: Content, cell: ReportCell) -> list[str]:
     """The cell's level of every factor that varies; those that differ from the baseline stand out."""
     texts = []
     for factor in content.view.plan.factors:
-        level = escape(canonical_level(getattr(cell.cell.hyperparameters, fields_of(factor)[0])))
+        level = escape(canonical_level(cell.level(factor)))
         texts.append(f"**{level}**" if factor in cell.cell.varied else level)
     return texts
 
@@ -128,7 +136,7 @@ def comparison_csv(content: Content) -> str:
 def _steps_of(content: Content, column: Column, cell: ReportCell) -> Iterable[list[object]]:
     found = {measurement.step: measurement for measurement in content.of_cell(cell, column)}
     fingerprint = column.protocol.sha256 if column.protocol else ""
-    for step in content.steps(column):
+    for step in column.steps(cell.cell):
         head = [column.metric, column.name, fingerprint, step]
         if step not in found:
             yield [*head, "", "", "", "", 0, "", ""]
@@ -148,7 +156,7 @@ def runs_csv(content: Content) -> str:
     for cell in content.cells:
         for run in cell.runs:
             status, dynamics = run.view.status, run.dynamics
-            counted = dynamics if dynamics and dynamics.covered else None
+            counted = dynamics if dynamics and dynamics.is_counted else None
             row: list[object] = [
                 cell.cell.name, cell.label, run.seed, run.key, status.state, status.step, len(status.attempts),
                 status.reason, len(counted.crossings) if counted else "",
@@ -173,8 +181,7 @@ def _last_of(content: Content, column: Column, cell: ReportCell, run: ReportRun)
 
 
 def _plain_levels(content: Content, cell: ReportCell) -> list[str]:
-    hyperparameters = cell.cell.hyperparameters
-    return [canonical_level(getattr(hyperparameters, fields_of(factor)[0])) for factor in content.view.plan.factors]
+    return [canonical_level(cell.level(factor)) for factor in content.view.plan.factors]
 
 
 def _or_empty(value: float | None) -> float | str:

@@ -13,7 +13,11 @@ from harness.store.rundir import FORMAT, ExperimentDirectory, RunDirectory
 
 @dataclass(frozen=True)
 class RunManifest:
-    """run.json. `cell` is for people and may be rewritten when the cell is renamed; `key` never changes."""
+    """run.json. `cell` is for people and may be rewritten when the cell is renamed; `key` never changes.
+
+    steps: the total that a schedule reads, None where none does; sources: SHA-256 of each own file that the run is
+    made of. Both stand in the file only where they are in the key.
+    """
 
     key: str
     experiment: str
@@ -24,6 +28,8 @@ class RunManifest:
     data_sha256: str
     training_version: int
     harness_version: str
+    steps: int | None = None
+    sources: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
 
@@ -33,7 +39,7 @@ class ExperimentManifest:
 
     data_sha256: `data_key` of the declared data -> content hash; weights_sha256: `protocol.weights_key` -> SHA-256 of
     the weights in use, None: looked for in vain; image_counts: `data_key` of the declared data -> usable
-    images.
+    images; data_sources: `data_key` of data that an own file gives -> SHA-256 of that file when it gave them.
     """
 
     name: str
@@ -41,6 +47,7 @@ class ExperimentManifest:
     data_sha256: dict[str, str]
     weights_sha256: dict[str, str | None] = field(default_factory=dict)
     image_counts: dict[str, int] = field(default_factory=dict)
+    data_sources: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     def data_sha256_of(self, declared: Mapping[str, str | int]) -> str | None:
@@ -54,16 +61,24 @@ class ExperimentManifest:
     def with_count(self, declared: Mapping[str, str | int], count: int) -> ExperimentManifest:
         return replace(self, image_counts={**self.image_counts, data_key(declared): count})
 
-    def with_data(self, declared: Mapping[str, str | int], sha256: str, *, where: str) -> ExperimentManifest:
-        """The manifest with this content hash noted; DataError when another one was noted before."""
-        before = self.data_sha256_of(declared)
-        if before not in (None, sha256):
+    def with_data(
+        self, declared: Mapping[str, str | int], sha256: str, *, where: str, source: str | None = None
+    ) -> ExperimentManifest:
+        """The manifest with this content hash noted; DataError when another one was noted before.
+
+        source: SHA-256 of the own file that gave the images. One that was edited since gives other images by right:
+        every run of them has another key.
+        """
+        key, before = data_key(declared), self.data_sha256_of(declared)
+        edited = source is not None and source != self.data_sources.get(key)
+        if before not in (None, sha256) and not edited:
             raise DataError(
                 f"the images are not those of the first run (SHA-256 {str(before)[:16]}, now {sha256[:16]})",
                 where=where,
                 remedy="Bring the old ones back, or use another experiment name or --runs-dir.",
             )
-        return replace(self, data_sha256={**self.data_sha256, data_key(declared): sha256})
+        sources = self.data_sources if source is None else {**self.data_sources, key: source}
+        return replace(self, data_sha256={**self.data_sha256, key: sha256}, data_sources=sources)
 
 
 def data_key(declared: Mapping[str, str | int]) -> str:
@@ -98,7 +113,9 @@ def require_own_folder(run: RunDirectory, key: str) -> None:
 
 def write_run_manifest(run: RunDirectory, manifest: RunManifest) -> None:
     atomic.make_folder(run.root)
-    atomic.write_json(run.run_json, asdict(manifest))
+    document = asdict(manifest)
+    absent = [name for name in ("steps", "sources") if not document[name]]
+    atomic.write_json(run.run_json, {name: value for name, value in document.items() if name not in absent})
 
 
 def read_experiment_manifest(experiment: ExperimentDirectory) -> ExperimentManifest | None:
@@ -107,7 +124,10 @@ def read_experiment_manifest(experiment: ExperimentDirectory) -> ExperimentManif
 
 def write_experiment_manifest(experiment: ExperimentDirectory, manifest: ExperimentManifest) -> None:
     atomic.make_folder(experiment.root)
-    atomic.write_json(experiment.manifest, asdict(manifest))
+    document = asdict(manifest)
+    if not manifest.data_sources:
+        del document["data_sources"]
+    atomic.write_json(experiment.manifest, document)
 
 
 def _read(kind: type[_Manifest], path: Any) -> _Manifest | None:

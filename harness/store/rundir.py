@@ -119,6 +119,10 @@ class ExperimentDirectory:
         """Data arrays and reference statistics; may be deleted at any time."""
         return self.root / "cache"
 
+    def source(self, sha256: str) -> Path:
+        """The folder of an own source file with this SHA-256, and of what it imports, as runs use them."""
+        return self.root / "source" / sha256[:8]
+
     @property
     def reports(self) -> Path:
         """Which reports were made from what."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.design.factors import canonical_level
+from harness.design.factors import canonical_level, levels_of
 from harness.store.rundir import ExperimentDirectory, RunDirectory
 from harness.tracking.cursor import LocalFile, Points
 from harness.tracking.reader import ExperimentView, RunView
@@ -94,7 +94,7 @@ def evaluation_points(experiment: ExperimentView, view: RunView, *, settled: boo
     points: Points = {}
     checkpoints = view.checkpoints()
     for index, block in enumerate(experiment.blocks):
-        for step in block.settings.steps_measured(experiment.plan.experiment.training):
+        for step in block.settings.steps_measured(view.run.cell.training):
             evaluation = view.evaluation(index, step) if step in checkpoints else None
             if evaluation is None:
                 continue
@@ -140,7 +140,7 @@ def _run_name(cell: str, seed: int) -> str:
 
 def _params(experiment: ExperimentView, view: RunView) -> dict[str, str]:
     """Everything that the run's key is made from; nothing in it ever changes."""
-    levels = view.run.cell.hyperparameters.model_dump()
+    levels = levels_of(view.run.cell.hyperparameters)
     data = experiment.plan.experiment.data.declared()
     return {
         **{name: canonical_level(level) for name, level in levels.items()},
@@ -157,7 +157,7 @@ def _tags(experiment: ExperimentView, view: RunView) -> dict[str, str]:
         STATE: view.status.state,
         "harness.cell": view.run.cell.name,
         "harness.seed": str(view.run.seed),
-        "harness.steps": str(experiment.plan.experiment.training.steps),
+        "harness.steps": str(view.run.cell.training.steps),
         "harness.reason": view.status.reason[:_TEXT_LENGTH],
     }
     for block, protocol in zip(experiment.blocks, view.protocols, strict=True):
@@ -202,7 +202,7 @@ def _folder(folder: Path, pattern: str) -> list[Path]:
 
 def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[str, tuple[int, str]]:
     """The last checkpoint, and the best by the first block's first metric (all are distances: less is better)."""
-    steps = experiment.plan.experiment.training.steps
+    steps = view.run.cell.training.steps
     checkpoints = {step: digest for step, digest in view.checkpoints().items() if step <= steps}
     if not checkpoints:
         return {}

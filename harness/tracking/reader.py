@@ -110,7 +110,7 @@ class ExperimentView:
         """The evaluation of the last measured checkpoint of a run, or None."""
         if block >= len(self.blocks):
             return None
-        steps = self.blocks[block].settings.steps_measured(self.plan.experiment.training)
+        steps = self.blocks[block].settings.steps_measured(view.run.cell.training)
         found = (view.evaluation(block, step) for step in reversed(steps))
         return next((evaluation for evaluation in found if evaluation), None)
 
@@ -138,7 +138,7 @@ class ExperimentView:
         found: list[object] = []
         checkpoints = run.checkpoints()
         for index, block in enumerate(self.blocks):
-            for step in block.settings.steps_measured(self.plan.experiment.training):
+            for step in block.settings.steps_measured(run.run.cell.training):
                 evaluation = run.evaluation(index, step) if step in checkpoints else None
                 counts = evaluation is not None and evaluation.checkpoint_sha256 == checkpoints[step]
                 found.append([evaluation.checkpoint_sha256, evaluation.values] if evaluation and counts else None)
@@ -157,12 +157,12 @@ def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
     by_batch: dict[int, tuple[Protocol | None, ...]] = {}
     views = []
     for run in plan.runs:
-        batch_size = run.cell.hyperparameters.batch_size
+        batch_size, training = run.cell.hyperparameters.batch_size, run.cell.training
         if batch_size not in by_batch:
             by_batch[batch_size] = tuple(block_protocols(experiment, manifest, batch_size))
         run_directory = found.get(run.key[:8])
-        required = required_evaluations(experiment, manifest, batch_size) if run_directory else None
-        status = isolated_status(run_directory, run.key, experiment.training.steps, required)
+        required = required_evaluations(experiment, manifest, batch_size, training) if run_directory else None
+        status = isolated_status(run_directory, run.key, training.steps, required)
         views.append(RunView(run, run_directory, status, by_batch[batch_size]))
     return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
 

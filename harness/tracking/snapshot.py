@@ -54,7 +54,7 @@ def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
 
 
 def _frozen_run(view: ExperimentView, run: RunView) -> RunSnapshot:
-    training, checkpoints = view.plan.experiment.training, run.checkpoints()
+    training, checkpoints = run.run.cell.training, run.checkpoints()
     found = {
         (index, step): run.evaluation(index, step)
         for index, block in enumerate(view.blocks)

@@ -84,7 +84,7 @@ AS_A_RUN_STARTS = (
     Point("half written", "*/attempts.jsonl"),
     *_written("*/run.json"),
 )
-BETWEEN_UPDATES = (Point("before call", "harness.gan.training:generator_loss", 300),)
+BETWEEN_UPDATES = (Point("before call", "harness.gan.adversarial:update_generator", 300),)
 RECORDS = (
     Point("half written", "*/metrics.jsonl", 80),
     Point("half written", "*/attempts.jsonl", 2),

@@ -138,8 +138,8 @@ class Fault:
 
     def _hold_worker(self) -> None:
         """Lets this worker wait in mid-training until the fault has happened."""
-        training = importlib.import_module("harness.gan.training")
-        loss, steps = training.generator_loss, 0
+        adversarial = importlib.import_module("harness.gan.adversarial")
+        update, steps = adversarial.update_generator, 0
 
         def wrapped(*arguments: Any) -> Any:
             nonlocal steps
@@ -147,9 +147,9 @@ class Fault:
             if steps == HELD_AT:
                 (self._folder / f"held-{os.getpid()}").touch()
                 self._wait_for(STRUCK)
-            return loss(*arguments)
+            return update(*arguments)
 
-        training.generator_loss = wrapped
+        adversarial.update_generator = wrapped
 
     def _project_early(self) -> None:
         """Lets the command write MLflow as soon as a worker waits, and again soon after."""

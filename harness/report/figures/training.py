@@ -54,7 +54,10 @@ class TrainingPanel:
 
 @figure_style()
 def loss_crossings(panels: Sequence[TrainingPanel]) -> list[Figure]:
-    """G's loss and D's per-term loss, raw (pale) beside smoothed, their crossings and ln 2; 12 panels to a page."""
+    """G's loss and D's per-term loss, raw (pale) beside smoothed; 12 panels to a page.
+
+    Where both losses are on one scale, their crossings and ln 2 as well.
+    """
     return [_loss_page(page, _end(panels)) for page in pages(panels)]
 
 
@@ -68,7 +71,8 @@ def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
             _losses(axes, panel.style, panel.dynamics)
             _steps(axes, end)
     figure.supxlabel("step", fontsize=9)
-    figure.supylabel("loss [nats]", fontsize=9)
+    comparable = [panel.dynamics.comparable for panel in page if panel.dynamics]
+    figure.supylabel("loss [nats]" if all(comparable) else "loss, in its own units", fontsize=9)
     handles = {
         "G, smoothed (cell's colour)": Line2D([], [], color="black", linewidth=1.8),
         "D per term, smoothed": Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
@@ -78,6 +82,8 @@ def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
     }
     if not any(panel.dynamics and panel.dynamics.crossings for panel in page):
         del handles["crossing"]
+    if comparable and not any(comparable):
+        del handles["ln 2"]
     top_legend(figure, list(handles.values()), list(handles))
     return figure
 
@@ -87,13 +93,20 @@ def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
     axes.plot(dynamics.steps, dynamics.discriminator, color=GRAY, linewidth=0.7, alpha=0.35)
     axes.plot(dynamics.steps, dynamics.smooth_generator, color=style.color, linewidth=1.8)
     axes.plot(dynamics.steps, dynamics.smooth_discriminator, color=GRAY, linewidth=1.8, linestyle="--")
+    highest = max(dynamics.generator.max(), dynamics.discriminator.max())
+    lowest = min(dynamics.generator.min(), dynamics.discriminator.min())
+    if not dynamics.comparable:
+        room = 0.2 * float(highest - lowest) or 1.0  # for the words above the curves
+        axes.set_ylim(float(lowest) - 0.3 * room, float(highest) + room)
+        words = "no common scale: crossings not counted"
+        axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", color=GRAY, fontsize=6)
+        return
     axes.axhline(EQUILIBRIUM_NATS, color="black", linewidth=0.8, linestyle=":")
     axes.plot(
         [crossing.step for crossing in dynamics.crossings],
         [crossing.loss for crossing in dynamics.crossings],
         color="black", marker="o", markersize=5.5, markerfacecolor="white", linestyle="", zorder=5,
     )  # fmt: skip
-    highest = max(dynamics.generator.max(), dynamics.discriminator.max())
     axes.set_ylim(0, max(1.0, 1.06 * float(highest)))
 
 

@@ -1,0 +1,231 @@
+"""What `plan --check --time` tells: how long training and evaluation take here, and what that costs.
+
+A few real steps of every kind of cell are trained on made-up images in a temporary folder, and one batch of every
+evaluation is measured; the rest is multiplied. Imports torch: only the command that times imports this.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from harness.cli.options import own_code_of
+from harness.data.own_code import OwnCode
+from harness.data.resize import resize, to_uint8
+from harness.design.expansion import Cell, Plan
+from harness.design.experiment import EvaluationSettings, TrainingSettings
+from harness.design.factors import Hyperparameters
+from harness.errors import HarnessError, WeightsError
+from harness.evaluation.extractor_weights import weights_file
+from harness.evaluation.extractors import BATCH_SIZE, load_extractor
+from harness.evaluation.frechet import distance_to, moments, reference_of
+from harness.execution.devices import allow_determinism, choose_device, choose_workers
+from harness.execution.measure import SAMPLING_BATCH
+from harness.execution.prepare import DEFAULT_THREADS
+from harness.gan.networks.build import build_generator
+from harness.gan.randomness import normal_latents, random_stream
+from harness.gan.training import TrainingTask, make_deterministic, train
+from harness.store.reading import read_bytes
+from harness.store.records import scan
+from harness.store.rundir import RunDirectory
+from harness.tracking.reader import ExperimentView
+
+MAX_STEPS = 10
+ENOUGH_S = 3.0
+"""Timing a cell ends after so many steps, or after so many seconds and two steps."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Of one kind of cell: seconds of a step, of `steps` timed ones, and of generating one image."""
+
+    step_s: float
+    steps: int
+    image_s: float
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Of one evaluation block: seconds of one image and of one distance; absent: why it could not be timed."""
+
+    image_s: float = 0.0
+    distance_s: float = 0.0
+    absent: str = ""
+
+
+@dataclass(frozen=True)
+class CellTime:
+    """One run of a cell, in seconds; evaluation: of all its checkpoints under every block that could be timed."""
+
+    cell: Cell
+    speed: Speed
+    training_s: float
+    evaluation_s: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """reference_s: statistics of the real images, once for all runs; absent: blocks that could not be timed."""
+
+    device: str
+    threads: int
+    workers: int
+    cells: tuple[CellTime, ...]
+    reference_s: float
+    absent: tuple[str, ...]
+
+    @property
+    def training_s(self) -> float:
+        return sum(found.training_s * len(found.cell.seeds) for found in self.cells)
+
+    @property
+    def evaluation_s(self) -> float:
+        return self.reference_s + sum(found.evaluation_s * len(found.cell.seeds) for found in self.cells)
+
+    @property
+    def wall_s(self) -> float:
+        """With all workers busy all the time, and none slowed by the others."""
+        return (self.training_s + self.evaluation_s) / self.workers
+
+
+def time_plan(view: ExperimentView) -> Estimate:
+    """Times what `view`'s plan asks for on the device and with the threads that `run` would use without options."""
+    plan, own_code = view.plan, own_code_of(view.plan)
+    threads = view.manifest.threads if view.manifest else DEFAULT_THREADS
+    allow_determinism()
+    name = choose_device("auto")
+    device = torch.device(name)
+    with _as_a_worker(device, threads):
+        speeds: dict[str, Speed] = {}
+        for cell in plan.cells:
+            kind = _kind(cell)
+            if kind not in speeds:
+                speeds[kind] = _speed(cell.hyperparameters, plan.experiment.data.channels, own_code, device)
+        blocks = [(settings, _measuring(settings, plan, device)) for settings in plan.experiment.evaluation]
+    cells = tuple(_cell_time(cell, speeds[_kind(cell)], blocks) for cell in plan.cells)
+    return Estimate(
+        name,
+        threads,
+        choose_workers(name, threads, len(plan.runs)),
+        cells,
+        sum(_reference_images(settings, plan) * found.image_s for settings, found in blocks),
+        tuple(f"{settings.extractor}: {found.absent}" for settings, found in blocks if found.absent),
+    )
+
+
+@contextmanager
+def _as_a_worker(device: torch.device, threads: int) -> Iterator[None]:
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    make_deterministic(device)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def _kind(cell: Cell) -> str:
+    """Cells of one kind take the same time for a step."""
+    fields = type(cell.hyperparameters).model_fields
+    free = {name: fields[name].default for name in fields if name.endswith(_FREE_ENDINGS) or name in _FREE}
+    return cell.hyperparameters.model_copy(update=free).model_dump_json()
+
+
+_FREE_ENDINGS = ("_lr", "_betas", "_weight_decay", "_label", "_decay", "_decay_from")
+_FREE = frozenset({
+    "generator_target", "initialization", "limit", "discriminator_loss_reduction", "generator_output",
+})  # fmt: skip
+"""Factors that hardly change how long a step takes: all but those of sizes, layers, losses and updates."""
+
+
+def _speed(hp: Hyperparameters, channels: int, own_code: OwnCode, device: torch.device) -> Speed:
+    shape = (hp.batch_size * max(2, hp.discriminator_steps), channels, hp.resolution, hp.resolution)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=random_stream(0, "samples")).to(device)
+    with TemporaryDirectory(prefix="harness-time-") as folder:
+        task = TrainingTask(
+            run=RunDirectory(Path(folder)),
+            hyperparameters=hp.model_copy(update={"limit": "all"}),
+            channels=channels,
+            seed=0,
+            key="0" * 64,
+            settings=TrainingSettings(steps=MAX_STEPS, log_every=1, checkpoint_every=MAX_STEPS),
+            samples=1,
+            device=device,
+            own_code=own_code,
+        )
+        result = train(task, images, _enough())
+        seconds = [record["seconds"] for record, _ in scan(read_bytes(task.run.metrics))]
+    timed = seconds[1:] or seconds  # the first one prepares whatever is prepared once
+    if not timed:
+        raise HarnessError(f"no step can be timed: {result.reason}", where="--time", remedy="Leave --time out.")
+    return Speed(sum(timed) / len(timed), len(timed), _generating(hp, channels, own_code, device))
+
+
+def _enough() -> Callable[[], bool]:
+    """Asked once before the first step and once at each."""
+    started, asked = time.monotonic(), 0
+
+    def enough() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 3 and time.monotonic() - started > ENOUGH_S
+
+    return enough
+
+
+def _generating(hp: Hyperparameters, channels: int, own_code: OwnCode, device: torch.device) -> float:
+    generator = build_generator(hp, channels, random_stream(0, "initialization", "generator"), own_code)
+    generator.to(device).eval()
+    latents = normal_latents(SAMPLING_BATCH, hp.latent_dim, random_stream(0, "samples")).to(device)
+    with torch.no_grad():
+        return _seconds(lambda: to_uint8(generator(latents), hp.generator_output).cpu()) / SAMPLING_BATCH
+
+
+def _measuring(settings: EvaluationSettings, plan: Plan, device: torch.device) -> Measuring:
+    """One batch through the extractor, and one distance between made-up features of as many images as asked for."""
+    try:
+        weights_file(settings, download=False)  # a plan brings nothing here
+        extractor = load_extractor(settings, device)
+    except WeightsError as error:
+        return Measuring(absent=error.what)
+    baseline = plan.experiment.baseline
+    resolution = settings.resolution or baseline.resolution
+    shape = (BATCH_SIZE, plan.experiment.data.channels, baseline.resolution, baseline.resolution)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=random_stream(0, "samples")).to(device)
+    image_s = _seconds(lambda: extractor.features(resize(images, resolution))) / BATCH_SIZE
+    features = np.random.default_rng(0).normal(size=(settings.samples, extractor.feature_dim))
+    reference = reference_of(moments(features[: max(2, settings.samples // 2)]))
+    return Measuring(image_s, _seconds(lambda: distance_to(reference, moments(features)), warm=False))
+
+
+def _seconds(work: Callable[[], object], *, warm: bool = True) -> float:
+    """How long `work` takes, the second time where `warm`."""
+    if warm:
+        work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _cell_time(cell: Cell, speed: Speed, blocks: list[tuple[EvaluationSettings, Measuring]]) -> CellTime:
+    evaluation = sum(
+        len(settings.steps_measured(cell.training))
+        * settings.repeats
+        * (settings.samples * (speed.image_s + found.image_s) + found.distance_s)
+        for settings, found in blocks
+        if not found.absent
+    )
+    return CellTime(cell, speed, speed.step_s * cell.training.steps, evaluation)
+
+
+def _reference_images(settings: EvaluationSettings, plan: Plan) -> int:
+    """Real images of a block; those that are not counted before the data are read count as none."""
+    return settings.reference if settings.reference != "all" else plan.experiment.data.count or 0

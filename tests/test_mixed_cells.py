@@ -1,0 +1,93 @@
+"""Reports on cells of unlike losses (no probabilities, no common scale) and of unlike numbers of steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_data import lived, section, small_plan
+
+from harness.design.expansion import Plan
+from harness.tracking.content import child_content
+from harness.tracking.reader import read_experiment
+
+CRITIC = {"name": "critic", "loss": "wasserstein_gp", "discriminator_normalization": "none"}
+
+
+def evidence(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A report on a baseline with cross entropy and a cell with a critic."""
+    folder = tmp_path_factory.mktemp("mixed")
+    return lived(small_plan(grid=[], cell=[CRITIC]), folder), folder
+
+
+def test_crossings_are_counted_only_where_losses_compare(mixed: tuple[str, Path]) -> None:
+    text, folder = mixed
+    shown = section(text, "loss-crossings")
+    assert "With `wasserstein_gp` they have no common scale" in shown
+    assert "crossings are not counted for critic." in shown
+    (row,) = [line for line in shown.splitlines() if line.startswith("|") and "critic" in line]
+    assert "not counted: losses of unlike scales" in row and "0 of 2" in row
+    by_cell = {item["cell"]: item for item in evidence(folder)["crossings"]}
+    assert (by_cell["critic"]["count"], by_cell["critic"]["comparable_losses"]) == (None, False)
+    assert by_cell["baseline"]["count"] == 2
+    assert "in each of 2 runs" in section(text, "summary")
+
+
+def test_cells_without_probabilities_are_named(mixed: tuple[str, Path]) -> None:
+    text, _ = mixed
+    shown = section(text, "probabilities")
+    assert "figures/probabilities.png" in shown
+    assert (
+        "With `wasserstein_gp` the discriminator's output is no probability, so nothing is shown for critic." in shown
+    )
+
+
+def test_no_figure_of_probabilities_where_no_cell_has_any(tmp_path: Path) -> None:
+    baseline = {"resolution": 16, "latent_dim": 16, "loss": "hinge"}
+    text = lived(small_plan(grid=[], baseline=baseline), tmp_path)
+    shown = section(text, "probabilities")
+    assert "nothing is shown for baseline" in shown
+    assert "![" not in shown and "Nothing to show yet" not in shown
+    assert not (tmp_path / "report" / "figures" / "probabilities.png").exists()
+    assert "crossings are not counted for any cell." in section(text, "loss-crossings")
+
+
+def epochs() -> Plan:
+    """Four epochs of 100 images: 40 steps at batch size 10, 20 at 20."""
+    return small_plan(
+        seeds=[0],
+        baseline={"resolution": 16, "limit": 100, "batch_size": 10},
+        training={"epochs": 4, "checkpoint_every_epochs": 2, "log_every": 2},
+        grid=[{"kind": "one-at-a-time", "levels": {"batch_size": [20]}}],
+    )
+
+
+def test_cells_of_unlike_length_are_complete_at_their_own_steps(tmp_path: Path) -> None:
+    from report_data import Story
+
+    plan = epochs()
+    assert {cell.name: cell.training.checkpoint_steps() for cell in plan.cells} == {
+        "baseline": (20, 40), "batch_size=20": (10, 20),
+    }  # fmt: skip
+    text = lived(plan, tmp_path, {"baseline": Story(reached=40), "batch_size=20": Story(reached=20)})
+    view = read_experiment(plan, tmp_path / "runs")
+    assert [run.status.state for run in view.runs] == ["complete", "complete"]
+    assert "2 runs of 20 to 40 steps each" in section(text, "summary")
+    assert "2 of 2 runs complete" in section(text, "summary")
+    settings = section(text, "settings")
+    assert "Training of baseline: 40 steps" in settings and "checkpoints at 20, 40." in settings
+    assert "Training of batch\\_size=20: 20 steps" in settings and "checkpoints at 10, 20." in settings
+    assert "| Measured at steps            | every checkpoint of each cell" in section(text, "protocol")
+    assert "Nothing failed, diverged or is missing." in section(text, "problems")
+    tags = [
+        child_content(view, run, run.directory, "parent").tags["harness.steps"] for run in view.runs if run.directory
+    ]
+    assert tags == ["40", "20"]
