@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 from experiments import TINY, run_directories, run_here, views, write_file
+from harness.errors import DataError
 from harness.store.manifest import read_run_manifest
 
 
@@ -31,3 +35,16 @@ def test_a_run_says_its_total_where_a_schedule_reads_it(tmp_path: Path) -> None:
     raised = run_here(path, "training.steps=30").results
     assert {result.outcome for result in raised.values()} == {"finished"}
     assert len(run_directories(path)) == 3  # the baseline goes on, the schedule of another total is another run
+
+
+def test_a_limit_to_all_images_beside_no_limit_is_refused_once_they_are_counted(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for value in range(40):
+        Image.new("L", (8, 8), value).save(images / f"{value}.png")
+    data = f'[data]\nsource = "folder"\nroot = "{images.as_posix()}"\ncolor = "gray"\n\n[baseline]'
+    text = TINY.replace("[baseline]", data).replace('levels.architecture = ["mlp"]', "levels.limit = [40]")
+    path = write_file(tmp_path, text.replace("reference = 200", "reference = 40"))
+    with pytest.raises(DataError, match="limit = 40 is all the images there are, so that the cells baseline and limit"):
+        run_here(path)
+    assert {result.outcome for result in run_here(path, "grid.0.levels.limit=[39]").results.values()} == {"finished"}

@@ -14,9 +14,8 @@ from typing import Any
 from harness.cli.console import columns
 from harness.cli.options import own_code_of
 from harness.design.expansion import Cell, Plan
-from harness.errors import OwnPartError
-from harness.execution.checking import networks_of
-from harness.gan.preflight import NetworkCheck, NetworksCheck, PreflightError, check_networks
+from harness.execution.checking import NetworkChecks
+from harness.gan.preflight import NetworkCheck, NetworksCheck
 
 MAX_NAMES = 6
 """Cells named at once; further ones are counted."""
@@ -50,18 +49,10 @@ class Disk:
 def check_plan(plan: Plan) -> tuple[PairCheck, ...]:
     """Builds and tries every network that the plan names; PreflightError or OwnPartError, with the cell's name, for
     the first that does not work."""
-    own_code = own_code_of(plan)
-    channels = plan.experiment.data.channels
+    checks = NetworkChecks(plan.experiment.data.channels, own_code_of(plan))
     cells: dict[NetworksCheck, list[Cell]] = {}
-    known: dict[str, NetworksCheck] = {}
     for cell in plan.cells:
-        networks = networks_of(cell.hyperparameters)
-        if networks not in known:
-            try:
-                known[networks] = check_networks(cell.hyperparameters, channels, own_code)
-            except (PreflightError, OwnPartError) as error:
-                raise type(error)(f"{error.what} (cell {cell.name})", where=error.where, remedy=error.remedy) from error
-        cells.setdefault(known[networks], []).append(cell)
+        cells.setdefault(checks.of(cell), []).append(cell)
     return tuple(PairCheck(networks, tuple(of_pair)) for networks, of_pair in cells.items())
 
 

@@ -16,7 +16,7 @@ INSTEAD = {
     "checkpoint_every": "checkpoint_every_epochs",
     "checkpoint_every_epochs": "checkpoint_every",
 }
-"""Keys of `[training]` that say one thing in two units: an override in one takes the place of the file's in the other."""
+"""Keys of `[training]` that say one thing in two units: an override of one takes the place of the other in the file."""
 
 
 def apply_override(document: dict[str, Any], override: str) -> tuple[tuple[str | int, ...], str]:

@@ -15,9 +15,10 @@ from harness.data.cache import ImageCache, open_images, skipped_images
 from harness.data.own_code import OwnCode
 from harness.data.own_images import own_images
 from harness.data.sources import content_sha256, fetch, is_present
-from harness.design.expansion import Plan
+from harness.design.expansion import Cell, Plan
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
 from harness.design.experiment_file import ExperimentFile
+from harness.design.factors import Hyperparameters
 from harness.design.own_parts import is_own, split_reference
 from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
 from harness.evaluation.extractor_weights import weights_file, weights_sha256
@@ -183,12 +184,29 @@ def _check_counts(plan: Plan, count: int) -> None:
                 where=where,
                 remedy="Lower batch_size, or raise limit.",
             )
+    _refuse_equal_cells(plan, count)
     for index, settings in enumerate(plan.experiment.evaluation):
         if settings.reference != "all" and settings.reference > count:
             raise DataError(
                 f"reference = {settings.reference} is more than the {count} images there are",
                 where=f"evaluation.{index}.reference",
                 remedy='Lower it, or say "all".',
+            )
+
+
+def _refuse_equal_cells(plan: Plan, count: int) -> None:
+    """DataError where a cell is limited to as many images as there are, and another to none: one run under two keys."""
+    cells: dict[Hyperparameters, Cell] = {}
+    for cell in plan.cells:
+        hp = cell.hyperparameters
+        whole = hp.model_copy(update={"limit": "all"}) if hp.limit == count else hp
+        other = cells.setdefault(whole, cell)
+        if other is not cell:
+            raise DataError(
+                f"limit = {count} is all the images there are, so that the cells {other.name} and {cell.name} are the "
+                "same run",
+                where=f"cell {cell.name}",
+                remedy="Leave one of them out.",
             )
 
 

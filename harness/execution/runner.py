@@ -12,7 +12,7 @@ from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
 from harness.evaluation.protocol import block_protocols
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
-from harness.execution.checking import check_cells
+from harness.execution.checking import NetworkChecks
 from harness.execution.devices import choose_device, choose_workers
 from harness.execution.events import Event, Observer
 from harness.execution.inline import InlineExecutor
@@ -50,8 +50,8 @@ def run_experiment(
     a state and go on.
     """
     results: dict[str, WorkResult] = {}
-    checked = False
     prepared: Prepared | None = None
+    checks: NetworkChecks | None = None
     device = ""
     directory = experiment_directory(options.runs_dir, file.experiment.name)
     while not stop():
@@ -63,10 +63,9 @@ def run_experiment(
                     device = choose_device(options.device)
                     prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
                 continue  # now that the protocols are known, some runs may turn out to be complete
-            if not checked:
-                with at_once():
-                    check_cells(_trained(todo, options), file.experiment.data.channels, prepared.own_code, observe)
-                checked = True
+            checks = checks or NetworkChecks(file.experiment.data.channels, prepared.own_code)
+            with at_once():
+                checks.tell(_trained(todo, options), observe)
             assignments = [_assignment(file, options, prepared, device, run) for run in todo]
             for assignment in assignments:
                 expected = cost(assignment.hyperparameters) * assignment.training.steps
