@@ -114,9 +114,9 @@ def fenced_help(command: str | None = None) -> str:
 
 
 def planned(path: Path) -> str:
-    """What `harness plan` prints where nothing was run yet."""
+    """What `harness plan` prints on a wide terminal where nothing was run yet."""
     with TemporaryDirectory() as runs:
-        return plan_text(read_experiment(read_experiment_file(path).plan, Path(runs)))
+        return plan_text(read_experiment(read_experiment_file(path).plan, Path(runs)), width=200)
 
 
 def top_keys() -> list[str]:

@@ -25,7 +25,7 @@ def test_checkpoints_rebuild_the_generator(tmp_path: Path) -> None:
     names = sorted(path.name for path in task.run.checkpoints.glob("*.safetensors"))
     assert names == ["step-000010.safetensors", "step-000020.safetensors", "step-000025.safetensors"]
 
-    checkpoint = load_generator(task.run.checkpoint(25), CPU, NO_OWN_CODE)
+    checkpoint = load_generator(task.run.checkpoint(25), CPU, NO_OWN_CODE, None)
     assert_equal(dict(checkpoint.generator.state_dict()), dict(stored_state(task.run)["generator"]))
     assert checkpoint.description.hyperparameters == task.hyperparameters
     assert (checkpoint.description.channels, checkpoint.description.step) == (1, 25)
@@ -52,7 +52,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     content[-3] ^= 1
     path.write_bytes(content)
     with pytest.raises(DamagedFileError, match="step-000002"):
-        load_generator(path, CPU, NO_OWN_CODE)
+        load_generator(path, CPU, NO_OWN_CODE, None)
 
 
 def header(content: bytes) -> dict[str, object]:
@@ -96,7 +96,7 @@ def test_checkpoints_of_the_first_version_are_read(tmp_path: Path) -> None:
         "discriminator_weight_decay": 0.0, "resolution": 8, "batch_size": 32, "limit": "all",
     }  # fmt: skip
     atomic.write_hashed(path, with_about(path.read_bytes(), hyperparameters=levels))
-    assert load_generator(path, CPU, NO_OWN_CODE).description.hyperparameters == task.hyperparameters
+    assert load_generator(path, CPU, NO_OWN_CODE, None).description.hyperparameters == task.hyperparameters
     assert described_key(path) == task.key
 
 
@@ -107,7 +107,7 @@ def test_every_level_comes_back_from_a_checkpoint(tmp_path: Path) -> None:
     }  # fmt: skip
     task = small_task(tmp_path, steps=1, **levels)
     run(task)
-    found = load_generator(task.run.checkpoint(1), CPU, NO_OWN_CODE).description.hyperparameters
+    found = load_generator(task.run.checkpoint(1), CPU, NO_OWN_CODE, None).description.hyperparameters
     assert found == task.hyperparameters and found.real_label == (0.9, 1.0)
 
 
@@ -139,7 +139,7 @@ def test_a_generator_of_ones_own_is_built_of_the_code_that_is_handed_in(tmp_path
     task = replace(task, own_code=code)
     run(task)
     path = task.run.checkpoint(2)
-    generator = load_generator(path, CPU, code).generator
+    generator = load_generator(path, CPU, code, task.hyperparameters).generator
     assert_equal(dict(generator.state_dict()), dict(stored_state(task.run)["generator"]))
     assert generator.alpha == 0.5 and not generator.training
     assert generator.second.weight is generator.first.weight
@@ -147,10 +147,53 @@ def test_a_generator_of_ones_own_is_built_of_the_code_that_is_handed_in(tmp_path
     source.write_text("raise SystemExit('must not be run')")
     for other in (NO_OWN_CODE, OwnCode({"other.py": source})):
         with pytest.raises(OwnPartError, match=r"nets\.py:Tied") as caught:
-            load_generator(path, CPU, other)
+            load_generator(path, CPU, other, task.hyperparameters)
         assert caught.value.where == str(path)
     with pytest.raises(OwnPartError, match="must not be run"):
-        load_generator(path, CPU, OwnCode({"nets.py": source}))
+        load_generator(path, CPU, OwnCode({"nets.py": source}), task.hyperparameters)
+
+
+EVIL = """
+import pathlib
+
+def load(f):
+    pathlib.Path(f).write_text("done")
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"generator": "evil.py:load"}, "its generator is 'evil.py:load', and its run's is 'nets.py:Tied'"),
+        ({"generator_normalization": "evil.py:load"}, "its generator_normalization is 'evil.py:load'"),
+        ({"own": {"alpha": 9.0}}, "its own is"),
+        ({"own": {"alpha": True}}, "its own is"),
+        ({"generator": "cnn"}, "its generator is 'cnn'"),
+    ],
+)
+def test_a_checkpoint_does_not_choose_what_is_called(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    (tmp_path / "nets.py").write_text(OWN_GENERATOR)
+    (tmp_path / "evil.py").write_text(EVIL)
+    code = OwnCode({name: tmp_path / name for name in ("nets.py", "evil.py")})
+    task = replace(small_task(tmp_path, steps=1, generator="nets.py:Tied", own={"alpha": 1.0}), own_code=code)
+    run(task)
+    path = task.run.checkpoint(1)
+    levels = task.hyperparameters.model_dump(mode="json") | {"own": {"alpha": 1.0, "f": str(tmp_path / "done")}}
+    atomic.write_hashed(path, with_about(path.read_bytes(), hyperparameters=levels | changes))
+    with pytest.raises(DamagedFileError, match=said):
+        load_generator(path, CPU, code, task.hyperparameters)
+    if changes != {"generator": "cnn"}:
+        with pytest.raises(OwnPartError, match="a file alone decides about no code of one's own"):
+            load_generator(path, CPU, code, None)
+    assert not (tmp_path / "done").exists()
+
+
+def test_a_built_in_checkpoint_of_another_cell_is_refused(tmp_path: Path) -> None:
+    task = small_task(tmp_path, steps=1)
+    run(task)
+    expected = task.hyperparameters.model_copy(update={"latent_dim": 99})
+    with pytest.raises(DamagedFileError, match="its latent_dim is 6, and its run's is 99"):
+        load_generator(task.run.checkpoint(1), CPU, NO_OWN_CODE, expected)
 
 
 class Bomb:
@@ -190,7 +233,7 @@ def test_a_file_from_elsewhere_with_a_fitting_checksum_is_refused(tmp_path: Path
     assert described_key(path) == task.key
     atomic.write_hashed(path, FORGERIES[forgery](content))
     with pytest.raises(DamagedFileError, match="no checkpoint of this harness") as caught:
-        load_generator(path, CPU, NO_OWN_CODE)
+        load_generator(path, CPU, NO_OWN_CODE, None)
     assert caught.value.where == str(path) and len(str(caught.value)) < 1000
     assert described_key(path) in (None, task.key)
     assert described_key(tmp_path / "absent") is None

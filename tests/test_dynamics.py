@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from report_data import interval_records
@@ -84,7 +86,7 @@ def test_discriminator_is_halved_so_that_the_equilibrium_is_a_crossing_point() -
 def test_a_loss_that_is_halved_already_is_not_halved_again() -> None:
     records = interval_records((1 + sine(3)[5::10]).tolist(), [1.0] * 100, every=10)
     halved = [record | {"loss/discriminator": record["loss/discriminator"] / 2} for record in records]
-    added, mean = loss_dynamics(records, 100), loss_dynamics(halved, 100, scale=loss_scale("bce", "mean"))
+    added, mean = loss_dynamics(records, 100), loss_dynamics(halved, 100, scale=loss_scale("bce", "mean", 1.0, 0.0))
     assert added.crossings == mean.crossings
     assert (added.discriminator == mean.discriminator).all()
 
@@ -110,7 +112,33 @@ def test_losses_without_a_common_scale_are_smoothed_and_not_counted() -> None:
     ],
 )
 def test_only_cross_entropies_meet_at_one_value(loss: str, reduction: str, scale: LossScale) -> None:
-    assert loss_scale(loss, reduction) == scale
+    assert loss_scale(loss, reduction, 1.0, 0.0) == scale
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "comparable"),
+    [
+        (1.0, 0.0, True),
+        (0.9, 0.1, True),
+        (0.7, 0.3, True),
+        ((0.8, 1.0), 0.1, True),
+        ((0.9, 1.0), (0.0, 0.1), True),
+        (0.9, 0.0, False),
+        ((0.9, 1.0), 0.0, False),
+        (1.0, 0.1, False),
+    ],
+)
+def test_losses_meet_where_the_best_discriminator_answers_one_half(real: Any, fake: Any, comparable: bool) -> None:
+    """Of p = q, D's best answer is the one that its loss is least at; G's target is 0.8."""
+    answers = np.linspace(0.01, 0.99, 9801)
+
+    def entropy(target: float) -> Any:
+        return -target * np.log(answers) - (1 - target) * np.log(1 - answers)
+
+    discriminator = (entropy(float(np.mean(real))) + entropy(float(np.mean(fake)))) / 2
+    best = int(discriminator.argmin())
+    assert (abs(discriminator[best] - entropy(0.8)[best]) < 1e-3) == comparable
+    assert loss_scale("bce", "sum", real, fake).comparable == comparable
 
 
 def test_rate_refers_to_the_steps_covered() -> None:

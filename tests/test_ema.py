@@ -61,8 +61,8 @@ def test_checkpoints_hold_both_weights(tmp_path: Path) -> None:
     task = small_task(tmp_path, steps=6, ema_decay=0.5)
     run(task)
     path, state = task.run.checkpoint(6), stored_state(task.run)
-    raw = load_generator(path, CPU, NO_OWN_CODE)
-    ema = load_generator(path, CPU, NO_OWN_CODE, weights="ema")
+    raw = load_generator(path, CPU, NO_OWN_CODE, None)
+    ema = load_generator(path, CPU, NO_OWN_CODE, None, weights="ema")
     assert_equal(dict(raw.generator.state_dict()), dict(state["generator"]))
     assert_equal(dict(ema.generator.state_dict()), dict(state["average"]))
     assert raw.sha256 == ema.sha256 and not ema.generator.training
@@ -78,7 +78,7 @@ def test_a_checkpoint_without_an_average_says_so(tmp_path: Path) -> None:
     task = small_task(tmp_path, steps=2)
     run(task)
     with pytest.raises(StoreError, match="no moving average") as caught:
-        load_generator(task.run.checkpoint(2), CPU, NO_OWN_CODE, weights="ema")
+        load_generator(task.run.checkpoint(2), CPU, NO_OWN_CODE, None, weights="ema")
     assert not isinstance(caught.value, DamagedFileError)
     assert "ema_decay" in caught.value.remedy and caught.value.where == str(task.run.checkpoint(2))
 
@@ -104,7 +104,7 @@ def test_an_average_that_does_not_fit_is_refused(tmp_path: Path, forgery: str, w
     path = task.run.checkpoint(2)
     atomic.write_hashed(path, with_tensors(path.read_bytes(), FORGERIES[forgery]))
     with pytest.raises(DamagedFileError, match="no checkpoint of this harness"):
-        load_generator(path, CPU, NO_OWN_CODE, weights=weights)
+        load_generator(path, CPU, NO_OWN_CODE, None, weights=weights)
 
 
 def test_an_average_where_none_is_kept_is_refused(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_an_average_where_none_is_kept_is_refused(tmp_path: Path) -> None:
     assert load(twice).keys() > load(path.read_bytes()).keys()
     atomic.write_hashed(path, twice)
     with pytest.raises(DamagedFileError, match="moving average"):
-        load_generator(path, CPU, NO_OWN_CODE)
+        load_generator(path, CPU, NO_OWN_CODE, None)
 
 
 def test_a_diverged_run_keeps_no_broken_average(tmp_path: Path) -> None:

@@ -182,7 +182,8 @@ def test_losses_without_a_common_scale_have_no_equilibrium_and_say_so() -> None:
     critic = loss_dynamics(records, window=50, scale=LossScale(1, comparable=False))
     panel = replace(training_panels(1)[0], dynamics=critic)
     figure = loss_crossings([panel])[0]
-    assert legend_of(figure) == LOSSES
+    assert legend_of(figure) == [LOSSES[0], "D, smoothed", LOSSES[2]]
+    assert legend_of(loss_crossings([panel, *training_panels(1)])[0])[1] == "D (per term if it has two), smoothed"
     (axes,) = figure.axes
     low, high = axes.get_ylim()
     assert low < critic.generator.min() and high > critic.discriminator.max()

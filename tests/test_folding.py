@@ -187,3 +187,34 @@ def test_cells_are_found_by_levels_as_people_name_them(
 ) -> None:
     plan = plan_of(tmp_path, KERNELS)
     assert [found.name for found in plan.cells_at(levels)] == ([cell] if cell else [])  # type: ignore[arg-type]
+
+
+def test_a_default_that_nobody_wrote_excludes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("n.py").write_text("def G(latent_dim): ...", encoding="utf-8")
+    text = "[baseline]\ngenerator_hidden_dim = 64\n[[grid]]\nlevels.generator = ['cnn', 'n.py:G']\n[[exclude]]\n"
+    for level, expected in [(16, ["baseline", "generator=n.py:G"]), (64, [])]:
+        plan = plan_of(tmp_path, f"{text}generator_hidden_dim = {level}\n[[cell]]\nlatent_dim = 7\nhidden_dim = 8")
+        assert names(plan)[: len(expected)] == expected
+        assert len(plan.cells) == len(expected) + 1
+
+
+def test_a_limit_of_all_images_is_all_of_them(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "[[grid]]\nlevels.limit = ['all', 1797, 1796]")
+    assert names(plan) == ["baseline", "limit=1796"]
+    assert plan.merged == 2
+    assert plan.folded == ("limit is the number of all images in 1 cell and is written all there",)
+    assert [cell.name for cell in plan.cells_at({"limit": 1797})] == ["baseline"]
+    keys = [run.key for run in plan.runs]
+    plan = plan_of(tmp_path, "[baseline]\nlimit = 1797\n[[grid]]\nlevels.limit = ['all', 1796]")
+    assert ([run.key for run in plan.runs], names(plan), plan.folded) == (keys, ["baseline", "limit=1796"], ())
+    assert plan.experiment.baseline.limit == "all"
+    assert names(plan_of(tmp_path, "[[cell]]\nlimit = 1797\n[[cell]]\nlimit = 5\n[[exclude]]\nlimit = 1797")) == [
+        "baseline", "limit=5",
+    ]  # fmt: skip
+
+
+def test_a_limit_of_images_of_ones_own_is_all_of_them_where_their_number_is_said(tmp_path: Path) -> None:
+    text = "[data]\nsource = 'folder'\n{}\n[[cell]]\nlimit = 500"
+    assert names(plan_of(tmp_path, text.format("images = 500"))) == ["baseline"]
+    assert names(plan_of(tmp_path, text.format(""))) == ["baseline", "limit=500"]

@@ -14,6 +14,7 @@ from harness.data.own_code import OwnCode
 from harness.design.factors import Hyperparameters
 from harness.gan.networks.build import build_discriminator, build_generator
 from harness.gan.networks.initialization import initialize
+from harness.gan.preflight import check_networks
 from harness.gan.randomness import random_stream
 
 NOTHING = OwnCode({})
@@ -147,6 +148,43 @@ def test_known_layers_of_own_networks(tmp_path: Path, kind: str) -> None:
     assert abs(torch.linalg.matrix_norm(spectral.weight, ord=2) - 1) < 0.1  # type: ignore[arg-type]
     assert net.get_parameter("normed.parametrizations.weight.original1").std() > 0.1
     assert net(torch.randn(2, 5)).shape == (2, 1, 32, 32)
+
+
+OLDER = """
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations, spectral_norm, weight_norm
+
+
+class Net(nn.Module):
+    def __init__(self, latent_dim, resolution):
+        super().__init__()
+        self.first = spectral_norm(nn.Linear(latent_dim, 64))
+        self.hooked = weight_norm(nn.Linear(64, 64))
+        self.newer = parametrizations.weight_norm(nn.Linear(64, 64))
+        self.image = nn.Linear(64, resolution**2)
+        self.resolution = resolution
+
+    def forward(self, z):
+        pixels = self.image(self.newer(self.hooked(self.first(z))))
+        return pixels.tanh().view(-1, 1, self.resolution, self.resolution)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("kind", ["dcgan", "pytorch"])
+def test_older_spectral_norm_is_drawn_and_what_cannot_be_is_told(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "nets.py").write_text(OLDER, encoding="utf-8")
+    code = OwnCode({"nets.py": tmp_path / "nets.py"})
+    net, _ = networks(own_code=code, generator="nets.py:Net", initialization=kind)
+    drawn = net.get_parameter("first.weight_orig")
+    assert (drawn.std() < 0.025) == (kind == "dcgan")
+    assert net.get_parameter("hooked.weight_v").std() > 0.05
+
+    hp = Hyperparameters(generator="nets.py:Net", initialization=kind)
+    left = [f"generator nets.py:Net: layer {name} makes its weight of several tensors" for name in ("hooked", "newer")]
+    warnings = check_networks(hp, 1, code).warnings
+    assert [warning.partition(",")[0] for warning in warnings] == (left if kind == "dcgan" else [])
 
 
 def test_weights_are_drawn_in_the_order_of_the_modules() -> None:

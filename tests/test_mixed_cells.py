@@ -34,11 +34,41 @@ def test_crossings_are_counted_only_where_losses_compare(mixed: tuple[str, Path]
     assert "With `wasserstein_gp` they have no common scale" in shown
     assert "crossings are not counted for critic." in shown
     (row,) = [line for line in shown.splitlines() if line.startswith("|") and "critic" in line]
-    assert "not counted: losses of unlike scales" in row and "0 of 2" in row
+    assert "not counted: losses that do not meet" in row and "0 of 2" in row
     by_cell = {item["cell"]: item for item in evidence(folder)["crossings"]}
     assert (by_cell["critic"]["count"], by_cell["critic"]["comparable_losses"]) == (None, False)
     assert by_cell["baseline"]["count"] == 2
     assert "in each of 2 runs" in section(text, "summary")
+
+
+def test_labels_that_do_not_add_up_to_1_are_the_reason(tmp_path: Path) -> None:
+    cells = [{"name": "one-sided", "real_label": 0.9}, {"name": "two-sided", "real_label": 0.9, "fake_label": 0.1}]
+    shown = section(lived(small_plan(grid=[], cell=cells), tmp_path), "loss-crossings")
+    assert "With labels of 0.9 (real) and 0.0 (generated), whose means do not add up to 1" in shown
+    assert "crossings are not counted for one-sided." in shown and "no common scale" not in shown
+    rows = {line.split("|")[2].strip(): line for line in shown.splitlines() if line.startswith("|")}
+    assert "not counted" in rows["one-sided"]
+    assert "seed 0: 2" in rows["two-sided"]
+
+
+def test_what_is_not_drawn_is_not_explained(mixed: tuple[str, Path], tmp_path: Path) -> None:
+    critic = {name: level for name, level in CRITIC.items() if name != "name"}
+    baseline = {"resolution": 16, "latent_dim": 16, **critic}
+    alone = section(lived(small_plan(grid=[], baseline=baseline), tmp_path), "loss-crossings")
+    assert "A circle" not in alone and "dotted" not in alone and "their mean" not in alone
+    assert "Pale lines are the recorded means" in alone
+    both = section(mixed[0], "loss-crossings")
+    assert "A circle marks a crossing" in both and "ln 2 ≈ 0.693" in both
+    assert "In some cells the discriminator's loss adds a term" in both
+
+
+def test_answers_are_said_to_be_of_the_same_images_only_where_they_are(mixed: tuple[str, Path], tmp_path: Path) -> None:
+    assert "is how much one update of the discriminator changes its answer." in section(mixed[0], "probabilities")
+    cells = [{"name": "other images", "fake_batch": "fresh"}, {"name": "often", "discriminator_steps": 3}]
+    shown = section(lived(small_plan(grid=[], cell=cells), tmp_path), "probabilities")
+    assert "In other images the generator has fresh images: before and after are not of the same ones." in shown
+    assert "In often a step has several updates of the discriminator: before is the mean over them" in shown
+    assert "changes its answer only where a step has one and both are of the same images." in shown
 
 
 def test_cells_without_probabilities_are_named(mixed: tuple[str, Path]) -> None:

@@ -262,6 +262,7 @@ FOLDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"loss": "own.py:Shifted"},
         {"discriminator_loss_reduction": "mean"},
     ),
+    "the reduction with the critic": (CRITIC, {"discriminator_loss_reduction": "mean"}),
     "what networks of one's own replace": (
         OWN,
         {"hidden_dim": 9, "kernel_size": 5, "normalization": "none", "activation": "relu", "dropout": 0.25},

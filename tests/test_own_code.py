@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
+from py_compile import PycInvalidationMode
 from typing import Any
 
 import pytest
+from design_files import plan_of
 
-from harness.data.own_code import OwnCode
+from experiments import TINY, run_here, write_file
+from harness.data.own_code import OwnCode, check_signatures, checked_code
 from harness.errors import HarnessError, OwnPartError
 
 
@@ -176,3 +181,98 @@ def test_a_fresh_process_imports_the_same_copy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(code), capture_output=True, check=True)
     assert done.stdout.split() == [b"14"]
+
+
+def test_bytecode_beside_a_copy_is_never_run(tmp_path: Path) -> None:
+    code = own(tmp_path, nets="import blocks\nfrom pkg import inner\n\ndef value():\n    return blocks.X + inner.X\n")
+    (tmp_path / "pkg").mkdir()
+    files = [tmp_path / name for name in ("nets.py", "blocks.py", "pkg/__init__.py", "pkg/inner.py")]
+    for path in files[1:]:
+        path.write_text("X = 2\n", encoding="utf-8")
+    planted = tmp_path / "planted.py"
+    planted.write_text("X = 1\ndef value():\n    return 'planted'\n", encoding="utf-8")
+    for path in files:
+        cached = Path(importlib.util.cache_from_source(str(path)))
+        py_compile.compile(str(planted), str(cached), invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+    planted.rename(tmp_path / "later.txt")
+    (tmp_path / "statistics.pyc").write_bytes(cached.read_bytes())  # would stand for Python's own
+    assert code.call("parts/nets.py:value") == 4
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's folder, current and on the path as `python -m harness` puts it there, with `parts/nets.py`."""
+    (tmp_path / "parts").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", ["", "parts", *sys.path])
+    return tmp_path
+
+
+def copied(user: Path, text: str) -> OwnCode:
+    (user / "runs").mkdir()
+    (user / "runs" / "nets.py").write_text(text, encoding="utf-8")
+    return OwnCode({"parts/nets.py": user / "runs" / "nets.py"})
+
+
+@pytest.mark.parametrize("folder", [".", "parts"])
+def test_what_lies_elsewhere_is_not_imported_live(user: Path, folder: str) -> None:
+    (user / folder / "live_helpers.py").write_text("WIDTH = 3\n", encoding="utf-8")
+    code = copied(user, "X = 1\nfrom live_helpers import WIDTH\n")
+    told = message_of(code, "parts/nets.py:WIDTH")
+    assert told.startswith("parts/nets.py:2: importing parts/nets.py: ModuleNotFoundError: No module named")
+    if folder == ".":
+        assert "\n  Write live_helpers beside parts/nets.py: only what lies there is copied" in told
+    assert sys.path[:2] == ["", "parts"]
+
+
+def test_a_module_found_in_the_users_folders_by_another_path_is_refused(
+    user: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (user / "lib" / "site-packages").mkdir(parents=True)
+    (user / "lib" / "live_blocks.py").write_text("WIDTH = 3\n", encoding="utf-8")
+    (user / "lib" / "site-packages" / "installed_blocks.py").write_text("WIDTH = 4\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(user / "lib"), str(user / "lib" / "site-packages")])
+    code = copied(user, "import live_blocks\n")
+    for _ in range(2):  # the refused module is forgotten
+        told = message_of(code, "parts/nets.py:WIDTH")
+        assert "lib/live_blocks.py is not beside the file, so that no copy of it is made" in told
+        assert "Write live_blocks beside parts/nets.py" in told
+    (user / "runs" / "nets.py").write_text("from installed_blocks import WIDTH\n", encoding="utf-8")
+    assert code.load("parts/nets.py:WIDTH") == 4
+    del sys.modules["installed_blocks"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import typing\nclass Part(typing.NamedTuple):\n    hidden_dim: int = 1\n",
+         "takes 'hidden_dim' when it runs, but its text does not say so"),
+        ("from fractions import Fraction\nclass Part(Fraction):\n    pass\n", "takes 'numerator' when it runs"),
+        ("class Part:\n    def __init__(self, dropout=0.0): ...\n\ndef init(self): ...\nPart.__init__ = init\n",
+         "does not take 'dropout' when it runs, but its text says that it does"),
+        ("class Part:\n    def __init__(self, width=1, **rest): ...\n", ""),
+        ("class Part:\n    def __init__(self, numerator, channels, dropout=0.5): ...\n", ""),
+        ("import functools\n@functools.cache\ndef Part(channels, numerator=1): ...\n", ""),
+    ],
+)  # fmt: skip
+def test_a_part_takes_when_it_runs_what_its_text_says(user: Path, text: str, told: str) -> None:
+    (user / "nets.py").write_text(text, encoding="utf-8")
+    (user / "other.py").write_text("def L(numerator=1): ...\n", encoding="utf-8")
+    cells = "[[cell]]\ndiscriminator = 'nets.py:Part'\n[[cell]]\nloss = 'other.py:L'\n[baseline.own]\nnumerator = 1"
+    plan = plan_of(user, cells)
+    if told:
+        with pytest.raises(OwnPartError) as caught:
+            checked_code(plan)
+        assert f"nets.py:Part {told}" in str(caught.value)
+        with pytest.raises(OwnPartError):
+            check_signatures(OwnCode({"nets.py": user / "nets.py", "other.py": user / "other.py"}), plan)
+    else:
+        assert set(checked_code(plan).files) == {"nets.py", "other.py"}
+
+
+def test_a_run_compares_parts_with_their_text_before_anything_trains(user: Path) -> None:
+    (user / "norms.py").write_text("class Part:\n    def __init__(self, channels): ...\n\n\ndel Part.__init__\n")
+    path = write_file(user, f"{TINY}levels.normalization = ['norms.py:Part']\n")
+    with pytest.raises(OwnPartError, match=r"norms\.py:Part does not take 'channels' when it runs"):
+        run_here(path)

@@ -64,6 +64,15 @@ class Power(nn.Module):
         return x * self.scale.view(shape) / x.square().mean(1, keepdim=True).add(1e-8).sqrt()
 
 
+class Pixel(nn.Module):
+    def __init__(self, eps=1e-8):
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, x):
+        return x / x.square().mean(1, keepdim=True).add(self.eps).sqrt()
+
+
 def no_module(channels):
     return channels
 
@@ -111,6 +120,16 @@ def test_own_normalization_takes_the_place_of_batch_norm(tmp_path: Path, network
     widths = [module.num_features for module in batch.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     assert [len(module.get_parameter("scale")) for module in power] == widths
     assert all((module.get_parameter("scale") == 3).all() for module in power)
+
+
+@pytest.mark.parametrize(("own_levels", "eps"), [((), 1e-8), ((("eps", 0.5),), 0.5)])
+def test_a_first_parameter_with_a_default_is_not_the_width(
+    tmp_path: Path, own_levels: tuple[tuple[str, float], ...], eps: float
+) -> None:
+    hp = Hyperparameters(**SMALL, generator_normalization="parts.py:Pixel", own=own_levels)
+    built = generator(hp, own_code=own(tmp_path, OWN_NETWORKS))
+    found = [module.eps for module in built.modules() if type(module).__name__ == "Pixel"]
+    assert found == [eps] * 3
 
 
 def test_own_parts_that_are_no_networks(tmp_path: Path) -> None:

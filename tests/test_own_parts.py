@@ -11,7 +11,6 @@ from harness.design.own_parts import (
     OwnSourceError,
     is_own,
     one_spelling,
-    parameters_of,
     read_own_source,
     split_reference,
 )
@@ -47,11 +46,6 @@ def write(**files: str) -> None:
 def hash_of(text: str) -> str:
     write(a=text)
     return read_own_source("a.py").sha256
-
-
-def parameters(text: str, name: str = "Part") -> tuple[str, ...]:
-    write(a=text)
-    return parameters_of(read_own_source("a.py"), name)
 
 
 def test_references() -> None:
@@ -160,41 +154,6 @@ def test_bytes_that_are_no_text_are_told(here: Path) -> None:
     (here / "a.py").write_bytes(b"#" * (1024 * 1024 + 1))
     with pytest.raises(OwnSourceError, match="larger than 1024 KiB"):
         read_own_source("a.py")
-
-
-@pytest.mark.parametrize(
-    ("text", "taken"),
-    [
-        ("class Part:\n    def __init__(self, a, b=1, *args, c, d=2, **kwargs): ...", ("a", "b", "c", "d")),
-        ("def Part(a, /, b, *, c): ...", ("a", "b", "c")),
-        ("class Part: ...", ()),
-        ("class Base:\n    def __init__(self, a): ...\nclass Part(Base): ...", ("a",)),
-        ("class Base:\n    def __init__(self, a): ...\nclass Part(Base):\n    def __init__(self, b): ...", ("b",)),
-        ("class Base:\n    def __init__(self, a): ...\nclass Part(nn.Module, Base): ...", ("a",)),
-        ("from torch import nn\nclass Part(nn.BatchNorm2d): ...", ()),
-        ("class Part(Part): ...", ()),
-        ("@dataclass\nclass Base:\n    a: float\n@dataclasses.dataclass(frozen=True)\nclass Part(Base):\n"
-         "    b: int = 1\n    k: ClassVar[int] = 2", ("a", "b")),
-        ("def Part(a): ...\ndef Part(b): ...", ("b",)),
-        ("try:\n    import fast\nexcept ImportError:\n    def Part(a): ...", ("a",)),
-        ("if x:\n    class Part:\n        def __init__(self, a): ...\nelse:\n    y = 1", ("a",)),
-        ("from blocks import Block as Part", ("x",)),
-        ("from blocks import Block\nclass Part(Block): ...", ("x",)),
-        ("from pkg.inner import Inner as Part", ("y",)),
-        ("def f(a): ...\nPart = f", ("a",)),
-    ],
-)  # fmt: skip
-def test_what_a_part_takes(text: str, taken: tuple[str, ...]) -> None:
-    write(blocks="class Block:\n    def __init__(self, x): ...", pkg_of___init__="", pkg_of_inner="def Inner(y): ...")
-    assert parameters(text) == taken
-
-
-@pytest.mark.parametrize(
-    "text", ["", "part = 1", "Part = 1", "from torch import Part", "Part = Part", "async def Part(): ..."]
-)
-def test_a_name_that_is_no_class_or_function_of_the_user_is_refused(text: str) -> None:
-    with pytest.raises(OwnSourceError, match=r"a\.py defines no class or function 'Part'\n  Those it defines: none"):
-        parameters(text)
 
 
 GRID = "[baseline.own]\nalpha = 0.5\n[[grid]]\nlevels.normalization = ['batch', 'norms.py:PowerNorm']\n"
@@ -314,3 +273,19 @@ def test_what_is_wrong_is_told_where_it_is(here: Path, addition: str, told: str)
 def test_an_override_is_told_as_such(here: Path) -> None:
     told = first_line(here, 'name = "e"', "baseline.loss=none.py:L")
     assert told.startswith("--set baseline.loss=none.py:L: baseline.loss: there is no file none.py")
+
+
+def test_images_take_no_factors_and_it_is_said_so(here: Path) -> None:
+    write(images="def load(root, alpha): ...", norms=NORMS)
+    text = 'name = "e"\n[data]\nsource = "images.py:load"\n[baseline.own]\nalpha = 1\n'
+    told = refusal(here, text)
+    assert "no own part of any cell takes a parameter 'alpha'" in told
+    assert "images.py:load names it, but images are the same for all cells and take no factors." in told
+    read(here, f"{text}[[cell]]\nnormalization = 'norms.py:PowerNorm'")
+
+
+def test_a_module_of_the_current_folder_is_not_imported_inside_a_function(here: Path) -> None:
+    write(parts_of_nets="def f():\n    import blocks\n", blocks="")
+    with pytest.raises(OwnSourceError) as caught:
+        read_own_source("parts/nets.py")
+    assert str(caught.value).startswith("parts/nets.py:2: blocks is imported from the current folder")

@@ -140,7 +140,7 @@ def test_what_looks_wrong_is_told_once_and_trained(path: Path) -> None:
 
 def test_an_error_in_the_middle_is_told_at_the_users_line_and_stops_nobody(path: Path) -> None:
     late = NETS.replace(
-        "        features =", "        self.calls = getattr(self, 'calls', 0) + 1\n        if self.calls > 9:\n"
+        "        features =", "        self.calls = getattr(self, 'calls', 0) + 1\n        if self.calls > 19:\n"
         "            raise ValueError('tired')\n        features =",
     )  # fmt: skip
     Path("nets.py").write_text(late, encoding="utf-8")

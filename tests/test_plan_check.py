@@ -15,6 +15,7 @@ import torch
 from experiments import TINY, run_here, write_file
 from harness.cli.app import app
 from harness.cli.preflight import bytes_text, check_plan, disk_of
+from harness.cli.timing import FREE, MAX_STEPS, kind_of, speed_of
 from harness.data.own_code import OwnCode
 from harness.design.experiment_file import read_experiment_file
 from harness.design.factors import Hyperparameters
@@ -68,7 +69,7 @@ def test_counts_are_those_of_the_networks_that_train(here: Path, capsys: pytest.
 def test_disk_grows_with_checkpoints_seeds_and_the_average(here: Path) -> None:
     def needed(text: str) -> tuple[int, int]:
         plan = read_experiment_file(write_file(here, text)).plan
-        disk = disk_of(plan, check_plan(plan))
+        disk = disk_of(check_plan(plan), {cell.name: len(cell.seeds) for cell in plan.cells})
         return disk.checkpoints, disk.states
 
     alone = TINY[: TINY.index("[[grid]]")]
@@ -103,6 +104,7 @@ def test_times_tell_training_and_evaluation_apart(here: Path, capsys: pytest.Cap
     text = capsys.readouterr().out
     assert "steps of each kind of cell on made-up images" in text
     assert "all 2 runs: training" in text and "evaluation" in text
+    assert "checkpoints, pictures and states were not" in text
     assert "cost at 3600 EUR an hour of this machine: " in text
     found = document(capsys, "tiny.toml", "--time")
     whole = found["time"]
@@ -112,6 +114,45 @@ def test_times_tell_training_and_evaluation_apart(here: Path, capsys: pytest.Cap
         assert cell["time"]["training_s"] == pytest.approx(24 * cell["time"]["step_s"])
         assert cell["time"]["steps_timed"] > 1 and cell["time"]["evaluation_s"] > 0
     assert not (here / "runs").exists()
+
+
+def test_only_runs_that_are_not_done_are_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_file(here, TINY.replace("seeds = [0]", "seeds = [0, 1]"))
+    before = document(capsys, "tiny.toml", "--time")
+    plan = read_experiment_file(path).plan
+    run_here(path, keys=frozenset(run.key for run in plan.runs if run.cell.is_baseline))
+    after = document(capsys, "tiny.toml", "--time")
+    assert (before["time"]["runs"], after["time"]["runs"]) == (4, 2)
+    assert 0 < after["disk_bytes"] < before["disk_bytes"]
+    left = {cell["name"]: cell["time"]["runs"] for cell in after["cells"]}
+    assert left == {"baseline": 0, "architecture=mlp": 2}
+    mlp = next(cell["time"] for cell in after["cells"] if cell["name"] == "architecture=mlp")
+    assert after["time"]["training_s"] == pytest.approx(2 * mlp["training_s"])
+    call("plan", "tiny.toml", "--check", "--time")
+    text = capsys.readouterr().out
+    assert text.count("2 of 4 runs, the others being done") == 2
+    run_here(path)
+    call("plan", "tiny.toml", "--check", "--time")
+    text = capsys.readouterr().out
+    assert "disk needed: none, all 4 runs are done" in text and "\nall 4 runs are done\n" in text
+    assert document(capsys, "tiny.toml", "--time")["time"]["wall_s"] == 0
+
+
+def test_steps_are_timed_together_and_not_one_by_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the sums off after every step would make each one longer; what prepares is not timed."""
+    monkeypatch.setattr("harness.cli.timing.ENOUGH_S", 600.0)
+    cell = read_experiment_file(write_file(here, TINY)).plan.cells[0]
+    speed = speed_of(cell.hyperparameters, 1, NO_CODE, torch.device("cpu"))
+    assert speed.steps == MAX_STEPS and 0 < speed.step_s < 0.5
+
+
+def test_kinds_of_cells_differ_by_what_takes_time(here: Path) -> None:
+    assert set(FREE) < set(Hyperparameters.model_fields)
+    levels = "levels.lr = [1e-3]\nlevels.limit = [500]\nlevels.ema_decay = [0.9]\nlevels.lr_decay_from = [0.5]\n"
+    cells = read_experiment_file(write_file(here, TINY + levels)).plan.cells
+    baseline = kind_of(cells[0])
+    alike = {name for cell in cells[1:] for name in cell.varied if kind_of(cell) == baseline}
+    assert alike == {"lr", "limit", "lr_decay_from"}
 
 
 def test_what_cannot_be_timed_is_named(

@@ -110,6 +110,65 @@ def test_batch_normalization_under_the_gradient_penalty_is_a_warning(tmp_path: P
     text = DISCRIMINATOR % (*FITS, "nn.Identity()")
     (warning,) = check(tmp_path, text, discriminator="parts.py:Judge", loss="wasserstein_gp").warnings
     assert "layer norm is batch normalization" in warning
+    without = {"loss": "wasserstein_gp", "gradient_penalty": 0.0}
+    assert not check(tmp_path, text, discriminator="parts.py:Judge", **without).warnings
+
+
+@pytest.mark.parametrize(("base", "is_batch_norm"), [("nn.BatchNorm2d", True), ("nn.GroupNorm", False)])
+def test_batch_normalization_is_told_by_what_it_is_not_by_its_name(
+    tmp_path: Path, base: str, is_batch_norm: bool
+) -> None:
+    sizes = "4" if is_batch_norm else "2, 4"
+    text = f"class {'Mine' if is_batch_norm else 'BatchNormLike'}({base}):\n    pass\n" + DISCRIMINATOR % (
+        *FITS,
+        "nn.Identity()",
+    )
+    text = text.replace("nn.BatchNorm2d(4)", f"{'Mine' if is_batch_norm else 'BatchNormLike'}({sizes})")
+    warnings = check(tmp_path, text, discriminator="parts.py:Judge", loss="wasserstein_gp").warnings
+    assert [("layer norm is batch normalization" in warning) for warning in warnings] == [True] * is_batch_norm
+
+
+ONCE = """
+class Twice(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        return slope * 2
+
+class Root(nn.Module):
+    def forward(self, x):
+        return (x * 0).abs().sqrt() + x
+
+class Once(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+
+    def forward(self, x):
+        return Twice.apply(x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("part", "end", "expected"),
+    [
+        ("discriminator", "lambda x: Twice.apply(x) * self.last.bias", "trying to differentiate twice"),
+        ("discriminator", "Root()", "gradient with NaN or infinite values"),
+        ("discriminator_normalization", "nn.Identity()", "trying to differentiate twice"),
+    ],
+)
+def test_a_discriminator_that_the_gradient_penalty_cannot_train(
+    tmp_path: Path, part: str, end: str, expected: str
+) -> None:
+    text = ONCE + DISCRIMINATOR % (*FITS, end)
+    levels = {part: "parts.py:Judge" if part == "discriminator" else "parts.py:Once"}
+    said = refused(tmp_path, text, loss="wasserstein_gp", **levels)
+    assert "the gradient penalty of loss wasserstein_gp" in said and expected in said
+    check(tmp_path, text, loss="bce", **levels)
+    check(tmp_path, text, loss="wasserstein_gp", gradient_penalty=0.0, **levels)
 
 
 LOSS = """
@@ -132,7 +191,6 @@ def test_an_own_loss_that_fits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "name", "expected"),
     [
-        (GOOD, "generate", "has no method 'generator'"),
         ("fake_logits - real_logits", "generator", "discriminator gives a tensor [4] for logits [4], not a scalar"),
         (f"({GOOD}).item()", "generator", "discriminator gives a float for logits [4], not a scalar"),
         (f"({GOOD}).detach()", "generator", "discriminator gives a value without gradients"),
@@ -142,6 +200,11 @@ def test_an_own_loss_that_fits(tmp_path: Path) -> None:
 def test_own_losses_that_do_not_fit(tmp_path: Path, value: str, name: str, expected: str) -> None:
     said = refused(tmp_path, LOSS % ("False", value, name), loss="parts.py:Margin")
     assert said.startswith(f"loss parts.py:Margin: {expected}")
+
+
+def test_an_own_loss_without_a_method_is_refused_as_in_training(tmp_path: Path) -> None:
+    with pytest.raises(OwnPartError, match=r"^parts\.py:Margin: a loss has the methods .* this one has no generator"):
+        check(tmp_path, LOSS % ("False", GOOD, "generate"), loss="parts.py:Margin")
 
 
 def test_an_own_loss_that_raises_names_the_users_line(tmp_path: Path) -> None:

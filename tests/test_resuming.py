@@ -33,6 +33,8 @@ class Power(nn.Module):
     def __init__(self, channels):
         super().__init__()
         self.gain = nn.Parameter(torch.rand(channels))
+        self.unused = nn.Parameter(torch.ones(channels))
+        self.frozen = nn.Parameter(torch.ones(channels), requires_grad=False)
         self.register_buffer("power", torch.ones(channels))
 
     def forward(self, maps):

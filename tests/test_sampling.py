@@ -122,6 +122,34 @@ def test_no_mode_changes_the_generator(generator: nn.Module) -> None:
         assert generator.training and all(parameter.requires_grad for parameter in generator.parameters())
 
 
+class Scaled(nn.Module):
+    """A normalisation of one's own with a running statistic, behind dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("running_power", torch.tensor(9.0))
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        power = self.running_power
+        if self.training:
+            power = latents.square().mean()
+            self.running_power.lerp_(power, 0.5)
+        return self.dropout(latents * power.rsqrt()).tanh()[:, None, None, :].expand(-1, 1, 6, 6)
+
+
+def test_train_mode_is_that_of_ones_own_normalisation_too() -> None:
+    network = Scaled()
+    latents = normal_latents(16, 6, random_stream(0, "evaluation", 0))
+    each = [batch * batch.square().mean().rsqrt() for batch in (latents[:8], latents[8:])]
+    for mode, scaled in (("eval", latents / 3), ("train", torch.cat(each))):
+        about = Description(small(latent_dim=6), 1, KEY, 10)
+        found = CheckpointSampler(Checkpoint(network, about, "0" * 64), 0, mode, 8, CPU)  # type: ignore[arg-type]
+        for _ in range(2):  # the second time as the first: no statistic has moved
+            assert torch.equal(images(found, 0, 16)[:, 0, 0], to_uint8(scaled.tanh()))
+    assert network.running_power == 9.0
+
+
 class Noisy(nn.Module):
     """A generator that draws as it runs, as some of one's own do."""
 
@@ -164,7 +192,7 @@ def written_checkpoint(root: Path, *, step: int = 10, key: str = KEY, **levels: 
     hp = small(**levels)
     path = root / f"{key[:2]}-{step}.safetensors"
     write_checkpoint(path, trained_generator(hp), Description(hp, 1, key, step))
-    return load_generator(path, CPU, NO_OWN_CODE)
+    return load_generator(path, CPU, NO_OWN_CODE, None)
 
 
 def test_a_grid_says_what_it_shows(tmp_path: Path) -> None:
@@ -252,7 +280,7 @@ def test_rgb_pictures_keep_their_colors(tmp_path: Path) -> None:
     generator = build_generator(hp, 3, random_stream(0, "rgb"), NO_OWN_CODE)
     path = tmp_path / "rgb.safetensors"
     write_checkpoint(path, generator, Description(hp, 3, KEY, 1))
-    write_sample_grid(tmp_path / "rgb.png", load_generator(path, CPU, NO_OWN_CODE), 1, CPU)
+    write_sample_grid(tmp_path / "rgb.png", load_generator(path, CPU, NO_OWN_CODE, None), 1, CPU)
     with torch.no_grad():
         image = to_uint8(generator.eval()(normal_latents(1, 6, random_stream(0, "samples"))))[0]
     with Image.open(tmp_path / "rgb.png") as picture:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import py_compile
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 import pytest
 
@@ -102,3 +105,25 @@ def test_code_without_an_experiment_leaves_no_copies(
     with pytest.raises(OwnPartError, match="ZeroDivisionError") as caught:
         code.call("parts/nets.py:epsilon")
     assert caught.value.where == "parts/nets.py:2"
+
+
+@pytest.mark.parametrize("name", ["json.py", "layers/more.py", "torch/x.py", "layers/norms/x.py", "Json.PY"])
+def test_a_module_that_was_put_beside_a_copy_is_refused(directory: ExperimentDirectory, name: str) -> None:
+    _, path = kept(directory)
+    planted = path.parent / name
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_text("raise SystemExit(3)\n", encoding="utf-8")
+    with pytest.raises(StoreError, match="is not of the own source that was copied here") as caught:
+        kept(directory)
+    assert str(planted).startswith(caught.value.where)
+
+
+def test_files_that_are_no_modules_and_bytecode_beside_a_copy_do_not_matter(directory: ExperimentDirectory) -> None:
+    _, path = kept(directory)
+    (path.parent / ".nets.py.1.tmp").write_text("half", encoding="utf-8")
+    cached = Path(importlib.util.cache_from_source(str(path)))
+    cached.parent.mkdir()
+    planted = directory.root / "planted.py"
+    planted.write_text("def epsilon():\n    return 'planted'\n", encoding="utf-8")
+    py_compile.compile(str(planted), str(cached), invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+    assert OwnCode({"parts/nets.py": kept(directory)[1]}).call("parts/nets.py:epsilon") == 1e-5

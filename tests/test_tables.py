@@ -13,6 +13,7 @@ from report_data import SHA, Story, live, prepare, small_plan, write_run
 from harness.design.expansion import Plan
 from harness.report.content import Content, gather
 from harness.report.markdown import code, counted, escape, fenced, number, spread
+from harness.report.settings import baseline_table
 from harness.report.tables import comparison_csv, comparison_table, crossings_table, runs_csv, states_table
 from harness.tracking.reader import read_experiment
 
@@ -51,6 +52,20 @@ def test_levels_that_differ_stand_out(tmp_path: Path) -> None:
     rows = rows_of(comparison_table(content, content.columns[0]))
     assert [row["`latent_dim`"] for row in rows] == ["16", "**100**", "16", "16"]
     assert [row["`generator`"] for row in rows] == ["cnn", "cnn", "cnn", "**mlp**"]
+
+
+def test_a_factor_that_changes_nothing_in_a_cell_has_no_level_there(tmp_path: Path) -> None:
+    cells = [{"name": "wide", "generator_kernel_size": 5}, {"name": "flat", "generator": "mlp"}]
+    content = content_of(small_plan(grid=[], cell=cells), tmp_path)
+    for table in (comparison_table(content, content.columns[0]), states_table(content)):
+        assert [row["`generator_kernel_size`"] for row in rows_of(table)] == ["4", "**5**", "-"]
+    levels = {row["cell"]: row["generator_kernel_size"] for row in csv_rows(comparison_csv(content))}
+    assert levels == {"baseline": "4", "wide": "5", "flat": "-"}
+    factors = {row["Factor"]: row for row in rows_of(baseline_table(content))}
+    column = "Levels in this experiment, where it varies"
+    assert factors["`generator_kernel_size`"]["Baseline"] == "4"
+    assert factors["`generator_kernel_size`"][column] == "4, 5"
+    assert factors["`gradient_penalty`"]["Baseline"] == factors["`label_swap_decay`"]["Baseline"] == "-"
 
 
 def test_a_cell_without_measurements_stays_in_the_table(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Loss crossings: how often the generator's loss and the discriminator's per-term loss change places.
 
 The discriminator's loss has two terms (real and fake), the generator's one; as the mean of its terms, D's is on G's
-scale and at the equilibrium of the original game, D = 1/2 everywhere, both are ln 2, whatever the labels (Goodfellow et
-al. 2014, arXiv:1406.2661). Other games have no value at which both losses meet: a change of places there says nothing
-of who is ahead, and none is counted.
+scale. Where D cannot tell real from generated images, the cross entropy makes it answer half the sum of its two labels
+to all: 1/2 in the original game (Goodfellow et al. 2014, arXiv:1406.2661) and wherever the labels add up to 1. At
+D = 1/2 both losses are ln 2, whatever the labels and the generator's target. Other games have no value at which both
+losses meet: a change of places there says nothing of who is ahead, and none is counted.
 Both curves are smoothed over a window, and a change of places counts only once the curves are apart by more than a
 dead band on the other side, so that noise around equality is not counted.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isclose
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +27,8 @@ WINDOW_RECORDS = 5
 
 Array = NDArray[np.float64]
 Role = Literal["generator", "discriminator"]
+Label = float | tuple[float, float]
+"""A target of the discriminator, or the bounds between which one is drawn for each image."""
 
 
 TWO_TERMS = frozenset({"bce", "least_squares", "hinge", "sigmoid_logits"})
@@ -41,9 +45,17 @@ class LossScale:
     comparable: bool = True
 
 
-def loss_scale(loss: str, reduction: str) -> LossScale:
-    """The scale of one cell's losses, from its levels of `loss` and `discriminator_loss_reduction`."""
-    return LossScale(2 if loss in TWO_TERMS and reduction == "sum" else 1, comparable=loss == "bce")
+def loss_scale(loss: str, reduction: str, real_label: Label, fake_label: Label) -> LossScale:
+    """The scale of one cell's losses, from its levels of `loss`, `discriminator_loss_reduction` and both labels.
+
+    Labels count by their means. Swapped ones keep the sum of both, and so what D answers.
+    """
+    meets = loss == "bce" and isclose(_mean(real_label) + _mean(fake_label), 1.0)
+    return LossScale(2 if loss in TWO_TERMS and reduction == "sum" else 1, comparable=meets)
+
+
+def _mean(label: Label) -> float:
+    return sum(label) / len(label) if isinstance(label, tuple) else label
 
 
 @dataclass(frozen=True)
@@ -62,7 +74,7 @@ class LossDynamics:
 
     discriminator is per term (`LossScale.terms`). Smoothed values are NaN where the window does not fit.
     covered: steps between the first and the last smoothed point, 0 where there are none; counts refer to them.
-    comparable: as `LossScale`; where it is not, losses are in units of their own and no crossing is counted.
+    terms, comparable: as `LossScale`; where losses do not compare, no crossing is counted.
     """
 
     steps: Array
@@ -74,6 +86,7 @@ class LossDynamics:
     covered: float
     window: int
     comparable: bool = True
+    terms: Literal[1, 2] = 2
 
     @property
     def is_counted(self) -> bool:
@@ -117,7 +130,7 @@ def loss_dynamics(
     covered = float(np.ptp(centers[whole])) if whole.any() else 0.0
     return LossDynamics(
         centers, generator, discriminator, smooth_generator, smooth_discriminator, crossings, covered, window,
-        scale.comparable,
+        scale.comparable, scale.terms,
     )  # fmt: skip
 
 

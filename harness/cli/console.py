@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -13,6 +14,9 @@ from harness.errors import HarnessError
 
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What steers a terminal or turns text around (line ends aside), and lone surrogates, which no encoding has."""
+
+
+PAGE_WIDTH = 120
 
 
 def plain(text: str) -> str:
@@ -70,6 +74,11 @@ def columns(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset(
         ).rstrip()
         for row in rows
     )
+
+
+def page_width() -> int:
+    """Columns that a result may take: the terminal's, 120 where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else PAGE_WIDTH
 
 
 def duration(seconds: float) -> str:

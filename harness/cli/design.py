@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -11,12 +13,13 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from harness.cli.console import columns, say, show, show_json
+from harness.cli.console import PAGE_WIDTH, columns, page_width, say, show, show_json
 from harness.cli.documents import plan_document
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, open_file, view_of
 from harness.design.expansion import Plan
 from harness.design.experiment import Experiment
-from harness.design.factors import ALIASES, FACTORS, Hyperparameters, canonical_level, level_of
+from harness.design.factors import ALIASES, FACTORS, NO_LEVEL, Hyperparameters, canonical_level
+from harness.design.naming import shown_levels
 from harness.design.schema import allowed_levels, experiment_schema
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView
@@ -57,15 +60,15 @@ def plan(
         raise HarnessError("times are told of checked networks", where="--time", remedy="Add --check.")
     view = view_of(open_file(file, sets), runs_dir)
     if not as_json:
-        show(plan_text(view))
+        show(plan_text(view, page_width()))
     document = plan_document(view) if as_json else {}
     if check:
         from harness.cli.preflight import check_document, check_plan, check_text
 
         pairs = check_plan(view.plan)
-        document = check_document(view.plan, pairs, document) if as_json else {}
+        document = check_document(view, pairs, document) if as_json else {}
         if not as_json:
-            show(f"\n{check_text(view.plan, pairs, runs_dir)}")
+            show(f"\n{check_text(view, pairs, runs_dir)}")
     if time:
         from harness.cli.estimate import time_document, time_text
         from harness.cli.timing import time_plan
@@ -78,29 +81,82 @@ def plan(
         show_json(document)
 
 
-def plan_text(view: ExperimentView) -> str:
-    """The plan for people: only what varies, a row per cell."""
+def plan_text(view: ExperimentView, width: int = PAGE_WIDTH) -> str:
+    """The plan for people: only what varies, a row per cell; a line per cell where the table is wider than `width`."""
     plan, experiment = view.plan, view.plan.experiment
-    states: dict[str, list[str]] = {}
-    for run in view.runs:
-        states.setdefault(run.run.cell.name, []).append(run.status.state)
-    rows = [["cell", *plan.factors, "seeds", "done", "also named by"]]
-    for cell in plan.cells:
-        levels = [
-            canonical_level(level_of(cell.hyperparameters, name)) if name in cell.varied or cell.is_baseline else "."
-            for name in plan.factors
-        ]
-        done = sum(state in ("complete", "diverged") for state in states[cell.name])
-        others = sorted({state for state in states[cell.name] if state not in ("complete", "pending")})
-        progress = f"{done}/{len(cell.seeds)}" + (f" {', '.join(others)}" if others else "")
-        merged = ", ".join(name for name in cell.named_by if name != cell.name) if len(cell.named_by) > 1 else ""
-        rows.append([cell.name, *levels, _seeds(cell.seeds), progress, merged])
     merged = f", {plan.merged} named twice and run once" if plan.merged else ""
     total = sum(run.status.is_settled for run in view.runs)
     head = (
         f"{experiment.name}: {len(plan.cells)} cells, {len(plan.runs)} runs of {_length(plan)} ({total} done){merged}"
     )
-    return "\n".join([head, "", columns(rows), *(["", *plan.folded] if plan.folded else [])])
+    rows = _plan_rows(view)
+    body = columns([["cell", *plan.factors, "seeds", "done", "also named by"], *(row.in_table() for row in rows)])
+    if max(map(len, body.splitlines())) > width:
+        body = "\n".join([_baseline_line(plan), *(row.in_a_line() for row in rows)])
+    idle = any(NO_LEVEL in row.levels.values() for row in rows)
+    notes = [*(["-: the factor changes nothing in that cell"] if idle else []), *plan.folded]
+    return "\n".join([head, "", body, *(["", *notes] if notes else [])])
+
+
+@dataclass(frozen=True)
+class _PlanRow:
+    """One cell of a plan, as words. levels: of all that varies; differing: those unlike the baseline's."""
+
+    name: str
+    levels: Mapping[str, str]
+    differing: Mapping[str, str]
+    is_baseline: bool
+    seeds: str
+    done: str
+    merged: str
+
+    def in_table(self) -> list[str]:
+        levels = [
+            level if self.is_baseline or name in self.differing or level == NO_LEVEL else "."
+            for name, level in self.levels.items()
+        ]
+        return [self.name, *levels, self.seeds, self.done, self.merged]
+
+    def in_a_line(self) -> str:
+        levels = ", ".join(f"{name}={level}" for name, level in self.differing.items())
+        merged = f"; also named by {self.merged}" if self.merged else ""
+        return f"{self.name}: {levels or 'as the baseline'}; seeds {self.seeds}; done {self.done}{merged}"
+
+
+def _plan_rows(view: ExperimentView) -> list[_PlanRow]:
+    plan, baseline = view.plan, _baseline_levels(view.plan)
+    states: dict[str, list[str]] = {}
+    for run in view.runs:
+        states.setdefault(run.run.cell.name, []).append(run.status.state)
+    rows = []
+    for cell in plan.cells:
+        shown = shown_levels(cell.hyperparameters, plan.factors, plan.parameters)
+        levels = baseline if cell.is_baseline else {name: canonical_level(level) for name, level in shown.items()}
+        done = sum(state in ("complete", "diverged") for state in states[cell.name])
+        others = sorted({state for state in states[cell.name] if state not in ("complete", "pending")})
+        rows.append(
+            _PlanRow(
+                name=cell.name,
+                levels=levels,
+                differing={name: level for name, level in levels.items() if level != baseline[name]},
+                is_baseline=cell.is_baseline,
+                seeds=_seeds(cell.seeds),
+                done=f"{done}/{len(cell.seeds)}" + (f" {', '.join(others)}" if others else ""),
+                merged=", ".join(name for name in cell.named_by if name != cell.name) if len(cell.named_by) > 1 else "",
+            )
+        )
+    return rows
+
+
+def _baseline_levels(plan: Plan) -> dict[str, str]:
+    """The baseline's level of all that varies, whether or not it is among the cells."""
+    shown = shown_levels(plan.experiment.baseline, plan.factors, plan.parameters)
+    return {name: canonical_level(level) for name, level in shown.items()}
+
+
+def _baseline_line(plan: Plan) -> str:
+    levels = ", ".join(f"{name}={level}" for name, level in _baseline_levels(plan).items())
+    return f"the baseline's levels: {levels or 'nothing varies'}"
 
 
 def _length(plan: Plan) -> str:

@@ -34,6 +34,14 @@ def plan_document(view: ExperimentView) -> dict[str, Any]:
     }
 
 
+def runs_left(view: ExperimentView) -> dict[str, int]:
+    """By cell, how many of its runs are not done: neither complete nor diverged."""
+    left = dict.fromkeys((cell.name for cell in view.plan.cells), 0)
+    for run in view.runs:
+        left[run.run.cell.name] += not run.status.is_settled
+    return left
+
+
 def status_document(view: ExperimentView) -> dict[str, Any]:
     """`status --json`: one entry per run."""
     return {

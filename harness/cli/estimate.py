@@ -17,12 +17,12 @@ def time_text(plan: Plan, estimate: Estimate) -> str:
     steps = f"{timed[0]} to {timed[-1]}" if len(timed) > 1 else f"{timed[0]}"
     lines = [
         f"time on {estimate.device}, {_count(estimate.threads, 'thread')}: {steps} steps of each kind of cell on "
-        "made-up images and one batch of each evaluation were timed, and multiplied",
+        "made-up images and one batch of each evaluation were timed, and multiplied; checkpoints, pictures and states "
+        "were not",
         "",
         columns(_rows(plan, estimate), right=frozenset(range(1, 9))),
         "",
-        f"all {len(plan.runs)} runs: training {_short(estimate.training_s)}, evaluation "
-        f"{_short(estimate.evaluation_s)}; {_with_workers(estimate)}",
+        _total(estimate),
     ]
     lines += [f"not timed: evaluation with {absent}" for absent in estimate.absent]
     lines += _cost_lines(plan, estimate)
@@ -30,14 +30,14 @@ def time_text(plan: Plan, estimate: Estimate) -> str:
 
 
 def _rows(plan: Plan, estimate: Estimate) -> list[list[str]]:
-    header = ["cell", "steps", "ms/step", "images/s", "epoch", "training", "evaluation", "runs"]
+    header = ["cell", "steps", "ms/step", "images/s", "epoch", "training", "evaluation", "runs left"]
     rows = [header + (["cost of a run"] if plan.experiment.cost else [])]
     for found in estimate.cells:
         epoch = _epoch_s(plan, found)
         rows.append([
             found.cell.name, str(found.cell.training.steps), _figure(1000 * found.speed.step_s),
             _figure(_images_of_a_step(found.cell) / found.speed.step_s), "?" if epoch is None else _short(epoch),
-            _short(found.training_s), _short(found.evaluation_s), str(len(found.cell.seeds)),
+            _short(found.training_s), _short(found.evaluation_s), str(found.left),
         ])  # fmt: skip
         if plan.experiment.cost:
             seconds = (found.training_s + found.evaluation_s) / estimate.workers
@@ -57,6 +57,17 @@ def _epoch_s(plan: Plan, found: CellTime) -> float | None:
     if images is None:
         return None
     return found.speed.step_s * (images // hp.batch_size) / hp.discriminator_steps
+
+
+def _total(estimate: Estimate) -> str:
+    if not estimate.left:
+        return f"all {estimate.runs} runs are done"
+    done = estimate.runs - estimate.left
+    runs = f"{estimate.left} of {estimate.runs} runs, the others being done" if done else f"all {estimate.runs} runs"
+    return (
+        f"{runs}: training {_short(estimate.training_s)}, evaluation {_short(estimate.evaluation_s)}; "
+        f"{_with_workers(estimate)}"
+    )
 
 
 def _with_workers(estimate: Estimate) -> str:
@@ -93,6 +104,7 @@ def time_document(plan: Plan, estimate: Estimate, document: dict[str, Any]) -> d
         "device": estimate.device,
         "threads": estimate.threads,
         "workers": estimate.workers,
+        "runs": estimate.left,
         "training_s": estimate.training_s,
         "evaluation_s": estimate.evaluation_s,
         "wall_s": estimate.wall_s,
@@ -109,6 +121,7 @@ def _cell_document(found: CellTime) -> dict[str, float | int]:
         "steps_timed": found.speed.steps,
         "training_s": found.training_s,
         "evaluation_s": found.evaluation_s,
+        "runs": found.left,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness import __version__
 from harness.design.differences import Difference, differences
-from harness.design.keys import key_differences, key_parts
+from harness.design.keys import key_differences
 from harness.errors import StoreError
 from harness.evaluation.protocol import required_evaluation
 from harness.store.changes import AttemptReport, attempt_reports, end_of_promise
@@ -77,8 +77,7 @@ def _explanation(
     current: Mapping[str, object],
     strangers: _Strangers,
 ) -> Explanation:
-    data, cell = view.plan.experiment.data, run.run.cell
-    key = key_parts(cell.hyperparameters, run.run.seed, data, cell.training.steps, view.plan.source_hashes)
+    data, key = view.plan.experiment.data, view.key_parts(run)
     expected = view.manifest.data_sha256_of(data.declared()) if view.manifest else None
     reports = attempt_reports(run.status.attempts)
     machine = next((attempt.machine for attempt in reversed(run.status.attempts) if attempt.machine), None)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from harness.data.own_code import OwnCode, imported
+from harness.data.own_code import OwnCode, checked_code
 from harness.design.expansion import Plan
 from harness.design.experiment_file import ExperimentFile, read_experiment_file
 from harness.design.level_text import read_levels
@@ -55,7 +55,7 @@ def view_of(file: ExperimentFile, runs_dir: Path) -> ExperimentView:
 
 def own_code_of(plan: Plan) -> OwnCode:
     """The user's own files as the plan read them, imported: where nothing is trained, no copy is kept."""
-    return imported(plan.sources)
+    return checked_code(plan)
 
 
 def chosen_keys(view: ExperimentView, only: list[str] | None, seeds: str | None) -> frozenset[str]:

@@ -54,7 +54,10 @@ def sample(
     target = output or Path(f"{run.directory.root.name}--step-{chosen:06d}.png")
     device = torch.device("cpu")
     make_folder(target.parent)
-    checkpoint = load_generator(run.directory.checkpoint(chosen), device, own_code_of(view.plan), weights=which)
+    expected = run.run.cell.hyperparameters
+    checkpoint = load_generator(
+        run.directory.checkpoint(chosen), device, own_code_of(view.plan), expected, weights=which
+    )
     write_sample_grid(target, checkpoint, count, device)
     if as_json:
         show_json({"cell": name, "seed": run.run.seed, "key": run.run.key, "step": chosen, "file": str(target)})

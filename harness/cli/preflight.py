@@ -6,16 +6,18 @@ Imports torch: only the command that checks imports this.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.cli.console import columns
+from harness.cli.documents import runs_left
 from harness.cli.options import own_code_of
 from harness.design.expansion import Cell, Plan
 from harness.execution.checking import NetworkChecks
 from harness.gan.preflight import NetworkCheck, NetworksCheck
+from harness.tracking.reader import ExperimentView
 
 MAX_NAMES = 6
 """Cells named at once; further ones are counted."""
@@ -35,11 +37,13 @@ class PairCheck:
 
 @dataclass(frozen=True)
 class Disk:
-    """Bytes that all runs need once they are done. largest: the most that one run needs, and its cell's name."""
+    """Bytes that the runs that are left need once they are done. largest: the most that one run needs, and its cell's
+    name; runs: how many are left."""
 
     checkpoints: int
     states: int
     largest: tuple[int, str]
+    runs: int
 
     @property
     def total(self) -> int:
@@ -56,17 +60,21 @@ def check_plan(plan: Plan) -> tuple[PairCheck, ...]:
     return tuple(PairCheck(networks, tuple(of_pair)) for networks, of_pair in cells.items())
 
 
-def disk_of(plan: Plan, pairs: Iterable[PairCheck]) -> Disk:
-    """Checkpoints and states of every run; pictures, records, cached images and MLflow's files come on top."""
+def disk_of(pairs: Iterable[PairCheck], left: Mapping[str, int]) -> Disk:
+    """Checkpoints and states of the runs that are `left` of each cell, each from its beginning.
+
+    Pictures, records, cached images and MLflow's files come on top.
+    """
     checkpoints = states = 0
     largest = (0, "")
     for pair in pairs:
         for cell in pair.cells:
             of_checkpoints, of_states = _run_bytes(pair.networks, cell)
-            checkpoints += of_checkpoints * len(cell.seeds)
-            states += of_states * len(cell.seeds)
-            largest = max(largest, (of_checkpoints + of_states, cell.name))
-    return Disk(checkpoints, states, largest)
+            checkpoints += of_checkpoints * left[cell.name]
+            states += of_states * left[cell.name]
+            if left[cell.name]:
+                largest = max(largest, (of_checkpoints + of_states, cell.name))
+    return Disk(checkpoints, states, largest, sum(left.values()))
 
 
 def _run_bytes(networks: NetworksCheck, cell: Cell) -> tuple[int, int]:
@@ -76,12 +84,12 @@ def _run_bytes(networks: NetworksCheck, cell: Cell) -> tuple[int, int]:
     return kept * len(cell.training.checkpoint_steps()), KEPT_STATES * (kept + discriminator.weights_bytes + adam)
 
 
-def check_text(plan: Plan, pairs: Sequence[PairCheck], runs_dir: Path) -> str:
+def check_text(view: ExperimentView, pairs: Sequence[PairCheck], runs_dir: Path) -> str:
     """The page for people: a part for each pair of networks, then warnings, then the disk."""
     parts = [_pair_text(pair) for pair in pairs]
     warned = [f"warning: {text} ({_named(pair.cells)})" for pair in pairs for text in pair.networks.warnings]
     parts += ["\n".join(warned)] if warned else []
-    return "\n\n".join([*parts, _disk_text(disk_of(plan, pairs), len(plan.runs), runs_dir)])
+    return "\n\n".join([*parts, _disk_text(disk_of(pairs, runs_left(view)), len(view.runs), runs_dir)])
 
 
 def _pair_text(pair: PairCheck) -> str:
@@ -107,10 +115,13 @@ def _named(cells: Sequence[Cell]) -> str:
 
 
 def _disk_text(disk: Disk, runs: int, runs_dir: Path) -> str:
+    if not disk.runs:
+        return f"disk needed: none, all {runs} runs are done"
     size, name = disk.largest
     free = shutil.disk_usage(_existing(runs_dir)).free
+    who = f"{runs} runs" if disk.runs == runs else f"{disk.runs} of {runs} runs, the others being done"
     lines = [
-        f"disk needed: {bytes_text(disk.total)} for {runs} runs (checkpoints {bytes_text(disk.checkpoints)}, states "
+        f"disk needed: {bytes_text(disk.total)} for {who} (checkpoints {bytes_text(disk.checkpoints)}, states "
         f"{bytes_text(disk.states)}), at most {bytes_text(size)} for one ({name}); {bytes_text(free)} are free",
         "pictures, records, cached images and MLflow's files come on top",
     ]
@@ -134,7 +145,7 @@ def bytes_text(count: float) -> str:
     return f"{count:,.0f} TB" if count >= 100 else f"{count:.3g} TB"
 
 
-def check_document(plan: Plan, pairs: Iterable[PairCheck], document: dict[str, Any]) -> dict[str, Any]:
+def check_document(view: ExperimentView, pairs: Iterable[PairCheck], document: dict[str, Any]) -> dict[str, Any]:
     """`plan --json` with what the check found: `parameters` and `weights_bytes` in each cell, `disk_bytes`,
     `warnings`."""
     held = list(pairs)
@@ -143,7 +154,7 @@ def check_document(plan: Plan, pairs: Iterable[PairCheck], document: dict[str, A
     warnings = [
         {"cells": [cell.name for cell in pair.cells], "text": text} for pair in held for text in pair.networks.warnings
     ]
-    return {**document, "cells": cells, "disk_bytes": disk_of(plan, held).total, "warnings": warnings}
+    return {**document, "cells": cells, "disk_bytes": disk_of(held, runs_left(view)).total, "warnings": warnings}
 
 
 def _networks_document(networks: NetworksCheck) -> dict[str, Any]:

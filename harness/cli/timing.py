@@ -1,7 +1,8 @@
 """What `plan --check --time` tells: how long training and evaluation take here, and what that costs.
 
 A few real steps of every kind of cell are trained on made-up images in a temporary folder, and one batch of every
-evaluation is measured; the rest is multiplied. Imports torch: only the command that times imports this.
+evaluation is measured; the rest is multiplied. Checkpoints, pictures and states are not timed. Only runs that are not
+done count, those that have begun as if they had not. Imports torch: only the command that times imports this.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+from harness.cli.documents import runs_left
 from harness.cli.options import own_code_of
 from harness.data.own_code import OwnCode
 from harness.data.resize import resize, to_uint8
@@ -33,13 +35,15 @@ from harness.gan.networks.build import build_generator
 from harness.gan.randomness import normal_latents, random_stream
 from harness.gan.training import TrainingTask, make_deterministic, train
 from harness.store.reading import read_bytes
-from harness.store.records import scan
+from harness.store.records import Record, scan
 from harness.store.rundir import RunDirectory
 from harness.tracking.reader import ExperimentView
 
-MAX_STEPS = 10
+MAX_STEPS = 20
 ENOUGH_S = 3.0
-"""Timing a cell ends after so many steps, or after so many seconds and two steps."""
+"""So many steps are timed, or fewer where they and as many before them would take longer than so many seconds."""
+WARM_UP = 2
+"""First steps, which prepare whatever is prepared once; the last of them tells how many to time."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,20 @@ class Measuring:
 
 @dataclass(frozen=True)
 class CellTime:
-    """One run of a cell, in seconds; evaluation: of all its checkpoints under every block that could be timed."""
+    """One run of a cell, in seconds; evaluation: of all its checkpoints under every block that could be timed; left:
+    its runs that are not done."""
 
     cell: Cell
     speed: Speed
     training_s: float
     evaluation_s: float
+    left: int
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """reference_s: statistics of the real images, once for all runs; absent: blocks that could not be timed."""
+    """reference_s: statistics of the real images, once for all runs; absent: blocks that could not be timed; runs: of
+    the plan, done or not."""
 
     device: str
     threads: int
@@ -80,14 +87,22 @@ class Estimate:
     cells: tuple[CellTime, ...]
     reference_s: float
     absent: tuple[str, ...]
+    runs: int
+
+    @property
+    def left(self) -> int:
+        """Runs that are not done."""
+        return sum(found.left for found in self.cells)
 
     @property
     def training_s(self) -> float:
-        return sum(found.training_s * len(found.cell.seeds) for found in self.cells)
+        return sum(found.training_s * found.left for found in self.cells)
 
     @property
     def evaluation_s(self) -> float:
-        return self.reference_s + sum(found.evaluation_s * len(found.cell.seeds) for found in self.cells)
+        """Of all runs that are left; statistics of the real images are for them alone."""
+        measured = sum(found.evaluation_s * found.left for found in self.cells)
+        return self.reference_s + measured if self.left else 0.0
 
     @property
     def wall_s(self) -> float:
@@ -97,7 +112,7 @@ class Estimate:
 
 def time_plan(view: ExperimentView) -> Estimate:
     """Times what `view`'s plan asks for on the device and with the threads that `run` would use without options."""
-    plan, own_code = view.plan, own_code_of(view.plan)
+    plan, own_code, left = view.plan, own_code_of(view.plan), runs_left(view)
     threads = view.manifest.threads if view.manifest else DEFAULT_THREADS
     allow_determinism()
     name = choose_device("auto")
@@ -105,18 +120,19 @@ def time_plan(view: ExperimentView) -> Estimate:
     with _as_a_worker(device, threads):
         speeds: dict[str, Speed] = {}
         for cell in plan.cells:
-            kind = _kind(cell)
+            kind = kind_of(cell)
             if kind not in speeds:
-                speeds[kind] = _speed(cell.hyperparameters, plan.experiment.data.channels, own_code, device)
+                speeds[kind] = speed_of(cell.hyperparameters, plan.experiment.data.channels, own_code, device)
         blocks = [(settings, _measuring(settings, plan, device)) for settings in plan.experiment.evaluation]
-    cells = tuple(_cell_time(cell, speeds[_kind(cell)], blocks) for cell in plan.cells)
+    cells = tuple(_cell_time(cell, speeds[kind_of(cell)], blocks, left[cell.name]) for cell in plan.cells)
     return Estimate(
         name,
         threads,
-        choose_workers(name, threads, len(plan.runs)),
+        choose_workers(name, threads, max(1, sum(left.values()))),
         cells,
         sum(_reference_images(settings, plan) * found.image_s for settings, found in blocks),
         tuple(f"{settings.extractor}: {found.absent}" for settings, found in blocks if found.absent),
+        len(plan.runs),
     )
 
 
@@ -132,21 +148,23 @@ def _as_a_worker(device: torch.device, threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(before[1])
 
 
-def _kind(cell: Cell) -> str:
+def kind_of(cell: Cell) -> str:
     """Cells of one kind take the same time for a step."""
     fields = type(cell.hyperparameters).model_fields
-    free = {name: fields[name].default for name in fields if name.endswith(_FREE_ENDINGS) or name in _FREE}
+    free = {name: fields[name].default for name in FREE}
     return cell.hyperparameters.model_copy(update=free).model_dump_json()
 
 
-_FREE_ENDINGS = ("_lr", "_betas", "_weight_decay", "_label", "_decay", "_decay_from")
-_FREE = frozenset({
-    "generator_target", "initialization", "limit", "discriminator_loss_reduction", "generator_output",
-})  # fmt: skip
-"""Factors that hardly change how long a step takes: all but those of sizes, layers, losses and updates."""
+FREE = (
+    "generator_output", "initialization", "discriminator_loss_reduction", "real_label", "fake_label",
+    "generator_target", "label_swap_decay", "instance_noise_decay", "generator_lr", "discriminator_lr",
+    "lr_decay_from", "generator_betas", "discriminator_betas", "generator_weight_decay",
+    "discriminator_weight_decay", "limit",
+)  # fmt: skip
+"""Factors that hardly change how long a step takes: all but those of sizes, layers, losses, updates and averages."""
 
 
-def _speed(hp: Hyperparameters, channels: int, own_code: OwnCode, device: torch.device) -> Speed:
+def speed_of(hp: Hyperparameters, channels: int, own_code: OwnCode, device: torch.device) -> Speed:
     shape = (hp.batch_size * max(2, hp.discriminator_steps), channels, hp.resolution, hp.resolution)
     images = torch.randint(256, shape, dtype=torch.uint8, generator=random_stream(0, "samples")).to(device)
     with TemporaryDirectory(prefix="harness-time-") as folder:
@@ -156,29 +174,29 @@ def _speed(hp: Hyperparameters, channels: int, own_code: OwnCode, device: torch.
             channels=channels,
             seed=0,
             key="0" * 64,
-            settings=TrainingSettings(steps=MAX_STEPS, log_every=1, checkpoint_every=MAX_STEPS),
+            settings=_settings(WARM_UP, log_every=1),
             samples=1,
             device=device,
             own_code=own_code,
         )
-        result = train(task, images, _enough())
-        seconds = [record["seconds"] for record, _ in scan(read_bytes(task.run.metrics))]
-    timed = seconds[1:] or seconds  # the first one prepares whatever is prepared once
-    if not timed:
+        timed = _last_interval(task, images)
+        steps = max(1, min(MAX_STEPS, int(ENOUGH_S / 2 / max(timed["seconds"], 1e-6))))
+        if 2 * steps > WARM_UP:  # goes on: as many steps unseen, then those that are timed, without a stop in between
+            timed = _last_interval(replace(task, settings=_settings(2 * steps, log_every=steps)), images)
+    return Speed(timed["seconds"] / timed["n"], timed["n"], _generating(hp, channels, own_code, device))
+
+
+def _settings(steps: int, log_every: int) -> TrainingSettings:
+    return TrainingSettings(steps=steps, log_every=log_every, checkpoint_every=steps)
+
+
+def _last_interval(task: TrainingTask, images: torch.Tensor) -> Record:
+    """Trains to the end of the task; its last record, whose seconds are of training alone."""
+    result = train(task, images, lambda: False)
+    records = [record for record, _ in scan(read_bytes(task.run.metrics))]
+    if not records:
         raise HarnessError(f"no step can be timed: {result.reason}", where="--time", remedy="Leave --time out.")
-    return Speed(sum(timed) / len(timed), len(timed), _generating(hp, channels, own_code, device))
-
-
-def _enough() -> Callable[[], bool]:
-    """Asked once before the first step and once at each."""
-    started, asked = time.monotonic(), 0
-
-    def enough() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked > 3 and time.monotonic() - started > ENOUGH_S
-
-    return enough
+    return records[-1]
 
 
 def _generating(hp: Hyperparameters, channels: int, own_code: OwnCode, device: torch.device) -> float:
@@ -215,7 +233,7 @@ def _seconds(work: Callable[[], object], *, warm: bool = True) -> float:
     return time.perf_counter() - started
 
 
-def _cell_time(cell: Cell, speed: Speed, blocks: list[tuple[EvaluationSettings, Measuring]]) -> CellTime:
+def _cell_time(cell: Cell, speed: Speed, blocks: list[tuple[EvaluationSettings, Measuring]], left: int) -> CellTime:
     evaluation = sum(
         len(settings.steps_measured(cell.training))
         * settings.repeats
@@ -223,7 +241,7 @@ def _cell_time(cell: Cell, speed: Speed, blocks: list[tuple[EvaluationSettings, 
         for settings, found in blocks
         if not found.absent
     )
-    return CellTime(cell, speed, speed.step_s * cell.training.steps, evaluation)
+    return CellTime(cell, speed, speed.step_s * cell.training.steps, evaluation, left)
 
 
 def _reference_images(settings: EvaluationSettings, plan: Plan) -> int:

@@ -1,16 +1,13 @@
 """One's own parts as Python objects: imported from their copies, handed what they ask for, their errors told in words.
 
 A part is written `FILE.py:NAME`. What is imported is the copy that `store.source` keeps, never the user's file, so that
-editing it while a grid trains changes nothing. Knows nothing of torch.
+editing it while a grid trains changes nothing; nothing of the user's that lies elsewhere is. Knows nothing of torch.
 """
 
 from __future__ import annotations
 
 import difflib
-import importlib
-import importlib.util
 import inspect
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +17,9 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-from harness.design.own_parts import OwnSource, split_reference
+from harness.data.own_import import LiveModuleError, import_copy
+from harness.design.expansion import Plan
+from harness.design.own_parts import OFFERED, OwnSource, split_reference
 from harness.errors import HarnessError, OwnPartError
 from harness.store.rundir import ExperimentDirectory
 from harness.store.source import keep_sources
@@ -95,20 +94,16 @@ class OwnCode:
             return self._modules[file]
         path = self.files[file].absolute()
         try:
-            with _importing_from(path.parent):
-                module = _import(path)
+            module = import_copy(path, Path(file).parent.absolute())
         except (Exception, SystemExit) as error:  # the user's code may raise anything
-            raise _told(error, f"importing {file}", self._line(error) or file) from error
+            raise _told(error, f"importing {file}", self._line(error) or file, _advice(error, file)) from error
         self._modules[file] = module
         return module
 
     def _arguments(
         self, reference: str, target: Callable[..., Any], offered: Mapping[str, Any]
     ) -> inspect.BoundArguments:
-        try:
-            signature = inspect.signature(target)
-        except (ValueError, TypeError) as error:
-            raise OwnPartError(f"its parameters cannot be told: {error}", where=reference) from error
+        signature = _signature(reference, target)
         taken = {name: parameter for name, parameter in signature.parameters.items() if parameter.kind in _TAKEN}
         for name, parameter in taken.items():
             if name not in offered and parameter.default is inspect.Parameter.empty:
@@ -121,6 +116,19 @@ class OwnCode:
         bound.arguments |= {name: offered[name] for name in taken if name in offered}
         bound.apply_defaults()
         return bound
+
+    def _refuse_other_parameters(self, reference: str, told: set[str], known: set[str]) -> None:
+        """OwnPartError where a part does not take, of the `known` names, what its text told."""
+        target = self.load(reference)
+        signature = _signature(reference, target)
+        taken = {name for name, parameter in signature.parameters.items() if parameter.kind in _TAKEN}
+        for name in sorted((taken ^ told) & known):
+            takes, says = ("takes", "does not say so") if name in taken else ("does not take", "says that it does")
+            raise OwnPartError(
+                f"{reference} {takes} {name!r} when it runs, but its text {says}, and cells are made from that",
+                where=self._definition(reference, target),
+                remedy="Write a class whose own __init__, or a function whose def, names everything that it takes.",
+            )
 
     def _definition(self, reference: str, target: Any) -> str:
         file, _ = split_reference(reference)
@@ -157,45 +165,41 @@ def imported(sources: Mapping[str, OwnSource]) -> OwnCode:
     return code
 
 
-@contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """A block in which what lies in `folder` is imported from there, before all else; nothing of it stays behind."""
-    entry = str(folder)
-    modules, bytecode = dict(sys.modules), sys.dont_write_bytecode
-    beside = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
-    for name in [name for name in modules if name.partition(".")[0] in beside]:
-        del sys.modules[name]
-    sys.path.insert(0, entry)
-    sys.dont_write_bytecode = True  # the copies are what was hashed, and nothing more
-    importlib.invalidate_caches()
+def checked_code(plan: Plan) -> OwnCode:
+    """`imported(plan.sources)`, each part compared with the plan: for commands that keep nothing."""
+    code = imported(plan.sources)
+    check_signatures(code, plan)
+    return code
+
+
+def check_signatures(own_code: OwnCode, plan: Plan) -> None:
+    """OwnPartError for a part that takes something else when it runs than the plan read in its text.
+
+    Compared are the names that matter: what the harness offers to any kind of part, and own factors.
+    """
+    known = {name for offered in OFFERED.values() for name in offered} | dict(plan.experiment.baseline.own).keys()
+    for reference, parameters in plan.parameters.items():
+        own_code._refuse_other_parameters(reference, set(parameters), known)
+
+
+def _signature(reference: str, target: Any) -> inspect.Signature:
     try:
-        yield
-    finally:
-        sys.dont_write_bytecode = bytecode
-        if entry in sys.path:
-            sys.path.remove(entry)
-        for name in [name for name in sys.path_importer_cache if Path(name).is_relative_to(folder)]:
-            del sys.path_importer_cache[name]
-        for name in [name for name in sys.modules if name.partition(".")[0] in beside]:
-            del sys.modules[name]
-        sys.modules |= {name: module for name, module in modules.items() if name.partition(".")[0] in beside}
+        return inspect.signature(target)
+    except (ValueError, TypeError) as error:
+        raise OwnPartError(f"its parameters cannot be told: {error}", where=reference) from error
 
 
-def _import(path: Path) -> ModuleType:
-    """The module of one file, under the name that its siblings know it by."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def _told(error: BaseException, doing: str, where: str) -> OwnPartError:
+def _told(error: BaseException, doing: str, where: str, remedy: str = "") -> OwnPartError:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return OwnPartError(f"{doing}: {said}" if doing else said, where=where)
+    return OwnPartError(f"{doing}: {said}" if doing else said, where=where, remedy=remedy)
+
+
+def _advice(error: BaseException, file: str) -> str:
+    """Where a module lies elsewhere among the user's files: what to do."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    is_live = isinstance(error, LiveModuleError) or (name and (Path(f"{name}.py").is_file() or Path(name).is_dir()))
+    return f"Write {name} beside {file}: only what lies there is copied and part of the key." if is_live else ""
 
 
 def _similar(name: str, module: ModuleType) -> str:

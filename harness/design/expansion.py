@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from harness.design.epochs import training_of
 from harness.design.experiment import Experiment, TrainingSettings
 from harness.design.factors import OWN, Hyperparameters, Level, as_fields, levels_of
-from harness.design.folding import fold, idle_factors, told
+from harness.design.folding import fold, idle_factors, one_limit, told
 from harness.design.keys import run_key
 from harness.design.labels import refuse_idle_labels, spelled_labels
 from harness.design.naming import (
@@ -95,13 +95,15 @@ class Plan:
             wanted = Hyperparameters(**baseline | as_fields({**levels, **own}))
         except ValueError:  # no cell can be so
             return ()
-        folded, _ = fold(wanted, self.parameters)
+        folded, _ = fold(one_limit(wanted, self.experiment.data.count), self.parameters)
         return tuple(cell for cell in self.cells if cell.hyperparameters == folded)
 
 
 def expand(experiment: Experiment) -> Plan:
     """All cells and runs of `experiment`; ExperimentFileError (where: a dotted key) when they cannot be made."""
     count_runs(experiment)
+    baseline = one_limit(experiment.baseline, experiment.data.count)
+    experiment = experiment.model_copy(update={"baseline": baseline})
     parts = read_own_parts(experiment)
     proposals: dict[Hyperparameters, Proposal] = {}
     named = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 
 from harness.design.combinations import LABEL_LOSSES, has_normalization
@@ -45,6 +45,11 @@ def fold(hp: Hyperparameters, parameters_of_parts: Parameters) -> tuple[Hyperpar
     if left_out:
         changes["own"] = tuple(pair for pair in hp.own if f"{OWN}{pair[0]}" not in left_out)
     return hp.model_copy(update=changes), changed
+
+
+def one_limit(hp: Hyperparameters, images: int | None) -> Hyperparameters:
+    """`hp` with a limit of all images that there are (None: not known) written as `all`: they are the same images."""
+    return hp.model_copy(update={"limit": "all"}) if hp.limit == images else hp
 
 
 def idle_factors(hp: Hyperparameters, parameters_of_parts: Parameters) -> tuple[str, ...]:
@@ -106,7 +111,7 @@ def _idle(hp: Hyperparameters, parameters_of_parts: Parameters) -> Iterator[str]
         yield "initialization"
     if hp.loss != "wasserstein_gp":
         yield "gradient_penalty"
-    if is_own(hp.loss):
+    if is_own(hp.loss) or hp.loss == "wasserstein_gp":  # whose critic's loss is one difference, plus its penalty
         yield "discriminator_loss_reduction"
     if hp.loss not in LABEL_LOSSES:
         yield from LABEL_FACTORS
@@ -149,8 +154,10 @@ def _default(name: str) -> Level:
 def told(foldings: Iterable[tuple[Hyperparameters, tuple[str, ...]]]) -> tuple[str, ...]:
     """What a plan says of factors that were put back: each cell as folded, with the factors that this changed."""
     cells: dict[tuple[str, str, str], set[Hyperparameters]] = {}
+    whole: set[Hyperparameters] = set()
     for hp, changed in foldings:
-        for name, deciding in _with_aliases(hp, changed):
+        whole |= {hp} if "limit" in changed else set()
+        for name, deciding in _with_aliases(hp, tuple(name for name in changed if name != "limit")):
             if name.startswith(OWN):
                 where = "is left out"
             elif name == "discriminator_normalization" and not is_own(hp.discriminator):
@@ -158,10 +165,17 @@ def told(foldings: Iterable[tuple[Hyperparameters, tuple[str, ...]]]) -> tuple[s
             else:
                 where = f"is left at {canonical_level(getattr(hp, fields_of(name)[0]))}"
             cells.setdefault((name, deciding, where), set()).add(hp)
-    return tuple(
-        f"{name} does not matter in {len(found)} cell{'s' if len(found) > 1 else ''} ({deciding}) and {where} there"
+    sentences = [
+        f"{name} does not matter in {_counted(found)} ({deciding}) and {where} there"
         for (name, deciding, where), found in cells.items()
-    )
+    ]
+    if whole:
+        sentences.append(f"limit is the number of all images in {_counted(whole)} and is written all there")
+    return tuple(sentences)
+
+
+def _counted(cells: Collection[Hyperparameters]) -> str:
+    return f"{len(cells)} cell{'s' if len(cells) > 1 else ''}"
 
 
 def _with_aliases(hp: Hyperparameters, changed: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.design.factors import ALIASES, Level, canonical_level
+from harness.design.factors import ALIASES, NO_LEVEL, Hyperparameters, Level, canonical_level, fields_of, levels_of
+from harness.design.folding import Parameters, idle_factors
 
 BASELINE = "baseline"
 
@@ -51,6 +52,13 @@ def varied_levels(cell: ShownLevels, baseline: Levels, factors: Mapping[str, tup
         if levels:
             varied[shown] = levels[0]
     return varied
+
+
+def shown_levels(hp: Hyperparameters, factors: Iterable[str], parameters: Parameters) -> dict[str, Level]:
+    """A cell's level of each factor or alias, for tables: `-` where it changes nothing in that cell."""
+    idle = set(idle_factors(hp, parameters))
+    levels = {name: level for name, level in levels_of(hp).items() if name not in idle}
+    return {name: next((levels[field] for field in fields_of(name) if field in levels), NO_LEVEL) for name in factors}
 
 
 def name_and_label(

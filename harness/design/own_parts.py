@@ -16,7 +16,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.design import syntax
+from harness.design import signatures, syntax
 from harness.errors import ExperimentFileError
 
 PATTERN = r"^[^:\x00-\x1f\x7f]+\.py:[A-Za-z_][A-Za-z0-9_]*$"
@@ -39,6 +39,10 @@ _REFERENCE = re.compile(PATTERN)
 
 class OwnSourceError(ExperimentFileError):
     """A file of the user's own that cannot be used; `where` is a place in it."""
+
+
+class NoSuchPartError(OwnSourceError):
+    """A file of the user's own does not define the class or function that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -105,19 +109,20 @@ def read_own_source(file: str) -> OwnSource:
 def parameters_of(source: OwnSource, name: str) -> tuple[str, ...]:
     """Names that the class `name` takes when it is made, or the function when it is called.
 
-    Own base classes and own modules are followed; what a library's class takes is not known here. OwnSourceError where
-    the file defines no such class or function.
+    Own base classes and own modules are followed; what a library's class takes is not known here. NoSuchPartError where
+    the file defines no such class or function, OwnSourceError (where: a line) where what it takes cannot be told.
     """
     modules = {path: ast.parse(text) for path, text in source.content}
     first = source.content[0][0]
-    found = syntax.definition(modules, first, name)
-    match found:
-        case (path, ast.ClassDef() as node):
-            return syntax.class_parameters(modules, path, node)
-        case (_, ast.FunctionDef() as node):
-            return syntax.parameters(node.args)
-    known = ", ".join(syntax.defined_names(modules[first])) or "none"
-    raise OwnSourceError(
+    try:
+        taken = signatures.part_parameters(modules, first, name)
+    except signatures.UntoldError as error:
+        where = f"{Path(source.file).parent / error.path}:{error.line}"
+        raise OwnSourceError(error.what, where=where, remedy=error.remedy) from None
+    if taken is not None:
+        return taken
+    known = ", ".join(signatures.defined_names(modules[first])) or "none"
+    raise NoSuchPartError(
         f"{source.file} defines no class or function {name!r}", where=source.file, remedy=f"Those it defines: {known}."
     )
 
@@ -160,6 +165,7 @@ def _imported(folder: Path, path: str, tree: ast.Module) -> list[str]:
         for module in statement.modules:
             files = _module_files(folder, module)
             if not files:
+                _refuse_late_live(statement, folder, module, where)
                 continue
             if module[0] in syntax.STANDARD:
                 raise OwnSourceError(
@@ -173,6 +179,16 @@ def _imported(folder: Path, path: str, tree: ast.Module) -> list[str]:
                 )
             found += files
     return found
+
+
+def _refuse_late_live(statement: syntax.Import, folder: Path, module: tuple[str, ...], where: str) -> None:
+    """OwnSourceError for an import inside a function of what lies in the current folder, where no copy is made."""
+    if statement.is_inside_function and module[0] not in syntax.STANDARD and _module_files(Path(), module):
+        raise OwnSourceError(
+            f"{'.'.join(module)} is imported from the current folder, where no copy of it is made",
+            where=where,
+            remedy=f"Write it beside this file, in {folder}/, and import it at the top.",
+        )
 
 
 def _module_files(folder: Path, module: tuple[str, ...]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from harness.design.experiment import Experiment, Grid
 from harness.design.factors import OWN, Hyperparameters, as_fields, canonical_level, levels_of
-from harness.design.folding import fold
+from harness.design.folding import fold, one_limit
 from harness.design.naming import BASELINE
 from harness.design.references import OwnParts, own_level
 from harness.errors import ExperimentFileError
@@ -68,6 +68,7 @@ class _Resolver:
     def __init__(self, experiment: Experiment, parts: OwnParts) -> None:
         self.baseline = levels_of(experiment.baseline)
         self.parameters = parts.parameters
+        self.images = experiment.data.count
         self.excluded = [self._fields(levels.given()) for levels in experiment.exclude]
 
     def resolve(self, levels: Mapping[str, Any], where: str) -> Proposal | None:
@@ -81,10 +82,12 @@ class _Resolver:
             combination = ", ".join(f"{name} = {canonical_level(value)}" for name, value in levels.items())
             message = error.errors()[0]["msg"].removeprefix("Value error, ")
             raise ExperimentFileError(f"{combination}: {message}", where=where) from None
-        hyperparameters, changed = fold(asked, self.parameters)
-        if changed and self._is_excluded(levels_of(hyperparameters)):
+        hyperparameters, changed = fold(one_limit(asked, self.images), self.parameters)
+        if hyperparameters.limit != asked.limit:
+            changed = (*changed, "limit")
+        if changed and self._is_excluded(self._seen(hyperparameters, changed, fields)):
             return None
-        told = [name for name in changed if not name.startswith(OWN) or fields[name] != self.baseline[name]]
+        told = [name for name in changed if not _is_quiet(name) or fields[name] != self.baseline[name]]
         return Proposal(hyperparameters, folded=dict.fromkeys(told))
 
     def _fields(self, levels: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +97,17 @@ class _Resolver:
             for name, level in as_fields(levels).items()
         }
 
+    def _seen(self, hp: Hyperparameters, changed: Iterable[str], written: Mapping[str, Any]) -> dict[str, Any]:
+        """A folded cell's levels as somebody reads them: a default that is not the baseline's was written by nobody."""
+        levels = levels_of(hp)
+        return levels | {name: written[name] for name in changed if levels.get(name) != self.baseline[name]}
+
     def _is_excluded(self, fields: Mapping[str, Any]) -> bool:
         return any(
             all(name in fields and fields[name] == level for name, level in levels.items()) for levels in self.excluded
         )
+
+
+def _is_quiet(name: str) -> bool:
+    """Whether a factor that was put back is told only of cells in which it is not at the baseline's level."""
+    return name == "limit" or name.startswith(OWN)

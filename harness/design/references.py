@@ -11,8 +11,8 @@ from typing import Any
 from harness.design.experiment import Experiment
 from harness.design.factors import OWN, Level, canonical_level, levels_of
 from harness.design.own_parts import (
+    NoSuchPartError,
     OwnSource,
-    OwnSourceError,
     is_own,
     parameters_of,
     read_own_source,
@@ -48,7 +48,7 @@ def read_own_parts(experiment: Experiment) -> OwnParts:
             sources[file] = read_own_source(file)
         try:
             parameters[reference] = parameters_of(sources[file], name)
-        except OwnSourceError as error:
+        except NoSuchPartError as error:
             raise ExperimentFileError(error.what, where=where, remedy=error.remedy) from None
     return OwnParts(sources, parameters)
 
@@ -74,12 +74,14 @@ def refuse_idle_own_factors(experiment: Experiment, taken: Collection[str], part
     """ExperimentFileError for an own factor that no part of any cell takes. taken: names that some cell has."""
     for name, _ in experiment.baseline.own:
         if name not in taken:
-            known = sorted({parameter for names in parts.parameters.values() for parameter in names})
-            near = difflib.get_close_matches(name, known, 1)
+            data = experiment.data.source
+            of_parts = [names for reference, names in parts.parameters.items() if reference != data]
+            near = difflib.get_close_matches(name, sorted({known for names in of_parts for known in names}), 1)
+            remedy = f"Did you mean {near[0]!r}?" if near else "Leave it out, or name it in a part's signature."
+            if name in parts.parameters.get(data, ()) and not near:
+                remedy = f"{data} names it, but images are the same for all cells and take no factors."
             raise ExperimentFileError(
-                f"no own part of any cell takes a parameter {name!r}",
-                where=f"baseline.{OWN}{name}",
-                remedy=f"Did you mean {near[0]!r}?" if near else "Leave it out, or name it in a part's signature.",
+                f"no own part of any cell takes a parameter {name!r}", where=f"baseline.{OWN}{name}", remedy=remedy
             )
 
 

@@ -1,18 +1,16 @@
-"""Python files as syntax trees: one spelling of a tree, what a module imports, and what a class or function takes."""
+"""Python files as syntax trees: one spelling of a tree, what a module imports, and what its statements name."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 STANDARD = sys.stdlib_module_names
 """Names of the modules that come with Python."""
 
 _NO_MEANING = frozenset({"type_comment", "type_ignores", "kind"})
-
-Definition = ast.ClassDef | ast.FunctionDef
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,14 @@ def imports(tree: ast.Module, package: tuple[str, ...]) -> Iterator[Import]:
 
 
 def _imported_from(node: ast.ImportFrom, package: tuple[str, ...]) -> tuple[tuple[str, ...], ...] | None:
-    base = _base(node, package)
+    base = base_of(node, package)
     if base is None:
         return None
     names = [(*base, alias.name) for alias in node.names if alias.name != "*"]
     return tuple([base, *names] if base else names)
 
 
-def _base(node: ast.ImportFrom, package: tuple[str, ...]) -> tuple[str, ...] | None:
+def base_of(node: ast.ImportFrom, package: tuple[str, ...]) -> tuple[str, ...] | None:
     """The module that names are imported from; None outside of every package."""
     if node.level > len(package):
         return None
@@ -99,73 +97,23 @@ def _base(node: ast.ImportFrom, package: tuple[str, ...]) -> tuple[str, ...] | N
     return (*package[: len(package) - node.level + 1], *parts) if node.level else parts
 
 
-def definition(
-    modules: Mapping[str, ast.Module], path: str, name: str, seen: frozenset[tuple[str, str]] = frozenset()
-) -> tuple[str, Definition] | None:
-    """The class or function that `name` means in the module `path`, followed through own imports and plain renaming."""
-    if (path, name) in seen or path not in modules:
-        return None
-    seen |= {(path, name)}
-    for statement in reversed(list(_statements(modules[path].body))):  # the last one counts
-        match statement:
-            case ast.ClassDef() | ast.FunctionDef() if statement.name == name:
-                return path, statement
-            case ast.ImportFrom():
-                original = next((alias.name for alias in statement.names if (alias.asname or alias.name) == name), None)
-                base = _base(statement, package_of(path))
-                if original and base:
-                    return definition(modules, _path_of(modules, base), original, seen)
-            case ast.Assign(targets=[ast.Name(id=target)], value=ast.Name(id=other)) if target == name:
-                return definition(modules, path, other, seen)
-    return None
-
-
-def defined_names(module: ast.Module) -> list[str]:
-    """Classes and functions that a module defines, in its order."""
-    found = [node.name for node in _statements(module.body) if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    return list(dict.fromkeys(found))
-
-
-def class_parameters(
-    modules: Mapping[str, ast.Module], path: str, node: ast.ClassDef, seen: frozenset[int] = frozenset()
-) -> tuple[str, ...]:
-    """What a class takes: by its `__init__`, its fields (a dataclass), or those of the first own base that has some."""
-    if id(node) in seen:
-        return ()
-    seen |= {id(node)}
-    init = definition({path: ast.Module(node.body, [])}, path, "__init__")
-    if init and isinstance(init[1], ast.FunctionDef):
-        return parameters(init[1].args)[1:]
-    inherited: tuple[str, ...] = ()
-    for base in node.bases:
-        found = definition(modules, path, base.id) if isinstance(base, ast.Name) else None
-        if found and isinstance(found[1], ast.ClassDef) and not inherited:
-            inherited = class_parameters(modules, found[0], found[1], seen)
-    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-        own = [ast.unparse(item.target) for item in fields if "ClassVar" not in ast.unparse(item.annotation)]
-        return tuple(dict.fromkeys([*inherited, *own]))
-    return inherited
-
-
-def parameters(arguments: ast.arguments) -> tuple[str, ...]:
-    """Names that may be given by name; `**kwargs` takes none."""
-    return tuple(argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
-
-
-def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module or class, also those under `if`, `try` and `with`."""
+def statements(body: Sequence[ast.stmt], is_conditional: bool = False) -> Iterator[tuple[ast.stmt, bool]]:
+    """The statements of a module or class with what they contain, and whether they may be passed over."""
     for statement in body:
-        yield statement
-        if isinstance(statement, ast.If | ast.Try | ast.With):
-            yield from _statements(_nested(statement))
+        yield statement, is_conditional
+        if not isinstance(statement, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            inner = is_conditional or not isinstance(statement, ast.With)
+            parts = [statement, *getattr(statement, "handlers", []), *getattr(statement, "cases", [])]
+            for part in parts:
+                for field in ("body", "orelse", "finalbody"):
+                    yield from statements(getattr(part, field, []), inner)
 
 
-def _nested(statement: ast.If | ast.Try | ast.With) -> list[ast.stmt]:
-    handlers = [inner for handler in getattr(statement, "handlers", []) for inner in handler.body]
-    return [*statement.body, *handlers, *getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
-
-
-def _path_of(modules: Mapping[str, ast.Module], module: tuple[str, ...]) -> str:
-    stem = "/".join(module)
-    return f"{stem}/__init__.py" if f"{stem}/__init__.py" in modules else f"{stem}.py"
+def stored_names(statement: ast.stmt) -> set[str]:
+    """Names that an assignment, a loop or a `with` gives a value."""
+    targets = [*getattr(statement, "targets", []), getattr(statement, "target", None)]
+    targets += [item.optional_vars for item in getattr(statement, "items", [])]
+    if isinstance(statement, ast.AnnAssign) and statement.value is None:
+        return set()
+    nodes = [node for target in targets if target is not None for node in ast.walk(target)]
+    return {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}

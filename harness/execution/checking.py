@@ -13,7 +13,7 @@ from harness.gan.preflight import NetworksCheck, PreflightError, check_networks
 
 _NOT_OF_NETWORKS = frozenset({
     "generator_target", "real_label", "fake_label", "label_swap", "label_swap_decay", "instance_noise",
-    "instance_noise_decay", "discriminator_loss_reduction", "gradient_penalty", "fake_batch", "discriminator_steps",
+    "instance_noise_decay", "discriminator_loss_reduction", "fake_batch", "discriminator_steps",
     "generator_steps", "generator_lr", "discriminator_lr", "lr_decay_from", "generator_betas", "discriminator_betas",
     "generator_weight_decay", "discriminator_weight_decay", "ema_decay", "batch_size", "limit",
 })  # fmt: skip

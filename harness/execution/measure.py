@@ -61,7 +61,7 @@ def draw_samples(assignment: Assignment, step: int, stop: Stop) -> None:
     if digest is None or not samples_match(run.samples(step), digest, assignment.samples):
         device = torch.device(assignment.device)
         require_run_folder(run)
-        loaded = load_generator(run.checkpoint(step), device, assignment.own_code)
+        loaded = load_generator(run.checkpoint(step), device, assignment.own_code, assignment.hyperparameters)
         write_sample_grid(run.samples(step), loaded, assignment.samples, device)
 
 
@@ -98,7 +98,13 @@ def _measure_checkpoint(
         extractor,
         lambda: _leave_if_asked(stop),
     )
-    checkpoint = load_generator(run.checkpoint(step), device, assignment.own_code, weights=settings.generator_weights)
+    checkpoint = load_generator(
+        run.checkpoint(step),
+        device,
+        assignment.own_code,
+        assignment.hyperparameters,
+        weights=settings.generator_weights,
+    )
     sampler = _StoppableSampler(
         CheckpointSampler(
             checkpoint,

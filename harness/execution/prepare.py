@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.cache import ImageCache, open_images, skipped_images
-from harness.data.own_code import OwnCode
+from harness.data.own_code import OwnCode, check_signatures
 from harness.data.own_images import own_images
 from harness.data.sources import content_sha256, fetch, is_present
 from harness.design.expansion import Cell, Plan
@@ -63,6 +63,7 @@ def prepare(
     with held(directory.lock, timeout_s=WAIT_FOR_EVER):
         before = _manifest_before(directory, observe)
         own_code = OwnCode(keep_sources(directory, file.plan.sources))
+        check_signatures(own_code, file.plan)
         own = _present_data(experiment.data, own_code, observe)
         data_sha256 = content_sha256(experiment.data, own)
         weights = {weights_key(settings): _weights(settings, observe) for settings in experiment.evaluation}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from harness.data.own_code import OwnCode
 from harness.design.factors import Hyperparameters, as_fields
 from harness.design.own_parts import is_own, split_reference
-from harness.errors import DamagedFileError, OwnPartError, StoreError
+from harness.errors import DamagedFileError, HarnessError, OwnPartError, StoreError
 from harness.gan.ema import Average
 from harness.gan.networks.build import generator_with
 from harness.store import atomic
@@ -70,22 +70,26 @@ def write_checkpoint(path: Path, generator: nn.Module, description: Description,
     return atomic.write_hashed(path, save(_apart(kept), metadata))
 
 
-def load_generator(path: Path, device: torch.device, own_code: OwnCode, weights: Weights = "raw") -> Checkpoint:
+def load_generator(
+    path: Path, device: torch.device, own_code: OwnCode, expected: Hyperparameters | None, weights: Weights = "raw"
+) -> Checkpoint:
     """Rebuilds the generator; DamagedFileError for anything that `write_checkpoint` did not make.
 
-    That holds for files whose checksum was made to fit, too: nothing in the file is ever executed. own_code: the
-    user's own parts, which a generator that has some is built of; OwnPartError where they are not there or do not
-    work. weights: "ema" for the moving average; StoreError where the run keeps none.
+    That holds for files whose checksum was made to fit, too: nothing in the file is ever executed, and none of the
+    user's code because the file asks for it. own_code: the user's own parts. expected: the levels of the file's cell;
+    a file of other levels is refused. Without them only built-in generators are built. OwnPartError where an own part
+    is not expected, not there or does not work. weights: "ema" for the moving average; StoreError where there is none.
     """
     content = atomic.read_hashed(path)
     try:
         description = _description(content)
         tensors = load(content)
         hp = description.hyperparameters
-        _require_own_parts(path, hp, own_code)
+        _require_expected(path, hp, expected)
+        _require_own_parts(path, hp, expected, own_code)
         kept = _kept(tensors, averaged=hp.ema_decay > 0)
         generator = generator_with(hp, description.channels, kept.get(weights, kept["raw"]), own_code)
-    except OwnPartError:
+    except HarnessError:
         raise
     except Exception as error:  # a file from elsewhere makes its readers raise whatever it likes
         raise _not_ours(path, _first_line(error)) from error
@@ -136,9 +140,24 @@ def _kept(tensors: dict[str, Tensor], *, averaged: bool) -> dict[Weights, dict[s
     return {"raw": ours, "ema": average}
 
 
-def _require_own_parts(path: Path, hp: Hyperparameters, own_code: OwnCode) -> None:
+def _require_expected(path: Path, hp: Hyperparameters, expected: Hyperparameters | None) -> None:
+    """What is called, and with what, is the caller's to say; compared as text, in which 1 and true differ."""
+    if expected is None or hp.model_dump_json() == expected.model_dump_json():
+        return
+    found, wanted = hp.model_dump(mode="json"), expected.model_dump(mode="json")
+    name = next(name for name in found if repr(found[name]) != repr(wanted[name]))
+    raise _not_ours(path, f"its {name} is {found[name]!r:.200}, and its run's is {wanted[name]!r:.200}")
+
+
+def _require_own_parts(path: Path, hp: Hyperparameters, expected: Hyperparameters | None, own_code: OwnCode) -> None:
     """A file names the user's code; only what the caller hands in is ever imported."""
     for reference in (hp.generator, hp.generator_normalization):
+        if is_own(reference) and expected is None:
+            raise OwnPartError(
+                f"the generator is built of {reference}, and a file alone decides about no code of one's own",
+                where=str(path),
+                remedy="Read it with the experiment file that it was trained by.",
+            )
         if is_own(reference) and split_reference(reference)[0] not in own_code.files:
             raise OwnPartError(
                 f"the generator is built of {reference}, which is not at hand",

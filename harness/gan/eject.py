@@ -12,6 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from harness.data.own_code import OwnCode
 from harness.design.factors import Hyperparameters
+from harness.design.own_parts import is_own
 from harness.errors import HarnessError
 from harness.gan.networks.build import discriminator_shapes, generator_shapes, parameter_count
 from harness.gan.networks.tracing import trace
@@ -52,7 +53,7 @@ def eject(hp: Hyperparameters, channels: int, network: Literal["generator", "dis
 def _require_built_in(hp: Hyperparameters, network: Literal["generator", "discriminator"]) -> None:
     levels = hp.model_dump()
     for factor in (network, f"{network}_normalization"):
-        if ":" in levels[factor]:
+        if is_own(levels[factor]):
             raise HarnessError(
                 f"{factor} is {levels[factor]}, a part of your own; only built-in networks can be written out",
                 where=network,

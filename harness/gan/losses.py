@@ -55,7 +55,7 @@ def adversarial_loss(hp: Hyperparameters, own_code: OwnCode) -> Loss:
         case "hinge":
             return Hinge(hp.discriminator_loss_reduction)
         case "wasserstein_gp":
-            return Wasserstein(hp.discriminator_loss_reduction)
+            return Wasserstein()
         case reference:
             return OwnLoss(_own_part(reference, hp, own_code))
 
@@ -134,13 +134,12 @@ class Hinge:
 class Wasserstein:
     """The critic's loss (Gulrajani et al. 2017, arXiv:1704.00028), without `gradient_penalty`, which needs images."""
 
-    reduction: Reduction = "sum"
     probabilities = False
     threshold = None
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor, targets: Targets) -> Tensor:
         """E D(G(z)) - E D(x), the first two terms of equation (3); has no use for targets."""
-        return _reduced(-real_logits.mean(), fake_logits.mean(), self.reduction)
+        return fake_logits.mean() - real_logits.mean()
 
     def generator(self, fake_logits: Tensor) -> Tensor:
         """-E D(G(z))."""

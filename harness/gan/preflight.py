@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.data.own_code import OwnCode
 from harness.design.factors import Hyperparameters
-from harness.errors import OwnPartError
+from harness.design.own_parts import is_own
+from harness.errors import HarnessError
+from harness.gan.loss_check import check_own_loss
+from harness.gan.losses import adversarial_loss, gradient_penalty
 from harness.gan.networks.build import (
     build_discriminator,
     build_generator,
@@ -24,7 +28,9 @@ from harness.gan.networks.build import (
     has_own_generator_part,
     parameter_count,
 )
+from harness.gan.networks.initialization import left_as_made
 from harness.gan.networks.tracing import LayerCheck, PreflightError, forward, trace
+from harness.gan.rebuilding import Rebuilding, passing_buffers, refuse_changed_buffers
 
 __all__ = ["LayerCheck", "NetworkCheck", "NetworksCheck", "PreflightError", "check_networks"]
 
@@ -64,8 +70,8 @@ def check_networks(hp: Hyperparameters, channels: int, own_code: OwnCode) -> Net
         torch.default_generator.manual_seed(0)
         generator, notes_g = _check_generator(hp, channels, own_code)
         discriminator, notes_d = _check_discriminator(hp, channels, own_code)
-        if ":" in hp.loss:
-            _check_loss(hp, own_code)
+        if is_own(hp.loss):
+            check_own_loss(hp, own_code)
     return NetworksCheck(generator, discriminator, (*notes_g, *notes_d))
 
 
@@ -74,16 +80,20 @@ def _check_generator(hp: Hyperparameters, channels: int, own_code: OwnCode) -> t
     own = has_own_generator_part(hp)
     network = build_generator(hp, channels, _stream(), own_code) if own else generator_shapes(hp, channels)
     latents = torch.randn(BATCH, hp.latent_dim, device="cpu" if own else "meta")
+    passing = passing_buffers(network)
     images, layers = trace(network, latents, where, own_code)
     expected = (channels, hp.resolution, hp.resolution)
     _require_images(images, expected, where)
     checked = NetworkCheck(layers, parameter_count(network), _weights_bytes(network))
     if not own:
         return checked, []
-    notes = _without_gradient(network, images, where)
+    notes = _without_gradient(network, images, where) + _left_as_made(network, hp, where)
+    refuse_changed_buffers(passing, network, where)
     with torch.no_grad():
         _require_images(forward(network.eval(), latents, where, own_code), expected, f"{where} in eval mode")
-        if ":" in hp.generator:
+        again = build_generator(hp, channels, _stream(1), _anew(own_code))
+        Rebuilding(network, again, latents, where, own_code).check()
+        if is_own(hp.generator):
             notes += _check_range(hp, network.train(), images, own_code)
     return checked, notes
 
@@ -94,22 +104,61 @@ def _check_discriminator(hp: Hyperparameters, channels: int, own_code: OwnCode) 
     network = build_discriminator(hp, channels, _stream(), own_code) if own else discriminator_shapes(hp, channels)
     images = torch.rand(BATCH, channels, hp.resolution, hp.resolution, device="cpu" if own else "meta")
     images = images if hp.generator_output == "sigmoid" else images * 2 - 1
+    passing = passing_buffers(network)
     logits, layers = trace(network, images, where, own_code)
     if logits.shape != (BATCH,):
         raise PreflightError(_two_shapes("logits", logits, "[2], one for each image"), where=where)
     checked = NetworkCheck(layers, parameter_count(network), _weights_bytes(network))
     if not own:
         return checked, []
-    notes = _without_gradient(network, logits, where)
-    coupled = next((layer.name for layer in layers if layer.kind.startswith("BatchNorm")), None)
-    if hp.loss == "wasserstein_gp" and coupled:
-        notes.append(
-            f"{where}: layer {coupled} is batch normalization, under which the gradient penalty of loss wasserstein_gp "
-            "is not of each image alone (Gulrajani et al. 2017, section 4)"
-        )
-    if ":" in hp.discriminator and _takes_logits(hp, own_code):
-        _refuse_sigmoid(hp, network, images, layers, own_code)
+    notes = _without_gradient(network, logits, where) + _left_as_made(network, hp, where)
+    refuse_changed_buffers(passing, network, where)
+    if hp.loss == "wasserstein_gp" and hp.gradient_penalty > 0:
+        notes += _coupled_images(network, layers, where)
+        _try_gradient_penalty(network, images, where, own_code)
+    again = build_discriminator(hp, channels, _stream(1), _anew(own_code))
+    Rebuilding(network, again, images, where, own_code).check()
+    if is_own(hp.discriminator) and _takes_logits(hp, own_code):
+        _refuse_sigmoid(hp, network.train(), images, layers, own_code)
     return checked, notes
+
+
+def _coupled_images(network: nn.Module, layers: tuple[LayerCheck, ...], where: str) -> list[str]:
+    """A warning for batch normalization that ran, of torch or made of it, whatever its class is called."""
+    ran = {layer.name for layer in layers}
+    for name, module in network.named_modules():
+        if name in ran and isinstance(module, _BatchNorm):
+            return [
+                f"{where}: layer {name} is batch normalization, under which the gradient penalty of loss "
+                "wasserstein_gp is not of each image alone (Gulrajani et al. 2017, section 4)"
+            ]
+    return []
+
+
+def _try_gradient_penalty(network: nn.Module, images: Tensor, where: str, own_code: OwnCode) -> None:
+    """The discriminator's gradients by its images are trained on, and not all code can be differentiated twice."""
+    doing = "the gradient penalty of loss wasserstein_gp"
+    others, mixing = images[torch.randperm(BATCH)] * torch.rand(1), torch.rand(BATCH)
+    try:
+        with own_code.told(f"{where}: {doing}"):
+            torch.autograd.backward(gradient_penalty(network, images, others, mixing))
+    except HarnessError:
+        raise
+    except Exception as error:  # layers of one's own may raise anything
+        raise PreflightError(f"{doing}: {type(error).__name__}: {error}", where=where) from error
+    gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
+    network.zero_grad()
+    for name, gradient in gradients.items():
+        if gradient is not None and not gradient.isfinite().all():
+            raise PreflightError(f"{doing} gives {name} a gradient with NaN or infinite values", where=where)
+
+
+def _left_as_made(network: nn.Module, hp: Hyperparameters, where: str) -> list[str]:
+    return [
+        f"{where}: layer {name} makes its weight of several tensors, so initialization {hp.initialization} leaves it "
+        "as PyTorch made it"
+        for name in left_as_made(network, hp.initialization)
+    ]
 
 
 def _require_images(images: Tensor, expected: tuple[int, ...], where: str) -> None:
@@ -174,9 +223,7 @@ def _consequence(loss: str) -> str:
 
 
 def _takes_logits(hp: Hyperparameters, own_code: OwnCode) -> bool:
-    if ":" in hp.loss:
-        return bool(getattr(own_code.call(hp.loss, **dict(hp.own)), "probabilities", False))
-    return hp.loss in LOSSES_ON_LOGITS
+    return adversarial_loss(hp, own_code).probabilities if is_own(hp.loss) else hp.loss in LOSSES_ON_LOGITS
 
 
 def _under_other_weights(network: nn.Module, batch: Tensor, where: str, own_code: OwnCode) -> Iterator[Tensor]:
@@ -207,47 +254,16 @@ def _without_gradient(network: nn.Module, output: Tensor, where: str) -> list[st
     return [f"{where}: {name} gets no gradient, so it stays at its first values" for name in unused]
 
 
-def _check_loss(hp: Hyperparameters, own_code: OwnCode) -> None:
-    loss = own_code.call(hp.loss, **dict(hp.own))
-    where = f"loss {hp.loss}"
-    for name, batches in (("discriminator", 2), ("generator", 1)):
-        method = getattr(loss, name, None)
-        if not callable(method):
-            raise PreflightError(
-                f"has no method {name!r}",
-                where=where,
-                remedy="A loss has discriminator(real_logits, fake_logits) and generator(fake_logits).",
-            )
-        logits = [torch.randn(4, requires_grad=True) for _ in range(batches)]
-        try:
-            with own_code.told(f"{where}: {name} of logits [4]"):
-                value = method(*logits)
-        except OwnPartError:
-            raise
-        except Exception as error:  # losses of one's own may raise anything
-            raise PreflightError(f"{name}: {type(error).__name__}: {error}", where=where) from error
-        _require_scalar(value, name, where)
-
-
-def _require_scalar(value: object, name: str, where: str) -> None:
-    if not isinstance(value, Tensor) or value.dim() > 0:
-        got = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise PreflightError(
-            f"{name} gives {got} for logits [4], not a scalar tensor []",
-            where=where,
-            remedy="Take the mean over the batch.",
-        )
-    if not value.isfinite():
-        raise PreflightError(f"{name} gives {value.item()} for logits near 0", where=where)
-    if not value.requires_grad:
-        raise PreflightError(f"{name} gives a value without gradients, not one made of the logits", where=where)
-
-
 def _weights_bytes(network: nn.Module) -> int:
     """Of parameters and kept buffers, each counted once."""
     kept = {id(tensor): tensor for tensor in network.state_dict(keep_vars=True).values()}
     return sum(tensor.numel() * tensor.element_size() for tensor in kept.values())
 
 
-def _stream() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
+def _stream(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _anew(own_code: OwnCode) -> OwnCode:
+    """The files imported once more, as another process does; as they are where the copies are gone by now."""
+    return OwnCode(own_code.files) if all(path.is_file() for path in own_code.files.values()) else own_code

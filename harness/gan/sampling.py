@@ -7,6 +7,7 @@ import io
 import math
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,10 +35,10 @@ GAP = 2
 class CheckpointSampler:
     """Generated images of a checkpoint for given latents' seed.
 
-    mode: of batch norm. "eval" uses the running statistics; "train" those of each batch of `batch_size`, in a
-    copy of the generator, so that no buffer is updated. In "train" mode an incomplete last batch is filled up
-    with the repeat's first latents and the surplus images are dropped, so that all statistics are over whole
-    batches.
+    mode: of batch norm, and of layers of one's own that hold buffers. "eval" uses the running statistics; "train"
+    those of each batch of `batch_size`, in a copy of the generator whose buffers are the checkpoint's for every batch.
+    In "train" mode an incomplete last batch is filled up with the repeat's first latents and the surplus images are
+    dropped, so that all statistics are over whole batches.
     """
 
     def __init__(
@@ -69,7 +70,8 @@ class CheckpointSampler:
             if self._mode == "train" and kept < self._batch_size:
                 rows = torch.arange(start, start + self._batch_size) % samples
                 batch = latents[rows]
-            with global_stream(self._device, self._seed, "generator noise", repeat, start):
+            noise = global_stream(self._device, self._seed, "generator noise", repeat, start)
+            with noise, _kept_buffers(self._generator):
                 images = _generate(self._generator, batch.to(self._device), hp)
             yield images[:kept]
 
@@ -144,14 +146,35 @@ def _generate(generator: nn.Module, latents: Tensor, hp: Hyperparameters) -> Ten
 
 
 def _frozen_copy(generator: nn.Module, mode: Literal["eval", "train"]) -> nn.Module:
-    """A copy in eval mode; for "train" its batch norms lose their running statistics and use each batch's."""
+    """A copy in eval mode; for "train" its batch norms lose their running statistics and use each batch's.
+
+    Layers that are not torch's and hold buffers, which may be running statistics, are put into train mode.
+    """
     frozen = copy.deepcopy(generator).eval().requires_grad_(False)
     if mode == "train":
         for module in frozen.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.running_mean = None
                 module.running_var = None
+            elif not _is_torchs(module) and any(True for _ in module.buffers(recurse=False)):
+                module.training = True  # it alone: what is dropped in training stays
     return frozen
+
+
+def _is_torchs(module: nn.Module) -> bool:
+    return type(module).__module__.partition(".")[0] == "torch"
+
+
+@contextmanager
+def _kept_buffers(network: nn.Module) -> Iterator[None]:
+    """A block after which all buffers are as before."""
+    training = [module for module in network.modules() if module.training]
+    before = [(buffer, buffer.clone()) for module in training for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
 
 
 def _png(grid: Tensor, label: GridLabel) -> bytes:

@@ -19,7 +19,12 @@ from harness.design.factors import Hyperparameters
 from harness.design.own_parts import is_own
 from harness.gan.ema import Average, initial_average
 from harness.gan.metrics import Interval, MetricsLog, metric_names
-from harness.gan.networks.build import build_discriminator, build_generator
+from harness.gan.networks.build import (
+    build_discriminator,
+    build_generator,
+    has_own_discriminator_part,
+    has_own_generator_part,
+)
 from harness.gan.randomness import random_stream
 from harness.gan.state_content import decode_state, state_fits
 from harness.store import atomic
@@ -78,7 +83,7 @@ def initial_state(
         step=0,
         interval=Interval.empty(metric_names(hp, own_code), device),
         average=initial_average(generator) if hp.ema_decay > 0 else None,
-        own_networks=is_own(hp.generator) or is_own(hp.discriminator),
+        own_networks=has_own_generator_part(hp) or has_own_discriminator_part(hp),
     )
 
 

@@ -181,6 +181,6 @@ def _write_checkpoint(task: TrainingTask, state: TrainingState) -> str:
     path = task.run.checkpoint(state.step)
     description = Description(task.hyperparameters, task.channels, task.key, state.step)
     write_checkpoint(path, state.generator, description, state.average)
-    checkpoint = load_generator(path, task.device, task.own_code)
+    checkpoint = load_generator(path, task.device, task.own_code, task.hyperparameters)
     write_sample_grid(task.run.samples(state.step), checkpoint, task.samples, task.device)
     return checkpoint.sha256

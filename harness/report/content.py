@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.dynamics import LossDynamics, default_window, loss_dynamics, loss_scale
+from harness.analysis.dynamics import LossDynamics, LossScale, default_window, loss_dynamics, loss_scale
 from harness.analysis.frame import RunEvaluations, evaluation_frame
 from harness.analysis.summary import CellSummary, Measurement, StateCounts, count_states, measurements, summarize
 from harness.design.expansion import Cell
-from harness.design.factors import Level, level_of
+from harness.design.factors import Hyperparameters, canonical_level
+from harness.design.naming import shown_levels
 from harness.evaluation.protocol import Protocol
 from harness.store.evaluations import Evaluation
 from harness.store.records import Record
@@ -55,10 +56,6 @@ class ReportCell:
     @property
     def counts(self) -> StateCounts:
         return count_states(run.view.status.state for run in self.runs)
-
-    def level(self, factor: str) -> Level:
-        """The cell's level of a factor, or of an alias whose factors agree."""
-        return level_of(self.cell.hyperparameters, factor)
 
     def shown_run(self) -> ReportRun:
         """The run that stands for the cell in figures of one run: its first seed that has records, else its first."""
@@ -108,6 +105,12 @@ class Content:
     @property
     def runs(self) -> list[ReportRun]:
         return [run for cell in self.cells for run in cell.runs]
+
+    def levels(self, cell: ReportCell) -> dict[str, str]:
+        """The cell's level of every factor that varies, `-` where a factor changes nothing there."""
+        plan = self.view.plan
+        shown = shown_levels(cell.cell.hyperparameters, plan.factors, plan.parameters)
+        return {factor: canonical_level(level) for factor, level in shown.items()}
 
     def of_cell(self, cell: ReportCell, column: Column) -> list[Measurement]:
         """Measurements of one cell in one column, ascending in step."""
@@ -178,9 +181,13 @@ def _run(view: RunView) -> ReportRun:
     training, hp = view.run.cell.training, view.run.cell.hyperparameters
     metrics = tuple(record for record in view.metrics() if record["step"] <= training.steps)
     window = default_window(training.steps, training.log_every)
-    scale = loss_scale(hp.loss, hp.discriminator_loss_reduction)
-    dynamics = loss_dynamics(metrics, window, scale=scale) if metrics else None
+    dynamics = loss_dynamics(metrics, window, scale=scale_of(hp)) if metrics else None
     return ReportRun(view, metrics, _checkpoints(view), dynamics)
+
+
+def scale_of(hp: Hyperparameters) -> LossScale:
+    """How a cell's losses compare."""
+    return loss_scale(hp.loss, hp.discriminator_loss_reduction, hp.real_label, hp.fake_label)
 
 
 def _checkpoints(view: RunView) -> dict[int, str]:

@@ -14,7 +14,7 @@ def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
     """A JSON object; its own SHA-256 is added where it is written."""
     return {
         "experiment": content.view.plan.experiment.name,
-        "runs": [_run(cell, run) for cell in content.cells for run in cell.runs],
+        "runs": [_run(content, cell, run) for cell in content.cells for run in cell.runs],
         "columns": [_column(column) for column in content.columns],
         "left_out": [block.column for block in content.left_out],
         "numbers": [
@@ -29,13 +29,15 @@ def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
     }
 
 
-def _run(cell: ReportCell, run: ReportRun) -> dict[str, Any]:
-    status = run.view.status
+def _run(content: Content, cell: ReportCell, run: ReportRun) -> dict[str, Any]:
+    """steps (the total that a schedule reads), sources (SHA-256 by own file): where the key is made from them."""
+    status, parts = run.view.status, content.view.key_parts(run.view)
     return {
         "cell": cell.cell.name,
         "label": cell.label,
         "seed": run.seed,
         "key": run.key,
+        **{name: parts[name] for name in ("steps", "sources") if name in parts},
         "state": status.state,
         "step": status.step,
         "reason": status.reason,

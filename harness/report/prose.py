@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.analysis.dynamics import default_window
-from harness.report.content import Column, Content, ReportCell, ReportRun
+from harness.analysis.dynamics import HYSTERESIS_NATS, default_window
+from harness.design.factors import canonical_level
+from harness.report.content import Column, Content, ReportCell, ReportRun, scale_of
 from harness.report.markdown import code, counted, escape, number, shortened, spread, steps_text
 from harness.report.tables import ONE_SEED, has_comparable_losses
 
@@ -110,17 +111,86 @@ def crossings_summary(content: Content) -> str:
 
 
 def uncounted_losses(content: Content) -> str:
-    """Which cells' losses have no common scale, so that no crossing is counted; empty where all have."""
+    """Which cells' losses do not meet at one value, why, and that no crossing is counted; empty where all meet."""
     cells = [cell for cell in content.cells if not has_comparable_losses(cell)]
     if not cells:
         return ""
-    losses = ", ".join(dict.fromkeys(code(cell.cell.hyperparameters.loss) for cell in cells))
+    other = dict.fromkeys(code(loss) for cell in cells if (loss := cell.cell.hyperparameters.loss) != "bce")
+    labels = dict.fromkeys(_labels(cell) for cell in cells if cell.cell.hyperparameters.loss == "bce")
     named = "any cell" if len(cells) == len(content.cells) else shortened(", ".join(escape(c.label) for c in cells))
+    reasons = [f"With {', '.join(other)} they have no common scale."] if other else []
+    if labels:
+        reasons.append(
+            f"With labels of {' or '.join(labels)}, whose means do not add up to 1, the discriminator would answer "
+            "something else than 1/2 then, and both losses would differ."
+        )
     return (
-        f"Only with binary cross entropy do both losses meet at one value when the discriminator cannot tell real from "
-        f"generated. With {losses} they have no common scale: the curves are shown in the losses' own units, without "
-        f"ln 2, and crossings are not counted for {named}."
+        "Only with binary cross entropy and labels that add up to 1 do both losses meet at one value when the "
+        f"discriminator cannot tell real from generated. {' '.join(reasons)} The curves are shown in the losses' own "
+        f"units, without ln 2, and crossings are not counted for {named}."
     )
+
+
+def _labels(cell: ReportCell) -> str:
+    hp = cell.cell.hyperparameters
+    return f"{canonical_level(hp.real_label)} (real) and {canonical_level(hp.fake_label)} (generated)"
+
+
+def losses_shown(content: Content) -> str:
+    """What the curves of losses are, and what is marked on them where any cell's losses meet."""
+    two_terms = {scale_of(cell.cell.hyperparameters).terms == 2 for cell in content.cells}
+    which = "The" if two_terms == {True} else "In some cells the"
+    terms = (
+        f"{which} discriminator's loss adds a term for real and a term for generated images; their mean is shown "
+        "beside the generator's loss. "
+    )
+    text = (
+        "One panel per cell, shown by the seed named over it; vertical scales differ between panels. "
+        f"{terms if True in two_terms else ''}Pale lines are the recorded means, thick lines the same smoothed over "
+        f"{windows(content)} (a centred moving average, left out where it would reach over either end)."
+    )
+    if not any(has_comparable_losses(cell) for cell in content.cells):
+        return text
+    return (
+        f"{text} A circle marks a crossing of the smoothed losses. It is counted only once they are apart by more than "
+        f"{HYSTERESIS_NATS} nats on the other side, so that noise around equality is not counted. The dotted line is "
+        "ln 2 ≈ 0.693: if the discriminator could not tell real from generated images and answered 1/2 to all, both "
+        "losses would be ln 2. Losses near ln 2 do not show that images are good: an undecided discriminator may also "
+        "be a weak one."
+    )
+
+
+def answers_shown(content: Content) -> str:
+    """What D(x) and both D(G(z)) are, as the cells that record them make their updates."""
+    cells = [cell for cell in content.cells if has_probabilities(cell.shown_run())]
+    several = [cell for cell in cells if cell.cell.hyperparameters.discriminator_steps > 1]
+    fresh = [cell for cell in cells if cell.cell.hyperparameters.fake_batch == "fresh"]
+    text = "The mean answer of the discriminator to real images, D(x), and to generated ones, D(G(z))"
+    end = "1/2 is where it cannot tell them apart. A wide gap means that it tells them apart with ease"
+    if not several and not fresh:
+        return (
+            f"{text}, the latter before and after the discriminator's update of the same step; the same seed as above. "
+            f"{end}; the distance between the two D(G(z)) lines is how much one update of the discriminator changes "
+            "its answer."
+        )
+    text += (
+        "; the same seed as above. D(x) and D(G(z)) before are of the images of the discriminator's update, as it was "
+        "before that update; D(G(z)) after is of the images of the generator's first update in the same step, which "
+        "comes after it."
+    )
+    if several:
+        text += f" In {_some(several, cells)} a step has several updates of the discriminator: before is the mean over "
+        text += "them, after follows the last."
+    if fresh:
+        text += f" In {_some(fresh, cells)} the generator has fresh images: before and after are not of the same ones."
+    return (
+        f"{text} {end}. The distance between the two D(G(z)) lines is how much one update of the discriminator changes "
+        "its answer only where a step has one and both are of the same images."
+    )
+
+
+def _some(cells: list[ReportCell], of: list[ReportCell]) -> str:
+    return "all cells" if len(cells) == len(of) else shortened(", ".join(escape(cell.label) for cell in cells))
 
 
 def without_probabilities(content: Content) -> str:

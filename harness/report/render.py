@@ -15,7 +15,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from harness import __version__
-from harness.analysis.dynamics import HYSTERESIS_NATS
 from harness.errors import DamagedFileError, StoreError
 from harness.evaluation.protocol import caveat
 from harness.report import prose, settings, tables
@@ -124,10 +123,10 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
         "pictures": pictures,
         "states_table": tables.states_table(content),
         "crossings_table": tables.crossings_table(content),
-        "window": prose.windows(content),
+        "losses_shown": prose.losses_shown(content),
         "uncounted_losses": prose.uncounted_losses(content),
         "without_probabilities": prose.without_probabilities(content),
-        "hysteresis": HYSTERESIS_NATS,
+        "answers_shown": prose.answers_shown(content),
         "samples": counted(experiment.report.samples, "image"),
         "missing_samples": [escape(reason) for reason in pictures.missing_samples],
         "problems": prose.problems(content, pictures.missing_samples),

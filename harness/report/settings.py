@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from harness.design.experiment import TrainingSettings
-from harness.design.factors import canonical_level, fields_of, level_of, levels_of
+from harness.design.factors import NO_LEVEL, canonical_level, fields_of, levels_of
+from harness.design.naming import shown_levels
 from harness.report.content import Column, Content
 from harness.report.markdown import code, counted, escape, shortened, table
 from harness.store.changes import BIT_RELEVANT
@@ -13,15 +14,17 @@ WITHOUT_SPLIT = ("digits", "folder")
 
 
 def baseline_table(content: Content) -> str:
-    """Every factor at the baseline, and all levels of those that vary."""
+    """Every factor at the baseline, and all levels of those that vary; only levels that change something."""
     experiment, plan = content.view.plan.experiment, content.view.plan
     varying = {field for factor in plan.factors for field in fields_of(factor)}
-    rows = []
     hyperparameters = [experiment.baseline, *(cell.cell.hyperparameters for cell in content.cells)]
-    for name in dict.fromkeys(name for hp in hyperparameters for name in levels_of(hp)):
-        seen = dict.fromkeys(canonical_level(cell.level(name)) for cell in content.cells)  # in the order of the cells
+    names = tuple(dict.fromkeys(name for hp in hyperparameters for name in levels_of(hp)))
+    baseline, *cells = (shown_levels(hp, names, plan.parameters) for hp in hyperparameters)
+    rows = []
+    for name in names:
+        seen = dict.fromkeys(canonical_level(cell[name]) for cell in cells if cell[name] != NO_LEVEL)  # in their order
         levels = ", ".join(escape(level) for level in seen) if name in varying else ""
-        rows.append([code(name), escape(canonical_level(level_of(experiment.baseline, name))), levels])
+        rows.append([code(name), escape(canonical_level(baseline[name])), levels])
     return table(["Factor", "Baseline", "Levels in this experiment, where it varies"], rows)
 
 

@@ -6,10 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.dynamics import loss_scale
 from harness.analysis.summary import Measurement
-from harness.design.factors import canonical_level
-from harness.report.content import Column, Content, ReportCell, ReportRun
+from harness.design.factors import NO_LEVEL
+from harness.report.content import Column, Content, ReportCell, ReportRun, scale_of
 from harness.report.markdown import code, escape, number, spread, table
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -81,7 +80,7 @@ def crossings_table(content: Content) -> str:
     rows = []
     for cell in content.cells:
         counted = [(run.seed, run.dynamics) for run in cell.runs if run.dynamics and run.dynamics.is_counted]
-        none = "no smoothed losses" if has_comparable_losses(cell) else "not counted: losses of unlike scales"
+        none = "no smoothed losses" if has_comparable_losses(cell) else "not counted: losses that do not meet"
         rates = [dynamics.per_1000_steps or 0.0 for _, dynamics in counted]
         by_seed = ", ".join(f"seed {seed}: {len(dynamics.crossings)}" for seed, dynamics in counted)
         steps = sorted({round(dynamics.covered) for _, dynamics in counted})
@@ -96,8 +95,7 @@ def crossings_table(content: Content) -> str:
 
 def has_comparable_losses(cell: ReportCell) -> bool:
     """Whether crossings of this cell's losses mean anything."""
-    hp = cell.cell.hyperparameters
-    return loss_scale(hp.loss, hp.discriminator_loss_reduction).comparable
+    return scale_of(cell.cell.hyperparameters).comparable
 
 
 def cell_name(cell: ReportCell) -> str:
@@ -107,11 +105,10 @@ def cell_name(cell: ReportCell) -> str:
 
 def levels(content: Content, cell: ReportCell) -> list[str]:
     """The cell's level of every factor that varies; those that differ from the baseline stand out."""
-    texts = []
-    for factor in content.view.plan.factors:
-        level = escape(canonical_level(cell.level(factor)))
-        texts.append(f"**{level}**" if factor in cell.cell.varied else level)
-    return texts
+    return [
+        f"**{escape(level)}**" if factor in cell.cell.varied else escape(level)
+        for factor, level in content.levels(cell).items()
+    ]
 
 
 def comparison_csv(content: Content) -> str:
@@ -119,7 +116,7 @@ def comparison_csv(content: Content) -> str:
     factors = content.view.plan.factors
     rows: list[list[object]] = []
     for cell in content.cells:
-        start = [cell.number, cell.cell.name, cell.label, *_plain_levels(content, cell)]
+        start = [cell.number, cell.cell.name, cell.label, *content.levels(cell).values()]
         states = [cell.counts.runs, cell.counts.complete, cell.counts.diverged, cell.counts.failed]
         columns = [column for column in content.columns if cell in content.cells_in(column)]
         rows += [[*start, *values, *states] for column in columns for values in _steps_of(content, column, cell)]
@@ -180,10 +177,6 @@ def _last_of(content: Content, column: Column, cell: ReportCell, run: ReportRun)
     return [mean, spread, len(values), step, evaluation.checkpoint_sha256]
 
 
-def _plain_levels(content: Content, cell: ReportCell) -> list[str]:
-    return [canonical_level(cell.level(factor)) for factor in content.view.plan.factors]
-
-
 def _or_empty(value: float | None) -> float | str:
     return "" if value is None else value
 
@@ -197,11 +190,11 @@ def _csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _harmless(field: object) -> object:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers stay numbers.
+    """Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers and a lone `-` stay.
 
     As OWASP advises, https://owasp.org/www-community/attacks/CSV_Injection
     """
-    if not isinstance(field, str) or not field.startswith(_FORMULA_STARTS):
+    if not isinstance(field, str) or field == NO_LEVEL or not field.startswith(_FORMULA_STARTS):
         return field
     try:
         float(field)

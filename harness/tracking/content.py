@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import platform
+import re
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +24,8 @@ COMMIT = "commit.json"
 """The newest commit among a run's files in the store: one name, whatever its step."""
 _NAME_LENGTH = 250
 """Characters of a run's name that every database of MLflow's takes."""
+_NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")
+"""Characters that MLflow refuses in names of parameters."""
 _TEXT_LENGTH = 5000
 """Characters of a tag's value that every store takes."""
 
@@ -139,14 +143,27 @@ def _run_name(cell: str, seed: int) -> str:
 
 
 def _params(experiment: ExperimentView, view: RunView) -> dict[str, str]:
-    """Everything that the run's key is made from; nothing in it ever changes."""
+    """Everything that the run's key is made from; nothing in it ever changes.
+
+    steps: the total, where a schedule reads it; sources.FILE: SHA-256 of the user's own file.
+    """
     levels = levels_of(view.run.cell.hyperparameters)
     data = experiment.plan.experiment.data.declared()
+    parts = experiment.key_parts(view)
+    sources = parts.get("sources", {})
+    hashes = sources if isinstance(sources, Mapping) else {}
     return {
         **{name: canonical_level(level) for name, level in levels.items()},
         "seed": str(view.run.seed),
         **{f"data.{name}": canonical_level(value) for name, value in data.items()},
+        **({"steps": str(parts["steps"])} if "steps" in parts else {}),
+        **{f"sources.{_in_a_name(file)}": str(sha256) for file, sha256 in hashes.items()},
     }
+
+
+def _in_a_name(text: str) -> str:
+    """`text` with what no name of a parameter may hold spelled out: `a(1).py` is `a_28_1_29_.py`."""
+    return _NOT_IN_NAMES.sub(lambda match: f"_{ord(match[0]):x}_", text)
 
 
 def _tags(experiment: ExperimentView, view: RunView) -> dict[str, str]:

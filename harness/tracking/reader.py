@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.design.expansion import Plan, Run
 from harness.design.experiment import EvaluationSettings
+from harness.design.keys import key_parts
 from harness.errors import DamagedFileError
 from harness.evaluation.protocol import Protocol, block_protocols, is_prepared, required_evaluations
 from harness.store.atomic import canonical_json, sha256_of
@@ -105,6 +106,12 @@ class ExperimentView:
     def is_prepared(self) -> bool:
         """Whether data and weights were looked up, so that all protocols are known."""
         return is_prepared(self.plan.experiment, self.manifest)
+
+    def key_parts(self, view: RunView) -> dict[str, object]:
+        """What a run's key is made from, as `keys.key_parts` gives it."""
+        run, data = view.run, self.plan.experiment.data
+        hashes = self.plan.source_hashes
+        return key_parts(run.cell.hyperparameters, run.seed, data, run.cell.training.steps, hashes)
 
     def last_measured(self, view: RunView, block: int = 0) -> Evaluation | None:
         """The evaluation of the last measured checkpoint of a run, or None."""

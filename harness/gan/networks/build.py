@@ -7,6 +7,7 @@ from torch import nn
 
 from harness.data.own_code import OwnCode
 from harness.design.factors import Hyperparameters
+from harness.design.own_parts import is_own
 from harness.gan.networks.cnn import cnn_discriminator, cnn_generator
 from harness.gan.networks.initialization import initialize, seeded_construction
 from harness.gan.networks.mixed import mlp_conv_generator, upsample_cnn_generator
@@ -58,11 +59,11 @@ def parameter_count(network: nn.Module) -> int:
 
 def has_own_generator_part(hp: Hyperparameters) -> bool:
     """Whether the generator or its normalization is of one's own."""
-    return ":" in hp.generator or ":" in hp.generator_normalization
+    return is_own(hp.generator) or is_own(hp.generator_normalization)
 
 
 def has_own_discriminator_part(hp: Hyperparameters) -> bool:
-    return ":" in hp.discriminator or ":" in hp.discriminator_normalization
+    return is_own(hp.discriminator) or is_own(hp.discriminator_normalization)
 
 
 # The meta device holds shapes without values: torch's own default initialization, which would draw from the

@@ -51,11 +51,27 @@ def seeded_construction(stream: torch.Generator) -> Iterator[None]:
         yield
 
 
-def _draw(module: Weighted | Normalizing, mean: float, stream: torch.Generator) -> None:
-    weight: object = module.weight
-    if is_parametrized(module, "weight"):  # of weights that are made of others, those made of one: spectral norm
+def left_as_made(network: nn.Module, kind: Initialization) -> Iterator[str]:
+    """Layers of the known types that `initialize` cannot draw: their weight is made of several tensors."""
+    for name, module in network.named_modules():
+        known = isinstance(module, Weighted | Normalizing) and kind != "pytorch"
+        if known and _source(module) is None and getattr(module, "weight", None) is not None:
+            yield name
+
+
+def _source(module: nn.Module) -> nn.Parameter | None:
+    """What a layer's weight is, or is made of where that is one tensor, as under both kinds of spectral norm."""
+    weight: object
+    if is_parametrized(module, "weight"):
         weight = getattr(module.parametrizations["weight"], "original", None)  # type: ignore[index]
-    if isinstance(weight, nn.Parameter) and weight.requires_grad:
+    else:  # `nn.utils.spectral_norm`, the older one, makes `weight` of `weight_orig` before each forward pass
+        weight = getattr(module, "weight_orig", module.weight)
+    return weight if isinstance(weight, nn.Parameter) else None
+
+
+def _draw(module: Weighted | Normalizing, mean: float, stream: torch.Generator) -> None:
+    weight = _source(module)
+    if weight is not None and weight.requires_grad:
         weight.normal_(mean, INITIAL_SD, generator=stream)
         if is_parametrized(module, "weight"):
             for _ in range(POWER_ITERATIONS):

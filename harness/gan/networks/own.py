@@ -47,7 +47,10 @@ def own_discriminator(reference: str, hp: Hyperparameters, channels: int, own_co
 def own_normalization(
     reference: str, width: int, own: dict[str, int | float | str | bool], own_code: OwnCode
 ) -> nn.Module:
-    """A layer for maps [N, width, m, m] or features [N, width]. `channels`, or else the first parameter, is width."""
+    """A layer for maps [N, width, m, m] or features [N, width].
+
+    `channels` is the width; where there is none, the first parameter is, if it has to be given and is no own factor.
+    """
     takes_width = _width_parameter(own_code.load(reference), own)
     return _module(reference, own_code.call(reference, **{**own, takes_width: width}))
 
@@ -57,7 +60,8 @@ def _width_parameter(part: Any, own: dict[str, int | float | str | bool]) -> str
     if not parameters or any(parameter.name == "channels" for parameter in parameters):
         return "channels"
     first = parameters[0]
-    return first.name if first.kind is first.POSITIONAL_OR_KEYWORD and first.name not in own else "channels"
+    has_to_be_given = first.kind is first.POSITIONAL_OR_KEYWORD and first.default is first.empty
+    return first.name if has_to_be_given and first.name not in own else "channels"
 
 
 def _module(reference: str, made: object) -> nn.Module:

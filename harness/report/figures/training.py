@@ -54,9 +54,9 @@ class TrainingPanel:
 
 @figure_style()
 def loss_crossings(panels: Sequence[TrainingPanel]) -> list[Figure]:
-    """G's loss and D's per-term loss, raw (pale) beside smoothed; 12 panels to a page.
+    """G's loss and D's (per term where it adds two), raw (pale) beside smoothed; 12 panels to a page.
 
-    Where both losses are on one scale, their crossings and ln 2 as well.
+    Where both losses meet at ln 2, their crossings and ln 2 as well.
     """
     return [_loss_page(page, _end(panels)) for page in pages(panels)]
 
@@ -71,11 +71,13 @@ def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
             _losses(axes, panel.style, panel.dynamics)
             _steps(axes, end)
     figure.supxlabel("step", fontsize=9)
-    comparable = [panel.dynamics.comparable for panel in page if panel.dynamics]
+    shown = [panel.dynamics for panel in page if panel.dynamics]
+    comparable = [dynamics.comparable for dynamics in shown]
     figure.supylabel("loss [nats]" if all(comparable) else "loss, in its own units", fontsize=9)
+    discriminator = _discriminator_label({dynamics.terms for dynamics in shown})
     handles = {
         "G, smoothed (cell's colour)": Line2D([], [], color="black", linewidth=1.8),
-        "D per term, smoothed": Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
+        discriminator: Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
         "recorded (raw)": Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
         "crossing": _crossing_handle(),
         "ln 2": Line2D([], [], color="black", linewidth=0.8, linestyle=":"),
@@ -88,6 +90,16 @@ def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
     return figure
 
 
+def _discriminator_label(terms: set[Literal[1, 2]]) -> str:
+    match sorted(terms):
+        case [1]:
+            return "D, smoothed"
+        case [1, 2]:
+            return "D (per term if it has two), smoothed"
+        case _:
+            return "D per term, smoothed"
+
+
 def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
     axes.plot(dynamics.steps, dynamics.generator, color=style.color, linewidth=0.7, alpha=0.35)
     axes.plot(dynamics.steps, dynamics.discriminator, color=GRAY, linewidth=0.7, alpha=0.35)
@@ -98,7 +110,7 @@ def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
     if not dynamics.comparable:
         room = 0.2 * float(highest - lowest) or 1.0  # for the words above the curves
         axes.set_ylim(float(lowest) - 0.3 * room, float(highest) + room)
-        words = "no common scale: crossings not counted"
+        words = "losses do not meet: crossings not counted"
         axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", color=GRAY, fontsize=6)
         return
     axes.axhline(EQUILIBRIUM_NATS, color="black", linewidth=0.8, linestyle=":")
