@@ -151,10 +151,11 @@ def _links(_reference: Reference, folder: Path, chance: random.Random) -> None:
     ])  # fmt: skip
     if target == "hop":
         (place / "hop").symlink_to(f"{up}outside")
-    (place / ("self" if target == "self" else chance.choice(["link", "link.png"]))).symlink_to(target)
+    link = place / ("self" if target == "self" else chance.choice(["link", "link.png"]))
+    link.symlink_to(target)
     data = '[data]\nsource = "folder"\nroot = "images"\ncolor = "gray"\n'
     (folder / FILE).write_text(TEXT.replace("[baseline]", f"{data}[baseline]").replace("= 200", "= 30"), "utf-8")
-    is_harmless = target == "self"  # a link to itself has no image's name: nothing to read, nothing to refuse
+    is_harmless = not link.is_dir() and link.suffix != ".png"  # no folder and no image's name: nothing is read
     four = ("--set", "training.steps=4")
     said = _answer(folder, "run", FILE, *QUIET, *INLINE, *four, codes=(0,) if is_harmless else (2,))
     if is_harmless:
