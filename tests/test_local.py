@@ -200,7 +200,9 @@ def test_nobody_is_blamed_while_the_parent_slept(tmp_path: Path) -> None:
                 time.sleep(8.0)
             events.append(event)
 
-    results = run_here(path, executor="local", workers=2, events=SleepsOnce(), stall_timeout_s=5.0).results
+    longer = ("training.steps=600", "training.checkpoint_every=600")  # long enough to tell of its progress
+    chosen = {"executor": "local", "workers": 2, "stall_timeout_s": 5.0}
+    results = run_here(path, *longer, events=SleepsOnce(), **chosen).results
     assert slept
     assert [result.outcome for result in results.values()] == ["finished", "finished"]
     assert "died" not in {event.kind for event in events}

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from harness.store.attempts import read_attempts
+from harness.store.rundir import experiment_directory
 from tests.experiments import run_directories
 from tests.faults.subject import (
     FILE,
@@ -20,10 +21,12 @@ from tests.faults.subject import (
     TEXT,
     Reference,
     assert_equal_runs,
+    assert_equal_training,
     command,
     copy_finished,
     prepare,
     start,
+    wait_until,
 )
 from tests.faults.trial import NotHit, Trial
 
@@ -43,6 +46,7 @@ def trials(count: int, reference: Reference) -> list[Trial]:
         "another torch version": partial(_version, "torch"),
         "TRAINING_VERSION raised": _training_version,
         "a level of the baseline changed": _level,
+        "an own source file edited": _own_source,
         "data changed on disk": _data,
         "data declared otherwise": _declared,
     }
@@ -176,6 +180,47 @@ def _level(reference: Reference, folder: Path, chance: random.Random) -> None:
         assert run["state"] == "pending"
         assert [(item["name"], item["after"]) for item in other["differences"]] == [(name, after)]
     assert "nothing to do" in _run(folder)
+
+
+OWN_TEXT = TEXT.replace("[baseline]", '[baseline]\nnormalization = "norms.py:Scale"')
+NORM = """from torch import nn, ones
+
+
+class Scale(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(ones(channels))
+
+    def forward(self, x):
+        return x * self.weight.view(1, -1, *[1] * (x.dim() - 2)) * 0.5
+"""
+
+
+def _own_source(reference: Reference, folder: Path, chance: random.Random) -> None:
+    """Edited while runs train: they end as with the old text, and the next call has runs of its own to train."""
+    straight = folder / "straight"
+    straight.mkdir()
+    for place in (straight, folder):
+        (place / "norms.py").write_text(NORM)
+    prepare(straight, reference, OWN_TEXT)
+    _run(straight, *INLINE)
+    prepare(folder, reference, OWN_TEXT)
+    process = start(folder, "run", FILE, *QUIET, *chance.choice([INLINE, ("--workers", "2"), ("--workers", "1")]))
+    begun = wait_until(lambda: any((folder / "runs" / "tiny").glob("*--*/metrics.jsonl")), process)
+    (folder / "norms.py").write_text(chance.choice([NORM.replace("0.5", "0.25"), "this is no Python"]))
+    said = process.communicate(timeout=240)
+    assert process.returncode == 0, said
+    if not begun:
+        raise NotHit("the command had ended before the file was edited")
+    (folder / "norms.py").write_text("# a comment\n" + NORM)
+    assert "nothing to do" in _run(folder)
+    places = (experiment_directory(place / "runs", "tiny") for place in (folder, straight))
+    assert_equal_training(*(place.runs() for place in places))
+    (folder / "norms.py").write_text(NORM.replace("0.5", "0.25"))
+    for run in _explained(folder):
+        (other,) = run["explain"]["other_folders"]
+        assert run["state"] == "pending"
+        assert [item["name"] for item in other["differences"]] == ["sources.norms.py"]
 
 
 FOLDER_TEXT = TEXT.replace(

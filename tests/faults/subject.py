@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import psutil
 import torch
 
 from harness.store.records import read_records
+from harness.store.rundir import RunDirectory
 from harness.tracking.projection import project
 from harness.tracking.reader import read_experiment
 from harness.tracking.stores import resolve_address
@@ -79,6 +81,15 @@ def start(folder: Path, *arguments: str, module: str = "harness", **environment:
     )
 
 
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
+    """Waits until something has happened; False where the process ended before."""
+    while process.poll() is None:
+        if happened():
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def command(
     folder: Path, *arguments: str, timeout_s: float = 240, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -101,14 +112,7 @@ def assert_nothing_lost(folder: Path, reference: Reference) -> None:
 
 def assert_equal_runs(path: Path, expected: Path) -> None:
     """Final tensors bit for bit, all records but their wall-clock fields, all evaluations, all checkpoints."""
-    others = run_directories(expected)
-    found = run_directories(path)
-    assert found.keys() == others.keys()
-    for key, run in found.items():
-        tensors, straight = final_tensors(run), final_tensors(others[key])
-        assert tensors.keys() == straight.keys()
-        assert all(torch.equal(tensors[name], straight[name]) for name in straight)
-        assert _timeless(run.metrics) == _timeless(others[key].metrics)
+    assert_equal_training(run_directories(path), run_directories(expected))
     straight_views = views(expected)
     for name, view in views(path).items():
         assert view.status.state == "complete", (name, view.status)
@@ -117,6 +121,16 @@ def assert_equal_runs(path: Path, expected: Path) -> None:
             mine, other = view.evaluation(0, step), straight_views[name].evaluation(0, step)
             assert mine and other
             assert mine.values == other.values
+
+
+def assert_equal_training(found: Mapping[str, RunDirectory], expected: Mapping[str, RunDirectory]) -> None:
+    """Final tensors bit for bit, and all records but their wall-clock fields."""
+    assert found and found.keys() == expected.keys()
+    for key, run in found.items():
+        tensors, straight = final_tensors(run), final_tensors(expected[key])
+        assert tensors.keys() == straight.keys()
+        assert all(torch.equal(tensors[name], straight[name]) for name in straight)
+        assert _timeless(run.metrics) == _timeless(expected[key].metrics)
 
 
 def _timeless(metrics: Path) -> list[dict[str, object]]:
