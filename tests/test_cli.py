@@ -259,6 +259,7 @@ def test_run_reports_projects_and_then_does_nothing(here: Path) -> None:
     assert again.stderr.startswith("nothing to do: all 1 runs are done")
 
 
+@pytest.mark.faults
 def test_two_commands_at_once_train_every_run_once_and_both_succeed(here: Path) -> None:
     path = write_file(here, TINY.replace("steps = 24", "steps = 240"))
     command = [sys.executable, "-m", "harness", "run", "tiny.toml", "--tracking-uri", "none", "--no-report"]

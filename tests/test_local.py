@@ -99,6 +99,7 @@ def test_a_worker_that_dies_twice_without_progress_fails_its_run(tmp_path: Path)
     assert "died twice without progress" in status.reason
 
 
+@pytest.mark.faults
 def test_a_worker_that_hangs_twice_fails_its_run_and_the_other_finishes(tmp_path: Path) -> None:
     path = write_file(tmp_path)
     sets = ("training.steps=600", "training.checkpoint_every=600", "training.log_every=300", "evaluation=[]")
@@ -126,6 +127,7 @@ def test_a_worker_that_hangs_twice_fails_its_run_and_the_other_finishes(tmp_path
     assert [event.text for event in events if event.kind == "died"] == ["no progress for 4 s (--stall-timeout)"]
 
 
+@pytest.mark.faults
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process")
 def test_two_deaths_of_different_kinds_are_both_told(tmp_path: Path) -> None:
     path = write_file(tmp_path, TINY[: TINY.index("[[grid]]")])

@@ -13,6 +13,8 @@ import pytest
 
 from experiments import TINY, harness, statuses, write_file
 
+pytestmark = pytest.mark.faults
+
 ALONE = TINY[: TINY.index("[[grid]]")]
 RUN = ("run", "tiny.toml", "--tracking-uri", "none", "--no-report")
 LONG = ("training.steps=20000", "training.checkpoint_every=20000", "evaluation=[]")
