@@ -183,7 +183,7 @@ Level = int | float | str | tuple[float, ...]
 """A value that a factor may take, as Python holds it."""
 
 NO_LEVEL = "-"
-"""Shown for an own part's factor in a cell without such a part."""
+"""Shown for a factor that changes nothing in a cell, own ones where no part takes them."""
 
 
 def fields_of(name: str) -> tuple[str, ...]:
@@ -200,11 +200,6 @@ def levels_of(hyperparameters: Hyperparameters) -> dict[str, Level]:
     """
     levels: dict[str, Level] = {name: getattr(hyperparameters, name) for name in FACTORS}
     return levels | {f"{OWN}{name}": level for name, level in hyperparameters.own}
-
-
-def level_of(hyperparameters: Hyperparameters, name: str) -> Level:
-    """The level of a factor, of an alias (that of its first field) or of `own.NAME`, for people: `-` where none is."""
-    return levels_of(hyperparameters).get(fields_of(name)[0], NO_LEVEL)
 
 
 def position(name: str) -> tuple[int, str]:
