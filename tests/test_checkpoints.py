@@ -203,6 +203,8 @@ class Bomb:
         return pytest.fail, ("a pickle was executed",)
 
 
+COUNTER = "map4.normalization.num_batches_tracked"
+
 FORGERIES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda _: b"",
     "pickle": lambda _: pickle.dumps(Bomb()),
@@ -218,7 +220,8 @@ FORGERIES: dict[str, Callable[[bytes], bytes]] = {
     "channels in words": lambda content: with_about(content, channels="one"),
     "key of a number": lambda content: with_about(content, key=5),
     "no tensors": lambda content: with_tensors(content, dict.clear),
-    "one tensor less": lambda content: with_tensors(content, dict.popitem),
+    "one weight less": lambda content: with_tensors(content, lambda t: t.pop("image.weight")),
+    "one counter less": lambda content: with_tensors(content, lambda t: t.pop(COUNTER)),
     "a wrong shape": lambda content: with_tensors(content, lambda t: t.update({next(iter(t)): torch.zeros(3, 3)})),
     "weights that are no numbers": lambda content: with_tensors(content, not_a_number),
 }

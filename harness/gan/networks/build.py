@@ -44,12 +44,20 @@ def generator_with(
     """The generator with these parameters and buffers; RuntimeError where names or shapes do not fit."""
     if not has_own_generator_part(hp):
         network = generator_shapes(hp, channels)
+        _require_names(weights, network)
         network.load_state_dict(weights, strict=True, assign=True)
         return network
     with seeded_construction(torch.Generator().manual_seed(0)):
         network = _generator_layers(hp, channels, own_code)
+    _require_names(weights, network)
     network.load_state_dict(weights, strict=True)
     return network
+
+
+def _require_names(weights: dict[str, torch.Tensor], network: nn.Module) -> None:
+    """RuntimeError for other names than the network's: torch itself makes up a batch norm's counter that is missing."""
+    if other := weights.keys() ^ network.state_dict().keys():
+        raise RuntimeError(f"names that do not fit: {', '.join(sorted(other)[:5])}")
 
 
 def parameter_count(network: nn.Module) -> int:
