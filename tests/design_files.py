@@ -47,3 +47,11 @@ def names(plan: Plan) -> list[str]:
 
 def cell_named(plan: Plan, name: str) -> Cell:
     return next(cell for cell in plan.cells if cell.name == name)
+
+
+def write(**files: str) -> None:
+    """Python files in the current folder, by name without `.py`; `FOLDER_of_NAME` lies in a folder."""
+    for name, text in files.items():
+        path = Path(name.replace("_of_", "/") + ".py")
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from design_files import cell_named, first_line, names, plan_of, read, refusal
+from design_files import cell_named, first_line, names, plan_of, read, refusal, write
 
 from harness.design.own_parts import (
     OwnSourceError,
@@ -33,14 +33,6 @@ def no_norm(channels):
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(**files: str) -> None:
-    """Files by path; `__` for the dot of `.py`, `_of_` for a folder."""
-    for name, text in files.items():
-        path = Path(name.replace("_of_", "/") + ".py")
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(text, encoding="utf-8")
 
 
 def hash_of(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from design_files import refusal
+from design_files import refusal, write
 
 from harness.design.own_parts import OwnSourceError, parameters_of, read_own_source
 
@@ -14,14 +14,6 @@ from harness.design.own_parts import OwnSourceError, parameters_of, read_own_sou
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write(**files: str) -> None:
-    """Files by path; `_of_` for a folder."""
-    for name, text in files.items():
-        path = Path(name.replace("_of_", "/") + ".py")
-        path.parent.mkdir(exist_ok=True, parents=True)
-        path.write_text(text, encoding="utf-8")
 
 
 def parameters(text: str, name: str = "Part") -> tuple[str, ...]:
