@@ -49,6 +49,10 @@ class WeightsError(HarnessError):
     """Weights of an extractor are missing or are not the expected ones."""
 
 
+class ProtocolError(HarnessError):
+    """Values of different protocols were about to be mixed."""
+
+
 class StoreError(HarnessError):
     """A runs folder cannot be read or written, or was made by another version."""
 

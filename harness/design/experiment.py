@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.design.factors import PLAIN, Hyperparameters, LevelLists, Levels, OwnPart
+from harness.design.metrics import METRICS, NEAREST_METRICS, MetricName
 from harness.design.own_parts import is_own
 
 MAX_CHECKPOINTS = 10_000
@@ -27,8 +29,8 @@ Label = Annotated[str, Field(min_length=1, max_length=200, pattern=PLAIN)]
 PathText = Annotated[str, Field(min_length=1, max_length=4096, pattern=PLAIN)]
 
 DataSource = Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"] | OwnPart
-ExtractorName = Literal["digits", "inception"]
-MetricName = Literal["fid"]
+ExtractorName = Literal["digits", "mnist", "inception", "trained"]
+Precision = Literal["float32", "float64", "bfloat16"]
 
 PUBLISHED_IMAGES = {
     ("digits", "train"): 1797,
@@ -167,9 +169,14 @@ class EvaluationSettings(_Model):
     reference: Annotated[int, Field(strict=True, ge=2)] | Literal["all"] = Field(
         "all", description="real images compared with: a fixed draw of so many from the data, or all"
     )
-    extractor_weights: PathText | None = Field(None, description="file of the inception weights")
+    extractor_weights: PathText | None = Field(
+        None, description="file of the weights of inception, or of an extractor that `harness extractor train` made"
+    )
     unverified_weights: bool = Field(
         False, strict=True, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
+    )
+    precision: Precision = Field(
+        "float32", description="of the extractor's arithmetic; another one is another protocol, with numbers of its own"
     )
     generator_mode: Literal["eval", "train"] = Field("eval", description="mode of the generator's batch norm")
     generator_weights: Literal["raw", "ema"] = Field(
@@ -178,10 +185,40 @@ class EvaluationSettings(_Model):
     required: bool = Field(True, strict=True, description="false: left out, and said so, where its weights are missing")
 
     @model_validator(mode="after")
-    def _weights_are_for_inception(self) -> Self:
-        if self.extractor != "inception" and (self.extractor_weights or self.unverified_weights):
-            raise ValueError(f"extractor_weights is for inception; the weights of {self.extractor} ship with harness")
+    def _weights_fit_extractor(self) -> Self:
+        if self.extractor in ("digits", "mnist") and (self.extractor_weights or self.unverified_weights):
+            raise ValueError(
+                "extractor_weights is for inception and trained extractors; the weights of "
+                f"{self.extractor} ship with harness"
+            )
+        if self.extractor == "trained" and not self.extractor_weights:
+            raise ValueError('extractor = "trained" needs extractor_weights; `harness extractor train FILE` makes them')
+        if self.extractor == "trained" and self.unverified_weights:
+            raise ValueError("unverified_weights is for inception; trained weights carry their own SHA-256")
         return self
+
+    @model_validator(mode="after")
+    def _metrics_can_be_measured(self) -> Self:
+        twice = next((name for name in self.metrics if self.metrics.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"metrics names {twice} twice")
+        for metric in (METRICS[name] for name in self.metrics):
+            for name, count in (("samples", self.samples), ("reference", self.reference)):
+                if count != "all" and count < metric.least:
+                    raise ValueError(f"{metric.name} needs at least {metric.least} images; {name} is {count}")
+        if "fid_infinity" in self.metrics and self.repeats < 2:
+            raise ValueError("fid_infinity extrapolates from several repeats; say repeats = 2 or more")
+        nearest = next((name for name in self.metrics if name in NEAREST_METRICS), None)
+        if nearest and self.reference != "all":
+            raise ValueError(f'{nearest} looks for copies among all training images; say reference = "all"')
+        return self
+
+    @property
+    def extractor_name(self) -> str:
+        """What columns and MLflow metrics call the extractor: `digits`; a trained one by the name of its file."""
+        if self.extractor == "trained" and self.extractor_weights:
+            return re.sub(r"[^\w.-]+", "-", PurePath(self.extractor_weights).stem) or "trained"
+        return self.extractor
 
     def steps_measured(self, training: TrainingSettings) -> tuple[int, ...]:
         """The checkpoints' steps that this block asks for, ascending."""
@@ -248,6 +285,12 @@ class ReportSettings(_Model):
     """What workers draw for the report."""
 
     samples: Annotated[int, Field(strict=True, ge=1, le=1024)] = Field(64, description="images in each sample grid")
+    interpolations: (
+        tuple[Annotated[int, Field(strict=True, ge=1, le=100)], Annotated[int, Field(strict=True, ge=2, le=100)]] | None
+    ) = Field(None, description="[PAIRS, POINTS]: walks between two latents at the last checkpoint, a row each")
+    classes: Annotated[int, Field(strict=True, ge=50, le=1024)] | None = Field(
+        None, description="images in the sheet that shows what class the first extractor takes each for (mode collapse)"
+    )
 
 
 class CostSettings(_Model):

@@ -13,7 +13,6 @@ from harness.design.experiment import Experiment
 from harness.design.factors import ALIASES, FACTORS, PLAIN, Hyperparameters
 
 LATER: dict[tuple[str, ...], str] = {
-    ("report", "interpolations"): "latent interpolations are not part of this version",
     ("claim",): "claims are not part of this version",
     ("resources",): "use --workers and --threads in this version",
     ("slurm",): "the slurm executor is not part of this version",

@@ -6,12 +6,14 @@ evaluations that they look for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment, TrainingSettings
 from harness.design.own_parts import is_own
+from harness.errors import ProtocolError
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.manifest import ExperimentManifest
 from harness.store.status import RequiredEvaluation
@@ -69,19 +71,41 @@ def protocol_of(
 ) -> Protocol:
     """The protocol of one `[[evaluation]]` block for a cell with `batch_size`."""
     return Protocol(
-        extractor=settings.extractor,
+        extractor=settings.extractor_name,
         extractor_sha256=extractor_sha256,
         samples=settings.samples,
         resolution=settings.resolution or experiment.baseline.resolution,
         resize=RESIZE,
         rounding="uint8",
-        precision="float32 features, float64 statistics",
+        precision=f"{settings.precision} features, float64 statistics",
         data_sha256=data_sha256,
         reference=settings.reference,
         generator_mode=settings.generator_mode,
         generator_weights=settings.generator_weights,
         batch_size=batch_size if settings.generator_mode == "train" else None,
     )
+
+
+def differences(one: Protocol, other: Protocol) -> list[str]:
+    """Where two protocols differ, a text each: `samples 1000 and 3000`; empty for one and the same."""
+    a, b = one.document(), other.document()
+    return [f"{name} {_short(a[name])} and {_short(b[name])}" for name in a if a[name] != b[name]]
+
+
+def require_same(protocols: Iterable[Protocol], *, where: str) -> None:
+    """ProtocolError where values of these protocols are about to be mixed, with what they differ in."""
+    first, *others = dict.fromkeys(protocols)
+    for other in others:
+        raise ProtocolError(
+            f"values of different protocols never share a column; these differ in {', '.join(differences(first, other))}",
+            where=where,
+            remedy="Compare within one protocol, or measure all of them under one: `harness evaluate FILE`.",
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}..." if len(text) == 64 else text
 
 
 def weights_key(settings: EvaluationSettings) -> str:

@@ -1,4 +1,4 @@
-"""Stored evaluations: every repeat's values of one checkpoint under one protocol.
+"""Stored evaluations: every repeat's values of one checkpoint under one protocol, with the floor to read them by.
 
 Written by the process that holds the run's lock; only ever extended (more repeats, more metrics).
 """
@@ -10,14 +10,32 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.design.metrics import METRICS
 from harness.errors import DamagedFileError
 from harness.store import atomic
 from harness.store.rundir import RunDirectory
 
 
 @dataclass(frozen=True)
+class Floor:
+    """Real images against other real images, as a generator without fault would measure under the protocol.
+
+    samples: real images in the place of the generated ones, fewer than the protocol's where the data are short;
+    reference: in the place of the real ones; values[metric][i]: of the i-th random split.
+    """
+
+    samples: int
+    reference: int
+    values: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """values[metric][i] belongs to repeat i; protocol: all that the values depend on besides the generator."""
+    """values[metric][i] belongs to repeat i; protocol: all that the values depend on besides the generator.
+
+    pooled[metric][K]: of the images of the first K repeats together, K as text. class_counts[i]: of repeat i, the
+    generated images by class; classes: the classes' names; reference_class_counts: the real images by class.
+    """
 
     step: int
     checkpoint_sha256: str
@@ -25,6 +43,11 @@ class Evaluation:
     protocol: dict[str, Any]
     values: dict[str, list[float]]
     seconds: float = field(default=0.0)
+    pooled: dict[str, dict[str, float]] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
+    class_counts: list[list[int]] = field(default_factory=list)
+    reference_class_counts: list[int] = field(default_factory=list)
+    floor: Floor | None = None
 
     def __post_init__(self) -> None:
         """TypeError for what is no evaluation, though its checksum may have been made to fit."""
@@ -32,10 +55,21 @@ class Evaluation:
             raise TypeError("step is a whole number, protocol and values are objects")
         if not all(isinstance(values, list) and all(map(_is_number, values)) for values in self.values.values()):
             raise TypeError("values are lists of numbers")
+        if not isinstance(self.pooled, dict) or not all(_are_numbers(of_metric) for of_metric in self.pooled.values()):
+            raise TypeError("pooled values are numbers by the number of repeats")
+        if isinstance(self.floor, dict):  # as read from JSON
+            object.__setattr__(self, "floor", Floor(**self.floor))
 
     def has(self, metrics: Sequence[str], repeats: int) -> bool:
-        """Whether all `metrics` are there for at least `repeats` repeats."""
-        return all(len(self.values.get(metric, ())) >= repeats for metric in metrics)
+        """Whether all `metrics` are there for at least `repeats` repeats, pooled ones for exactly these."""
+        return all(len(self.series(metric, repeats)) >= (1 if _is_pooled(metric) else repeats) for metric in metrics)
+
+    def series(self, metric: str, repeats: int) -> list[float]:
+        """The values of the first `repeats` repeats, as far as they are there; of a pooled metric the one value."""
+        if _is_pooled(metric):
+            value = self.pooled.get(metric, {}).get(str(repeats))
+            return [] if value is None else [value]
+        return self.values.get(metric, [])[:repeats]
 
 
 def read_evaluation(run: RunDirectory, step: int, protocol: str) -> Evaluation | None:
@@ -64,6 +98,14 @@ def evaluation_damage(run: RunDirectory, path: Path) -> str | None:
     if run.evaluation(evaluation.step, str(evaluation.protocol_sha256)) != path:
         return "it holds another evaluation than its name says"
     return None
+
+
+def _is_pooled(metric: str) -> bool:
+    return metric in METRICS and METRICS[metric].pooled
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, dict) and all(map(_is_number, values.values()))
 
 
 def _is_number(value: object) -> bool:
