@@ -53,6 +53,10 @@ class ProtocolError(HarnessError):
     """Values of different protocols were about to be mixed."""
 
 
+class GeneratorError(HarnessError):
+    """A generator gives images that are not finite, so that nothing can be drawn or measured."""
+
+
 class StoreError(HarnessError):
     """A runs folder cannot be read or written, or was made by another version."""
 

@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from harness.design.expansion import Plan, Run, expand
 from harness.design.experiment import Experiment
+from harness.design.metrics import CLASS_METRICS, METRICS
 from harness.evaluation.protocol import block_protocols
 from harness.report.render import NOTES, render_report
 from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt
 from harness.store.commits import Commit, write_commit
-from harness.store.evaluations import Evaluation, write_evaluation
+from harness.store.evaluations import Evaluation, Floor, write_evaluation
 from harness.store.manifest import (
     ExperimentManifest,
     RunManifest,
@@ -30,6 +32,7 @@ from harness.store.manifest import (
     write_experiment_manifest,
     write_run_manifest,
 )
+from harness.store.pictures import AskedPicture, asked_pictures, settings_text
 from harness.store.records import encode
 from harness.store.rundir import RunDirectory, experiment_directory
 from harness.tracking.snapshot import read_snapshot
@@ -40,7 +43,7 @@ SHA = "ab" * 32
 
 @dataclass(frozen=True)
 class Story:
-    """What becomes of one run. crossings: how often its losses change places; values: added to each FID."""
+    """What becomes of one run. swings: how often its losses change places; classes: images of each repeat by digit."""
 
     outcome: Outcome = "finished"
     reached: int = 400
@@ -49,6 +52,8 @@ class Story:
     repeats: int = 3
     evaluated: bool = True
     pictured: bool = True
+    classes: tuple[int, ...] = (10,) * 10
+    floor: bool = True
     machine: dict[str, Any] = field(default_factory=lambda: dict(MACHINE))
 
 
@@ -66,6 +71,14 @@ def small_plan(**changes: Any) -> Plan:
         "report": {"samples": 16},
     }
     return expand(Experiment.model_validate(document | changes))
+
+
+def measured_plan(**changes: Any) -> Plan:
+    """`small_plan` with every metric, walks between latents and sheets of classes."""
+    block = {"samples": 100, "repeats": 3, "metrics": list(METRICS)}
+    return small_plan(
+        **{"evaluation": [block], "report": {"samples": 16, "interpolations": [5, 10], "classes": 64}, **changes}
+    )
 
 
 def many_cells(count: int, **changes: Any) -> Plan:
@@ -144,6 +157,9 @@ def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirector
             _evaluate(directory, run, plan, runs_dir, (int(step), checkpoint, story))
         if story.pictured:
             write_samples(directory.samples(int(step)), run.key, int(step), checkpoint, experiment.report.samples)
+        if story.pictured and int(step) == run.cell.training.steps:
+            for asked in asked_pictures(experiment.report, ("digits", SHA)):
+                write_picture(directory, run.key, checkpoint, asked, int(step))
     reason = "" if story.outcome == "finished" else "loss/generator is not finite | <script>"
     end_attempt(directory, story.outcome, step=story.reached, reason=reason)
     return directory
@@ -154,17 +170,13 @@ def write_samples(path: Path, key: str, step: int, checkpoint_sha256: str, sampl
     side = math.isqrt(samples) * 34 + 2
     rng = np.random.default_rng(step)
     shade = rng.integers(0, 255, (side // 8 + 1, side // 8 + 1), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
-    about = PngInfo()
-    for name, text in (
-        ("harness:key", key),
-        ("harness:step", str(step)),
-        ("harness:checkpoint_sha256", checkpoint_sha256),
-        ("harness:samples", str(samples)),
-    ):
-        about.add_text(name, text)
-    buffer = io.BytesIO()
-    Image.fromarray(shade[:side, :side]).save(buffer, format="PNG", pnginfo=about)
-    atomic.write_bytes(path, buffer.getvalue())
+    texts = {
+        "harness:key": key,
+        "harness:step": str(step),
+        "harness:checkpoint_sha256": checkpoint_sha256,
+        "harness:samples": str(samples),
+    }
+    atomic.write_bytes(path, _png(shade[:side, :side], texts))
 
 
 def interval_records(generator: Sequence[float], discriminator: Sequence[float], every: int) -> list[dict[str, Any]]:
@@ -195,11 +207,65 @@ def _evaluate(directory: RunDirectory, run: Run, plan: Plan, runs_dir: Path, at:
     step, checkpoint, story = at
     manifest = read_experiment_manifest(experiment_directory(runs_dir, plan.experiment.name))
     protocols = block_protocols(plan.experiment, manifest, run.cell.hyperparameters.batch_size)
-    for index, protocol in enumerate(protocols):
+    for index, (settings, protocol) in enumerate(zip(plan.experiment.evaluation, protocols, strict=True)):
         if protocol is None:
             continue  # its weights are missing
         rng = np.random.default_rng([step, run.seed, run.cell.hyperparameters.latent_dim, index])
         center = story.fid * (1 + 400 / step) / 2 + rng.normal(0, 0.8)
-        values = [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]
-        document = {"extractor": protocol.extractor}
-        write_evaluation(directory, Evaluation(step, checkpoint, protocol.sha256, document, {"fid": values}, 1.0))
+        values = {"fid": [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]}
+        pooled: dict[str, dict[str, float]] = {}
+        for metric in settings.metrics:
+            if METRICS[metric].pooled:
+                pooled[metric] = {str(story.repeats): float(center - 1)}
+            elif metric != "fid":
+                values[metric] = [_value(metric, center, noise) for noise in rng.normal(0, 0.01, story.repeats)]
+        classes = CLASS_METRICS.intersection(settings.metrics)
+        evaluation = Evaluation(
+            step, checkpoint, protocol.sha256, protocol.document(), values, 1.0, pooled,
+            classes=[str(digit) for digit in range(10)] if classes else [],
+            class_counts=[list(story.classes)] * story.repeats if classes else [],
+            reference_class_counts=[100] * 10 if classes else [],
+            floor=floor_of(settings.metrics) if story.floor else None,
+        )  # fmt: skip
+        write_evaluation(directory, evaluation)
+
+
+def _value(metric: str, center: float, noise: float) -> float:
+    """Something of the metric's size."""
+    match metric:
+        case "kid":
+            return center / 500 + noise / 100
+        case "inception_score":
+            return 9 - center / 20 + noise
+        case "missing_classes":
+            return float(center > 50)
+        case _:
+            return 1 / (1 + center / 50) + noise
+
+
+def floor_of(metrics: Sequence[str]) -> Floor:
+    """Two real halves of 50 images: FID 4 on average, the other metrics 0.9."""
+    values = {metric: [0.9, 0.9] for metric in metrics if not METRICS[metric].pooled}
+    return Floor(50, 50, {**values, "fid": [3.5, 4.5]})
+
+
+def write_picture(directory: RunDirectory, key: str, checkpoint_sha256: str, asked: AskedPicture, step: int) -> None:
+    """What a worker draws beside sample grids, as it labels it."""
+    height, width = {"interpolations": (174, 342), "classes": (420, 520)}[asked.kind]
+    shade = np.random.default_rng(step).integers(0, 255, (height // 6, width // 6), dtype=np.uint8)
+    texts = {
+        "harness:key": key,
+        "harness:step": str(step),
+        "harness:checkpoint_sha256": checkpoint_sha256,
+        "harness:settings": settings_text({**asked.settings, "counts": {"0": 3}}),
+    }
+    atomic.write_bytes(directory.picture(step, asked.kind), _png(shade.repeat(6, 0).repeat(6, 1), texts))
+
+
+def _png(pixels: NDArray[np.uint8], texts: dict[str, str]) -> bytes:
+    about = PngInfo()
+    for name, text in texts.items():
+        about.add_text(name, text)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", pnginfo=about)
+    return buffer.getvalue()

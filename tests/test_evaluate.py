@@ -1,4 +1,4 @@
-"""From images to a number: order of badness, what changes nothing, and the cache of reference statistics."""
+"""From images to numbers: order of badness, and what changes nothing."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from harness.data.resize import resize
 from harness.data.sources import load
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
 from harness.design.factors import Hyperparameters
+from harness.design.metrics import MetricName
 from harness.design.streams import stream_seed
-from harness.errors import HarnessError, StoreError
-from harness.evaluation.evaluate import evaluate, reference_statistics
+from harness.evaluation.evaluate import evaluate, pool
 from harness.evaluation.extractors import Extractor, load_extractor, weights_sha256
 from harness.evaluation.frechet import frechet_distance, moments
 from harness.evaluation.protocol import Protocol, protocol_of
+from harness.evaluation.reference import RealSet
 
 SETTINGS = EvaluationSettings(extractor="digits", samples=300)
 
@@ -71,9 +72,9 @@ def fids(
     sampler: NoisySampler, protocol: Protocol, extractor: Extractor, cache: Path, repeats: range = range(1)
 ) -> list[float]:
     """FIDs against the first half of the digits."""
-    reference = reference_statistics(cache, protocol, lambda: halves(sampler.real)[0], extractor)
-    real = replace(sampler, real=halves(sampler.real)[1], asked=sampler.asked)
-    return evaluate(real, protocol, reference, extractor, repeats, ("fid",))["fid"]
+    real = RealSet(cache, protocol, lambda: halves(sampler.real)[0], extractor)
+    other_half = replace(sampler, real=halves(sampler.real)[1], asked=sampler.asked)
+    return [evaluate(other_half, protocol, real, extractor, repeat, ("fid",)).values["fid"] for repeat in repeats]
 
 
 def halves(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -125,68 +126,6 @@ def test_more_repeats_only_add(
     assert len(set(stored + added)) == 4
 
 
-def test_reference_statistics_are_made_once(
-    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
-) -> None:
-    first = reference_statistics(tmp_path, protocol, lambda: digits, extractor)
-
-    def not_again() -> NDArray[np.uint8]:
-        raise AssertionError("the statistics are cached")
-
-    again = reference_statistics(tmp_path, protocol, not_again, extractor)
-    np.testing.assert_array_equal(again.factor, first.factor)
-    # What only the generator's side depends on shares the file.
-    other_side = replace(protocol, samples=7, generator_mode="train", batch_size=32)
-    reference_statistics(tmp_path, other_side, not_again, extractor)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"extractor_sha256": "cd" * 32},
-        {"resolution": 12},
-        {"resize": "nearest"},
-        {"data_sha256": "cd" * 32},
-        {"reference": 100},
-    ],
-)
-def test_reference_statistics_of_another_protocol_are_others(
-    change: dict[str, str | int],
-    digits: NDArray[np.uint8],
-    protocol: Protocol,
-    extractor: Extractor,
-    tmp_path: Path,
-) -> None:
-    reference_statistics(tmp_path, protocol, lambda: digits[:90], extractor)
-    other = reference_statistics(tmp_path, replace(protocol, **change), lambda: digits[:40], extractor)
-    assert other.factor.shape[1] == 39
-
-
-@pytest.mark.parametrize("damage", ["flip", "truncate", "no checksum"])
-def test_damaged_reference_statistics_are_made_again(
-    damage: str, digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
-) -> None:
-    whole = reference_statistics(tmp_path, protocol, lambda: digits[:40], extractor)
-    (file,) = tmp_path.glob("reference-*.safetensors")
-    content = bytearray(file.read_bytes())
-    if damage == "no checksum":
-        file.with_name(file.name + ".sha256").unlink()
-    else:
-        content[-5] ^= 1
-        file.write_bytes(content if damage == "flip" else content[:-100])
-    again = reference_statistics(tmp_path, protocol, lambda: digits[:40], extractor)
-    np.testing.assert_array_equal(again.factor, whole.factor)
-    reference_statistics(tmp_path, protocol, lambda: digits[:0], extractor)  # whole once more: not called
-
-
-def test_a_read_only_memory_map_is_a_reference(
-    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
-) -> None:
-    np.save(tmp_path / "digits.npy", digits[:100])
-    mapped = np.load(tmp_path / "digits.npy", mmap_mode="r")
-    assert reference_statistics(tmp_path, protocol, lambda: mapped, extractor).factor.shape == (64, 64)
-
-
 def test_constant_images_have_a_number(
     digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
 ) -> None:
@@ -201,18 +140,83 @@ def test_constant_images_have_a_number(
     assert black[0] > 100
 
 
-def test_features_that_are_not_finite_are_an_error_in_words(
+EVERY_REPEAT: tuple[MetricName, ...] = (
+    "fid", "kid", "precision", "recall", "density", "coverage", "inception_score", "missing_classes", "class_kl",
+    "nearest_ratio", "nearest_share",
+)  # fmt: skip
+
+
+def test_every_metric_comes_from_one_pass(
     digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
 ) -> None:
-    broken = Extractor(
-        "broken",
-        feature_dim=2,
-        network=lambda images: torch.full((len(images), 2), torch.nan),
-        device=torch.device("cpu"),
-    )
-    with pytest.raises(HarnessError, match="NaN or infinity"):
-        reference_statistics(tmp_path, protocol, lambda: digits[:10], broken)
-    assert not list(tmp_path.glob("*.safetensors"))
+    real = RealSet(tmp_path, protocol, lambda: halves(digits)[0], extractor)
+    sampler = NoisySampler(halves(digits)[1], 0)
+    together = evaluate(sampler, protocol, real, extractor, 0, EVERY_REPEAT)
+    assert sampler.asked == [0]
+    assert set(together.values) == set(EVERY_REPEAT)
+    alone = {
+        metric: evaluate(sampler, protocol, real, extractor, 0, (metric,)).values[metric] for metric in EVERY_REPEAT
+    }
+    assert together.values == alone
+    assert together.class_counts is not None and sum(together.class_counts) == protocol.samples
+    assert evaluate(sampler, protocol, real, extractor, 0, ("fid", "kid")).class_counts is None
+
+
+def test_a_collapsed_generator_is_told_by_what_it_lacks(
+    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
+) -> None:
+    """One image again and again: precise, without recall or coverage, of one class, and a copy of a training image."""
+    real = RealSet(tmp_path, protocol, lambda: digits, extractor)
+    collapsed = evaluate(
+        NoisySampler(np.repeat(digits[:1], 400, axis=0), 0), protocol, real, extractor, 0, EVERY_REPEAT
+    ).values
+    fair = evaluate(NoisySampler(digits, 0), protocol, real, extractor, 0, EVERY_REPEAT).values
+    assert collapsed["precision"] == 1.0
+    assert collapsed["recall"] < 0.05 < 0.5 < fair["recall"]
+    assert collapsed["coverage"] < 0.05 < 0.5 < fair["coverage"]
+    assert collapsed["missing_classes"] == 9
+    assert fair["missing_classes"] == 0
+    assert collapsed["class_kl"] > 2 > 0.2 > fair["class_kl"]
+    assert collapsed["inception_score"] == pytest.approx(1.0, abs=1e-6)
+    assert fair["inception_score"] > 5
+    assert collapsed["nearest_share"] == 1.0
+    assert fair["nearest_share"] == 1.0  # the training images themselves
+
+
+def test_images_never_seen_are_not_taken_for_copies(
+    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
+) -> None:
+    real = RealSet(tmp_path, protocol, lambda: halves(digits)[0], extractor)
+    values = evaluate(NoisySampler(halves(digits)[1], 0), protocol, real, extractor, 0, EVERY_REPEAT).values
+    assert 0.8 < values["nearest_ratio"] < 1.25
+    assert values["nearest_share"] < 0.12
+
+
+def test_pooled_repeats_are_the_images_of_all_together(
+    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
+) -> None:
+    real = RealSet(tmp_path, protocol, lambda: halves(digits)[0], extractor)
+    sampler = NoisySampler(halves(digits)[1], 8)
+    repeats = [evaluate(sampler, protocol, real, extractor, index, (), pooling=True) for index in range(3)]
+    pooled = pool(real, repeats, ("fid", "fid_pooled", "fid_infinity"))
+    images = torch.cat([batch for index in range(3) for batch in sampler.images(index, protocol.samples)])
+    expected = frechet_distance(real.moments, moments(extractor.features(images)))
+    assert set(pooled) == {"fid_pooled", "fid_infinity"}
+    assert pooled["fid_pooled"] == pytest.approx(expected, rel=1e-8)
+    fids_of_repeats = [repeat.fid for repeat in repeats if repeat.fid is not None]
+    assert pooled["fid_infinity"] == pytest.approx((3 * expected - np.mean(fids_of_repeats)) / 2, rel=1e-8)
+    assert pooled["fid_infinity"] < pooled["fid_pooled"] < np.mean(fids_of_repeats)
+    backwards = pool(real, repeats[::-1], ("fid_infinity",))
+    assert backwards["fid_infinity"] == pytest.approx(pooled["fid_infinity"], rel=1e-10)
+
+
+def test_repeats_that_were_not_measured_for_pooling_are_not_pooled(
+    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
+) -> None:
+    real = RealSet(tmp_path, protocol, lambda: halves(digits)[0], extractor)
+    repeat = evaluate(NoisySampler(digits, 0), protocol, real, extractor, 0, ("fid",))
+    with pytest.raises(ValueError, match="not measured for pooling"):
+        pool(real, [repeat], ("fid_pooled",))
 
 
 def test_float_images_and_wrong_counts_are_refused(
@@ -225,16 +229,6 @@ def test_float_images_and_wrong_counts_are_refused(
         def images(self, repeat: int, samples: int) -> Iterator[torch.Tensor]:
             yield torch.full((samples, 1, 16, 16), torch.nan)
 
-    reference = reference_statistics(tmp_path, protocol, lambda: digits, extractor)
+    real = RealSet(tmp_path, protocol, lambda: digits, extractor)
     with pytest.raises(ValueError, match="uint8"):
-        evaluate(FloatSampler(), protocol, reference, extractor, range(1), ("fid",))
-
-
-def test_too_few_real_images_and_no_folder_are_errors_in_words(
-    digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
-) -> None:
-    with pytest.raises(HarnessError, match="reference has 1 real images"):
-        reference_statistics(tmp_path, protocol, lambda: digits[:1], extractor)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError):
-        reference_statistics(tmp_path / "file", protocol, lambda: digits, extractor)
+        evaluate(FloatSampler(), protocol, real, extractor, 0, ("fid",))

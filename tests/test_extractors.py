@@ -13,12 +13,15 @@ from PIL import Image
 from pytorch_fid import fid_score, inception
 from sklearn.datasets import load_digits
 
+from harness.data.labels import labels
 from harness.data.sources import load
 from harness.design.experiment import DataSettings, EvaluationSettings
 from harness.errors import WeightsError
 from harness.evaluation import extractor_weights
+from harness.evaluation.classifier import DIGITS as DIGITS_ARCHITECTURE
+from harness.evaluation.classifier import MNIST as MNIST_ARCHITECTURE
+from harness.evaluation.classifier import Architecture
 from harness.evaluation.extractors import (
-    DigitsClassifier,
     feature_matrix,
     load_extractor,
     to_gray,
@@ -30,6 +33,7 @@ from harness.store.atomic import file_sha256, read_json
 
 CPU = torch.device("cpu")
 DIGITS = EvaluationSettings(extractor="digits")
+MNIST = EvaluationSettings(extractor="mnist")
 INCEPTION = EvaluationSettings(extractor="inception")
 
 
@@ -49,15 +53,27 @@ def empty_torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "torch"
 
 
-# --- digits
+# --- digits and mnist
 
 
-def test_digits_weights_are_small_and_as_their_note_says() -> None:
-    note = read_json(extractor_weights.DIGITS_WEIGHTS.with_suffix(".json"))
-    assert weights_file(DIGITS) == extractor_weights.DIGITS_WEIGHTS
-    assert weights_sha256(DIGITS) == note["weights_sha256"] == file_sha256(extractor_weights.DIGITS_WEIGHTS)
-    assert extractor_weights.DIGITS_WEIGHTS.stat().st_size <= 200_000
-    assert note["feature_dim"] == load_extractor(DIGITS, CPU).feature_dim == 64
+@pytest.mark.parametrize(
+    ("settings", "weights", "most"),
+    [(DIGITS, extractor_weights.DIGITS_WEIGHTS, 200_000), (MNIST, extractor_weights.MNIST_WEIGHTS, 500_000)],
+    ids=["digits", "mnist"],
+)
+def test_shipped_weights_are_small_and_as_their_note_says(
+    settings: EvaluationSettings, weights: Path, most: int
+) -> None:
+    note = read_json(weights.with_suffix(".json"))
+    assert weights_file(settings) == weights
+    assert weights_sha256(settings) == note["weights_sha256"] == file_sha256(weights)
+    assert weights.stat().st_size <= most
+    extractor = load_extractor(settings, CPU)
+    assert note["feature_dim"] == extractor.feature_dim == 64
+    assert extractor.classes == tuple("0123456789")
+    page = (Path(__file__).parents[1] / "docs" / "extractors.md").read_text(encoding="utf-8")
+    assert note["weights_sha256"] in page
+    assert f"{weights.stat().st_size:,} bytes" in page
 
 
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64])
@@ -65,13 +81,28 @@ def test_digits_is_as_accurate_on_held_out_images_as_its_note_says(resolution: i
     note = read_json(extractor_weights.DIGITS_WEIGHTS.with_suffix(".json"))
     held_out = slice(note["split"]["train"], None)
     images = torch.from_numpy(load(DataSettings(source="digits"), resolution).images)
-    features = load_extractor(DIGITS, CPU).features(images[held_out])
+    extractor = load_extractor(DIGITS, CPU)
+    features = extractor.features(images[held_out])
     last_layer = safetensors.numpy.load_file(extractor_weights.DIGITS_WEIGHTS)
     logits = np.maximum(features, 0) @ last_layer["classes.weight"].T + last_layer["classes.bias"]
-    right = logits.argmax(axis=1) == load_digits().target[held_out]
+    np.testing.assert_allclose(extractor.logits(features), logits, atol=1e-3)
+    right = extractor.logits(features).argmax(axis=1) == load_digits().target[held_out]
     assert len(right) == note["split"]["held out"] == 449
     assert right.mean() == pytest.approx(note["accuracy"][f"held out at {resolution}x{resolution}"], abs=5e-3)
     assert right.mean() >= 0.97
+
+
+@pytest.mark.parametrize("resolution", [16, 28, 32, 64])
+def test_mnist_is_as_accurate_on_test_images_as_its_note_says(resolution: int, shared_data: Path) -> None:
+    note = read_json(extractor_weights.MNIST_WEIGHTS.with_suffix(".json"))
+    data = DataSettings(source="mnist", root=str(shared_data), split="test")
+    some = slice(None, None, 5)  # a fifth of them, spread evenly: the whole takes half a minute
+    images = torch.from_numpy(load(data, resolution).images[some])
+    extractor = load_extractor(MNIST, CPU)
+    right = extractor.logits(extractor.features(images)).argmax(axis=1) == labels(data)[0][some]
+    assert len(right) == note["split"]["test"] / 5 == 2000
+    assert right.mean() == pytest.approx(note["accuracy"][f"test at {resolution}x{resolution}"], abs=5e-3)
+    assert note["accuracy"][f"test at {resolution}x{resolution}"] >= 0.99
 
 
 def test_digits_takes_color_as_its_luminance() -> None:
@@ -82,13 +113,46 @@ def test_digits_takes_color_as_its_luminance() -> None:
     assert np.abs(to_gray(color)[:, 0].numpy().astype(int) - np.stack(pillow)).max() <= 1  # Pillow rounds down
 
 
-def test_features_are_float64_and_repeat_to_the_bit() -> None:
-    extractor, images = load_extractor(DIGITS, CPU), random_images(70, 1, 16, 16)
+@pytest.mark.parametrize(
+    ("settings", "architecture"), [(DIGITS, DIGITS_ARCHITECTURE), (MNIST, MNIST_ARCHITECTURE)], ids=["digits", "mnist"]
+)
+def test_features_are_float32_and_repeat_to_the_bit(settings: EvaluationSettings, architecture: Architecture) -> None:
+    extractor, images = load_extractor(settings, CPU), random_images(70, 1, 16, 16)
     first = extractor.features(images)
-    assert first.dtype == np.float64
-    assert first.shape == (70, DigitsClassifier.feature_dim)
+    assert first.dtype == np.float32
+    assert first.shape == (70, architecture.features)
     np.testing.assert_array_equal(first, extractor.features(images))
-    np.testing.assert_array_equal(first, load_extractor(DIGITS, CPU).features(images))
+    np.testing.assert_array_equal(first, load_extractor(settings, CPU).features(images))
+    logits = extractor.logits(first)
+    assert (logits.dtype, logits.shape) == (np.float64, (70, 10))
+
+
+def test_precision_changes_the_type_and_no_more_than_the_rounding() -> None:
+    images = random_images(70, 1, 16, 16)
+    exact, single, coarse = (
+        load_extractor(DIGITS.model_copy(update={"precision": precision}), CPU).features(images)
+        for precision in ("float64", "float32", "bfloat16")
+    )
+    assert (exact.dtype, single.dtype, coarse.dtype) == (np.float64, np.float32, np.float32)
+    size = np.abs(exact).mean()
+    assert 0 < np.abs(single - exact).max() < 1e-5 * size
+    assert 1e-4 * size < np.abs(coarse - exact).max() < 0.1 * size
+
+
+def test_an_image_gets_the_same_bits_in_any_company() -> None:
+    extractor, images = load_extractor(DIGITS, CPU), random_images(70, 1, 16, 16)
+    together = extractor.features(images)
+    for start, end in ((0, 1), (69, 70), (3, 20), (0, 64)):
+        np.testing.assert_array_equal(extractor.features(images[start:end]), together[start:end])
+    assert extractor.features(images[:0]).shape == (0, 64)
+    assert feature_matrix(extractor, []).shape == (0, 64)
+
+
+def test_float64_moves_to_the_cpu_where_the_device_has_none(caplog: pytest.LogCaptureFixture) -> None:
+    settings, images = DIGITS.model_copy(update={"precision": "float64"}), random_images(3, 1, 16, 16)
+    features = load_extractor(settings, torch.device("mps")).features(images)  # no such device here: it is not touched
+    np.testing.assert_array_equal(features, load_extractor(settings, CPU).features(images))
+    assert "mps has no float64" in caplog.text
 
 
 @pytest.mark.parametrize("sizes", [[200], [64, 64, 72], [1] * 200, [130, 3, 67], [0, 200, 0]])

@@ -17,7 +17,8 @@ from report_data import interval_records, write_samples
 from harness.analysis.dynamics import LossScale, loss_dynamics
 from harness.analysis.summary import Measurement
 from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last
-from harness.report.figures.samples import SamplePanel, read_picture, sample_grids
+from harness.report.figures.panels import MetricPanel, metric_panels
+from harness.report.figures.samples import SamplePanel, read_picture, sample_grids, wide_sheets
 from harness.report.figures.style import cell_styles, figure_style, new_figure, png, round_steps, wrapped
 from harness.report.figures.training import TrainingPanel, loss_crossings, probabilities
 
@@ -83,6 +84,15 @@ def sample_panels(count: int) -> list[SamplePanel]:
     ]
 
 
+def metrics(cells: int, count: int = 4) -> list[MetricPanel]:
+    titles = ["KID ↓", "Precision ↑", "Recall ↑", "Coverage ↑"]
+    floors = [-0.001, 0.9, None, 31.0]
+    return [
+        MetricPanel(title, curves(cells, scale=1.3 if title == "KID ↓" else 1.0), floor)
+        for title, floor in zip(titles[:count], floors, strict=False)
+    ]
+
+
 def figures_of(kind: str, count: int) -> list[Figure]:
     match kind:
         case "against step":
@@ -95,6 +105,10 @@ def figures_of(kind: str, count: int) -> list[Figure]:
             return loss_crossings(training_panels(count))
         case "probabilities":
             return probabilities(training_panels(count))
+        case "metrics":
+            return metric_panels(metrics(min(count, 8)), "inception, unverified weights")
+        case "sheets":
+            return wide_sheets(sample_panels(count))
         case _:
             return sample_grids(sample_panels(count))
 
@@ -108,7 +122,7 @@ def value_label(figure: Figure) -> str:
 
 
 LOSSES = ["G, smoothed (cell's colour)", "D per term, smoothed", "recorded (raw)"]
-KINDS = ["against step", "against step, wide", "at last", "losses", "probabilities", "samples"]
+KINDS = ["against step", "against step, wide", "at last", "losses", "probabilities", "samples", "metrics", "sheets"]
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")  # machines without a Chinese font show boxes
@@ -132,12 +146,33 @@ def test_the_layout_check_sees_overlaps_and_what_leaves_the_figure() -> None:
     assert "'far too long for this place' leaves the figure" in defects
 
 
-@pytest.mark.parametrize(("kind", "pages"), [("losses", 4), ("samples", 4), ("against step", 4), ("at last", 1)])
+@pytest.mark.parametrize(
+    ("kind", "pages"), [("losses", 4), ("samples", 4), ("sheets", 7), ("against step", 4), ("at last", 1)]
+)
 def test_long_lists_are_paged_and_every_cell_is_on_a_page(kind: str, pages: int) -> None:
     figures = figures_of(kind, 40)
     assert len(figures) == pages
     panels = sum(len(figure.axes) for figure in figures)
     assert panels == (1 if kind == "at last" else 40)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_metrics_leave_no_empty_places(count: int) -> None:
+    (figure,) = metric_panels(metrics(3, count), "digits")
+    assert len(figure.axes) == count
+    with figure_style():
+        assert layout_defects(figure) == []
+
+
+def test_a_metrics_panel_shows_its_floor_on_a_linear_axis() -> None:
+    (figure,) = metric_panels(metrics(4), "digits")
+    dotted = [[line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] for axes in figure.axes]
+    assert dotted == [[-0.001], [0.9], [], [31.0]]
+    assert [axes.get_title() for axes in figure.axes][:2] == ["KID ↓", "Precision ↑"]
+    assert "real images against\nreal images" in legend_of(figure)
+    (log,) = metric_panels([MetricPanel("KID ↓", curves(40, scale=1.3)[4:12], 0.5)], "digits")
+    assert (log.axes[0].get_yscale(), log.axes[0].get_title()) == ("log", "KID ↓, log scale")
+    assert len(log.axes[0].lines) == 8 and "real images against\nreal images" not in legend_of(log)
 
 
 def test_every_cell_has_a_style_of_its_own_and_the_baseline_is_black() -> None:

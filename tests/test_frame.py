@@ -54,14 +54,25 @@ def test_last_is_what_compares_and_best_is_told_apart() -> None:
     found = measurements(evaluation_frame([run(seed, {100: [9.0], 200: [3.0], 300: [5.0]}) for seed in (0, 1)]))
     summary = summarize(found)
     assert summary is not None
+    assert summary.best is not None
     assert (summary.last.step, summary.last.mean, summary.best.step) == (300, 5.0, 200)
+
+
+@pytest.mark.parametrize(("metric", "step"), [("kid", 200), ("recall", 100), ("nearest_ratio", None)])
+def test_best_follows_the_metrics_own_direction(metric: str, step: int | None) -> None:
+    found = RunEvaluations(
+        "a", 0, "key", {"digits": {100: {metric: [9.0]}, 200: {metric: [3.0]}, 300: {metric: [5.0]}}}
+    )
+    summary = summarize(measurements(evaluation_frame([found])))
+    assert summary is not None and summary.last.step == 300
+    assert (summary.best.step if summary.best else None) == step
 
 
 def test_best_is_not_a_checkpoint_of_fewer_seeds() -> None:
     """Step 100 is lowest only because the worse seed was not measured there."""
     found = measurements(evaluation_frame([run(0, {100: [1.0], 200: [2.0]}), run(1, {200: [8.0]})]))
     summary = summarize(found)
-    assert summary is not None and summary.best.step == 200
+    assert summary is not None and summary.best is not None and summary.best.step == 200
 
 
 def test_cells_blocks_and_steps_are_kept_apart() -> None:

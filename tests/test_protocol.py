@@ -11,7 +11,15 @@ import pytest
 from harness.data.resize import RESIZE_FILTER
 from harness.design.experiment import EvaluationSettings, Experiment
 from harness.design.factors import Hyperparameters
-from harness.evaluation.protocol import INCEPTION_SHA256, RESIZE, Protocol, protocol_of
+from harness.errors import ProtocolError
+from harness.evaluation.protocol import (
+    INCEPTION_SHA256,
+    RESIZE,
+    Protocol,
+    differences,
+    protocol_of,
+    require_same,
+)
 
 SHA = "ab" * 32
 
@@ -71,3 +79,33 @@ def test_only_the_published_inception_weights_are_verified() -> None:
 def test_needs_no_torch() -> None:
     code = "import sys, harness.evaluation.protocol; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_trained_weights_are_known_by_their_hash_wherever_they_lie() -> None:
+    one = EvaluationSettings(extractor="trained", extractor_weights="a/shoes-12345678.safetensors")
+    other = EvaluationSettings(extractor="trained", extractor_weights="b/renamed.safetensors")
+    assert protocol(one) == protocol(other)
+    assert protocol(one, extractor_sha256="ef" * 32) != protocol(one)
+
+
+def test_precision_is_another_protocol() -> None:
+    reduced = protocol(EvaluationSettings(precision="bfloat16"))
+    assert reduced.sha256 != protocol().sha256
+    assert reduced.precision == "bfloat16 features, float64 statistics"
+
+
+def test_differences_are_told_field_by_field() -> None:
+    assert differences(protocol(), protocol()) == []
+    other = protocol(EvaluationSettings(samples=3000), extractor_sha256="ef" * 32)
+    assert differences(protocol(), other) == [
+        "extractor_sha256 abababababab... and efefefefefef...",
+        "samples 1000 and 3000",
+    ]
+
+
+def test_a_mixture_is_refused_with_where_the_protocols_differ() -> None:
+    require_same([protocol(), protocol()], where="column digits")
+    with pytest.raises(ProtocolError, match="differ in samples 1000 and 3000") as told:
+        require_same([protocol(), protocol(EvaluationSettings(samples=3000))], where="column digits")
+    assert told.value.where == "column digits"
+    assert "harness evaluate" in told.value.remedy

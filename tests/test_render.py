@@ -16,6 +16,7 @@ from report_data import (
     Story,
     live,
     lived,
+    measured_plan,
     prepare,
     report,
     section,
@@ -28,6 +29,9 @@ from harness.errors import StoreError
 from harness.report.render import NOTES
 from harness.store import atomic
 from harness.tracking.reader import read_experiment
+
+ASKED_FOR = ("modes", "interpolations")
+"""Sections of what a file may ask for beside FID."""
 
 
 def evidence(output: Path) -> dict[str, Any]:
@@ -57,7 +61,7 @@ def text_of(folder: Path) -> str:
 
 def test_every_section_is_there_in_order(whole: Path) -> None:
     headings = re.findall(r"^## (.+)$", text_of(whole), flags=re.MULTILINE)
-    assert headings == list(NOTES.values())
+    assert headings == [title for name, title in NOTES.items() if name not in ASKED_FOR]
 
 
 def test_every_picture_is_linked_relatively_and_exists(whole: Path) -> None:
@@ -140,10 +144,10 @@ def test_one_seed_says_that_nothing_compares(tmp_path: Path) -> None:
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    text = report(small_plan(), tmp_path / "runs", tmp_path / "report")
+    text = report(measured_plan(), tmp_path / "runs", tmp_path / "report")
     assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == list(NOTES.values())
     assert "0 of 8 runs complete, 8 pending" in section(text, "summary")
-    for name in ("against-step", "loss-crossings", "probabilities", "samples"):
+    for name in ("against-step", "loss-crossings", "probabilities", "samples", "modes", "interpolations"):
         assert "Nothing to show yet" in section(text, name)
     assert "8 runs have not started yet." in section(text, "problems")
     assert "No run has kept a copy" in section(text, "reproduce")
@@ -171,7 +175,7 @@ def test_nothing_wrong_says_nothing(tmp_path: Path) -> None:
 def test_a_file_without_evaluation_has_no_sections_of_it(tmp_path: Path) -> None:
     text = lived(small_plan(evaluation=[]), tmp_path)
     headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
-    assert headings == [title for name, title in NOTES.items() if name not in ("protocol", "against-step")]
+    assert headings == [title for name, title in NOTES.items() if name not in ("protocol", "against-step", *ASKED_FOR)]
     assert "FID" not in text
     assert "nothing was measured" in section(text, "comparison")
 
@@ -223,7 +227,7 @@ def test_a_picture_of_another_checkpoint_is_shown_as_missing(tmp_path: Path) -> 
 
 
 def test_notes_are_set_into_their_sections_and_never_touched(tmp_path: Path) -> None:
-    plan = small_plan(grid=[])
+    plan = measured_plan(grid=[])
     live(plan, tmp_path / "runs")
     notes = tmp_path / "report" / "notes"
     notes.mkdir(parents=True)

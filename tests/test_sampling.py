@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from gan_tasks import CPU, KEY, NO_OWN_CODE, small
+from gan_tasks import CPU, KEY, NO_OWN_CODE, run, small, small_task
 from PIL import Image
 from torch import nn
 
+from harness.data.own_code import OwnCode
 from harness.data.resize import to_uint8
 from harness.design.factors import Hyperparameters
+from harness.errors import GeneratorError
 from harness.gan.checkpoints import Checkpoint, Description, load_generator, write_checkpoint
+from harness.gan.grids import compose_grid
 from harness.gan.networks.build import build_generator
 from harness.gan.randomness import normal_latents, random_stream
-from harness.gan.sampling import CheckpointSampler, compose_grid, samples_match, write_sample_grid
+from harness.gan.sampling import CheckpointSampler, generated, samples_match, write_sample_grid
+from harness.store.commits import newest_commit
 
 
 class Echo(nn.Module):
@@ -287,3 +293,102 @@ def test_rgb_pictures_keep_their_colors(tmp_path: Path) -> None:
         assert picture.mode == "RGB"
         assert picture.getpixel((2, 2)) == tuple(image[:, 0, 0].tolist())
         assert picture.getpixel((33, 2)) == tuple(image[:, 0, 7].tolist())
+
+
+def overflowing(root: Path) -> Checkpoint:
+    """A checkpoint whose weights are finite, and whose activations are not: infinities of both signs meet in sums."""
+    hp = small()
+    generator = trained_generator(hp)
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter.mul_(1e25)
+    path = root / "overflowing.safetensors"
+    write_checkpoint(path, generator, Description(hp, 1, KEY, 30))
+    return load_generator(path, CPU, NO_OWN_CODE, None)  # its weights are finite, so it is taken
+
+
+def test_images_that_are_not_finite_are_an_error_and_no_black_pixels(tmp_path: Path) -> None:
+    checkpoint = overflowing(tmp_path)
+    told = f"checkpoint at step 30 of run {KEY[:8]}: 21 of 21 images of the generator are not finite"
+    sampler = CheckpointSampler(checkpoint, 0, "eval", 8, CPU)
+    batches = sampler.images(0, 21)
+    assert [len(next(batches)) for _ in range(3)] == [8, 8, 5]  # looked for once, behind the last batch
+    with pytest.raises(GeneratorError, match=told):
+        next(batches)
+    with pytest.raises(GeneratorError, match=told):
+        write_sample_grid(tmp_path / "grid.png", checkpoint, 21, CPU)
+    assert not (tmp_path / "grid.png").exists()
+
+
+class Partly(nn.Module):
+    """Breaks for latents whose first value is above 1."""
+
+    def __init__(self, broken: float) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        images = latents.tanh()[:, None, None, :].repeat(1, 1, 6, 1)
+        images[latents[:, 0] > 1, 0, 3, 3] = self.broken
+        return images
+
+
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_broken_images_are_counted_over_all_batches(broken: float, mode: str) -> None:
+    latents = normal_latents(21, 6, random_stream(0, "evaluation", 0))
+    count = int((latents[:, 0] > 1).sum())
+    assert 0 < count < 21
+    with pytest.raises(GeneratorError, match=f"step 10 .*: {count} of 21 images"):
+        images(sampler(Partly(broken), mode), 0, 21)  # what fills the last batch up does not count
+    with pytest.raises(GeneratorError, match=f": {count} of 21 images"):
+        generated(Checkpoint(Partly(broken), Description(small(), 1, KEY, 10), ""), latents, CPU, "test")
+
+
+def test_finite_values_of_any_size_are_images() -> None:
+    latents = normal_latents(21, 6, random_stream(0, "evaluation", 0))
+    found = generated(Checkpoint(Partly(3e38), Description(small(), 1, KEY, 10), ""), latents, CPU, "test")
+    assert (found[latents[:, 0] > 1, 0, 3, 3] == 255).all()
+    assert (found[latents[:, 0] <= 1, 0, 3, 3] < 255).any()
+
+
+def test_who_draws_may_leave_before_every_batch() -> None:
+    asked: list[int] = []
+    echo = Echo()
+
+    def leave() -> None:
+        asked.append(len(echo.seen))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generated(Checkpoint(echo, Description(small(), 1, KEY, 10), ""), torch.zeros(1000, 6), CPU, "test", leave)
+    assert asked == [0, 1, 2]
+
+
+class Silent(nn.Module):
+    """Trains without a NaN and draws nothing but them: they are of its eval mode alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        images = (self.scale * latents).tanh()[:, :1, None, None].expand(-1, 1, 8, 8)
+        return images if self.training else images / 0.0 * 0.0
+
+
+def test_a_run_whose_checkpoint_draws_no_finite_image_has_diverged(tmp_path: Path) -> None:
+    source = tmp_path / "silent.py"
+    lines = inspect.getsource(Silent)
+    source.write_text(f"import torch\nfrom torch import nn\n\n\n{lines}")
+    task = replace(
+        small_task(tmp_path / "run", steps=20, generator="silent.py:Silent"),
+        own_code=OwnCode({"silent.py": source}),
+    )
+    task.run.root.mkdir()
+    result = run(task)
+    assert (result.outcome, result.step) == ("diverged", 10)
+    assert result.reason == "the generator's images not finite at step 10"
+    assert newest_commit(task.run) is None and not task.run.samples(10).exists()
+    assert result.metrics is not None and result.metrics[0] == task.run.metrics.stat().st_size > 0

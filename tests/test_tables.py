@@ -12,9 +12,10 @@ from report_data import SHA, Story, live, prepare, small_plan, write_run
 
 from harness.design.expansion import Plan
 from harness.report.content import Content, gather
+from harness.report.csv_files import comparison_csv, runs_csv
 from harness.report.markdown import code, counted, escape, fenced, number, spread
 from harness.report.settings import baseline_table
-from harness.report.tables import comparison_csv, comparison_table, crossings_table, runs_csv, states_table
+from harness.report.tables import comparison_table, crossings_table, states_table
 from harness.tracking.reader import read_experiment
 
 
@@ -29,13 +30,18 @@ def rows_of(table: str) -> list[dict[str, str]]:
     return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
 
 
+def cell_rows(table: str) -> list[dict[str, str]]:
+    """The rows of cells, without that of real images."""
+    return [row for row in rows_of(table) if row["#"] != "–"]
+
+
 def csv_rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_comparison_says_mean_spreads_and_every_n(tmp_path: Path) -> None:
     content = content_of(small_plan(), tmp_path, {"generator=mlp seed 1": Story("diverged", reached=200)})
-    rows = rows_of(comparison_table(content, content.columns[0]))
+    rows = cell_rows(comparison_table(content, content.columns[0]))
     assert [row["#"] for row in rows] == ["1", "2", "3", "4"]
     baseline, mlp = rows[0], rows[3]
     (measured,) = [one for one in content.of_cell(content.cells[0], content.columns[0]) if one.step == 400]
@@ -49,7 +55,7 @@ def test_comparison_says_mean_spreads_and_every_n(tmp_path: Path) -> None:
 
 def test_levels_that_differ_stand_out(tmp_path: Path) -> None:
     content = content_of(small_plan(), tmp_path)
-    rows = rows_of(comparison_table(content, content.columns[0]))
+    rows = cell_rows(comparison_table(content, content.columns[0]))
     assert [row["`latent_dim`"] for row in rows] == ["16", "**100**", "16", "16"]
     assert [row["`generator`"] for row in rows] == ["cnn", "cnn", "cnn", "**mlp**"]
 
@@ -58,7 +64,7 @@ def test_a_factor_that_changes_nothing_in_a_cell_has_no_level_there(tmp_path: Pa
     cells = [{"name": "wide", "generator_kernel_size": 5}, {"name": "flat", "generator": "mlp"}]
     content = content_of(small_plan(grid=[], cell=cells), tmp_path)
     for table in (comparison_table(content, content.columns[0]), states_table(content)):
-        assert [row["`generator_kernel_size`"] for row in rows_of(table)] == ["4", "**5**", "-"]
+        assert [row["`generator_kernel_size`"] for row in cell_rows(table)] == ["4", "**5**", "-"]
     levels = {row["cell"]: row["generator_kernel_size"] for row in csv_rows(comparison_csv(content))}
     assert levels == {"baseline": "4", "wide": "5", "flat": "-"}
     factors = {row["Factor"]: row for row in rows_of(baseline_table(content))}
@@ -70,14 +76,14 @@ def test_a_factor_that_changes_nothing_in_a_cell_has_no_level_there(tmp_path: Pa
 
 def test_a_cell_without_measurements_stays_in_the_table(tmp_path: Path) -> None:
     content = content_of(small_plan(), tmp_path, {"latent_dim=100": Story(evaluated=False)})
-    row = rows_of(comparison_table(content, content.columns[0]))[1]
+    row = cell_rows(comparison_table(content, content.columns[0]))[1]
     assert (row["FID (digits) ↓"], row["Seeds"], row["Missing"]) == ("not measured", "0 of 2", "4 of 4")
 
 
 def test_fewer_repeats_than_asked_are_missing_and_more_are_not_used(tmp_path: Path) -> None:
     stories = {"baseline": Story(repeats=2), "latent_dim=100": Story(repeats=5)}
     content = content_of(small_plan(), tmp_path, stories)
-    few, many = rows_of(comparison_table(content, content.columns[0]))[:2]
+    few, many = cell_rows(comparison_table(content, content.columns[0]))[:2]
     assert (few["Repeats"], few["Missing"]) == ("2", "4 of 4")
     assert (many["Repeats"], many["Missing"]) == ("3", "none")
 
@@ -91,7 +97,7 @@ def test_protocols_that_differ_never_share_a_column(tmp_path: Path) -> None:
     content = content_of(plan, tmp_path)
     assert [column.title for column in content.columns] == ["FID (digits, batch 64)", "FID (digits, batch 32)"]
     assert len({column.protocol for column in content.columns}) == 2
-    tables = [rows_of(comparison_table(content, column)) for column in content.columns]
+    tables = [cell_rows(comparison_table(content, column)) for column in content.columns]
     assert [[row["Cell"] for row in table] for table in tables] == [
         ["**baseline**", "latent\\_dim=8"],
         ["batch\\_size=32"],

@@ -12,7 +12,8 @@ EVALUATION_COLUMNS = ("cell", "seed", "key", "block", "step", "repeat", "metric"
 
 @dataclass(frozen=True)
 class RunEvaluations:
-    """One run's evaluations: block column (`digits`) -> checkpoint's step -> metric (`fid`) -> a value per repeat."""
+    """One run's evaluations: block column (`digits`) -> checkpoint's step -> metric (`fid`) -> a value per repeat,
+    or the one value of all repeats together."""
 
     cell: str
     seed: int

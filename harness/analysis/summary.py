@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from harness.design.metrics import METRICS
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -19,7 +21,7 @@ class Measurement:
 
     seeds: those measured, ascending. sd_seeds: sample SD (ddof 1) of the seeds' means, None with one seed.
     sd_repeats: sample SD over repeats, pooled within seeds, None where no seed has two repeats.
-    repeats: smallest and largest number of repeats of these seeds.
+    repeats: smallest and largest number of repeats of these seeds; 1 where a metric has one value of all together.
     """
 
     cell: str
@@ -36,11 +38,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CellSummary:
-    """last: at the last checkpoint that any seed was measured at, and the one to compare. best: the lowest mean among
-    the checkpoints measured on as many seeds; picked after the fact on the same values, so it flatters."""
+    """last: at the last checkpoint that any seed was measured at, and the one to compare. best: the lowest mean (the
+    highest where higher is closer to the real images) among the checkpoints measured on as many seeds; picked after
+    the fact on the same values, so it flatters. None where neither direction is closer."""
 
     last: Measurement
-    best: Measurement
+    best: Measurement | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,11 @@ def summarize(of_one_cell: Iterable[Measurement]) -> CellSummary | None:
         return None
     last = ordered[-1]
     eligible = [measurement for measurement in ordered if len(measurement.seeds) >= len(last.seeds)]
-    return CellSummary(last, min(eligible, key=lambda measurement: measurement.mean))
+    better = METRICS[last.metric].better
+    if better == "neither":
+        return CellSummary(last, None)
+    best = min if better == "lower" else max
+    return CellSummary(last, best(eligible, key=lambda measurement: measurement.mean))
 
 
 def count_states(states: Iterable[str]) -> StateCounts:

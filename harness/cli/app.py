@@ -13,6 +13,8 @@ from harness import __version__
 from harness.cli import design, pictures, results, run, service
 from harness.cli.console import ReaderLeft, fail
 from harness.cli.eject import eject
+from harness.cli.extractor import extractor
+from harness.cli.fid import fid
 from harness.errors import HarnessError
 from harness.execution.interruption import Interrupted
 
@@ -34,14 +36,18 @@ app.command()(run.evaluate)
 app.command()(results.report)
 app.command()(results.sync)
 app.command()(pictures.sample)
+app.command()(pictures.interpolate)
+app.command()(pictures.progress)
+app.command()(fid)
 app.command()(service.fetch)
 app.command()(service.ui)
 app.command()(service.doctor)
 app.command()(service.prune)
 app.command()(eject)
+app.add_typer(extractor, name="extractor")
 app.command()(design.factors)
 app.command()(design.schema)
-for name in ("interpolate", "progress", "fid", "claims", "whatis"):
+for name in ("claims", "whatis"):
     app.command(name, hidden=True, context_settings={"ignore_unknown_options": True})(service.not_in_this_version(name))
 
 

@@ -13,6 +13,7 @@ from harness.data.own_code import OwnCode, checked_code
 from harness.design.expansion import Plan
 from harness.design.experiment_file import ExperimentFile, read_experiment_file
 from harness.design.level_text import read_levels
+from harness.design.metrics import METRICS
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView, RunView, read_experiment
 
@@ -94,7 +95,7 @@ def find_cell(view: ExperimentView, text: str, option: str = "cell") -> str:
 
 
 def best_cell(view: ExperimentView, where: str = "best") -> str:
-    """The cell with the lowest mean of the first `[[evaluation]]` at the last checkpoint that it measures.
+    """The cell with the best mean of the first `[[evaluation]]`'s first metric at the last checkpoint measured.
 
     Only cells whose runs are all complete take part, and only under one protocol do they compare; else HarnessError.
     """
@@ -117,15 +118,26 @@ def best_cell(view: ExperimentView, where: str = "best") -> str:
             where=where,
             remedy='In generator_mode = "train" the batch size is part of the protocol. Name the cell that you mean.',
         )
+    metric = METRICS[view.blocks[0].settings.metrics[0]]
+    if metric.better == "neither":
+        raise HarnessError(
+            f"{metric.name} has no better or worse, so no cell is best",
+            where=where,
+            remedy="Put another metric first in the first [[evaluation]], or name the cell that you mean.",
+        )
     scores = {name: fmean(_score(view, run) for run in rows) for name, rows in complete.items()}
-    return min(scores, key=lambda name: scores[name])
+    known = {name: score for name, score in scores.items() if not math.isnan(score)}
+    if not known:
+        raise HarnessError("nothing was measured yet, so no cell is best", where=where, remedy=RUN_FIRST)
+    return (min if metric.better == "lower" else max)(known, key=lambda name: known[name])
 
 
 def _score(view: ExperimentView, run: RunView) -> float:
-    """Mean over the repeats that the file asks for; infinite where the evaluation went away since the run was read."""
+    """Mean over the repeats that the file asks for; nan where the evaluation went away since the run was read."""
     settings = view.blocks[0].settings
     evaluation = view.last_measured(run)
-    return fmean(evaluation.values[settings.metrics[0]][: settings.repeats]) if evaluation else math.inf
+    values = evaluation.series(settings.metrics[0], settings.repeats) if evaluation else []
+    return fmean(values) if values else math.nan
 
 
 def parse_seeds(text: str) -> frozenset[int]:

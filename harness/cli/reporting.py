@@ -10,6 +10,7 @@ from harness import __version__
 from harness.errors import DamagedFileError, StoreError
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
+from harness.store.pictures import PICTURE_KINDS
 from harness.store.presence import require_experiment_folder
 from harness.tracking.reader import ExperimentView
 from harness.tracking.snapshot import read_snapshot
@@ -65,11 +66,12 @@ def _fingerprint(view: ExperimentView, output: Path) -> str:
 
 
 def _sample_pictures(view: ExperimentView) -> Iterator[Path]:
-    """The picture of each run's last checkpoint."""
+    """The pictures of each run's last checkpoint."""
     for run in view.runs:
         last = max((step for step in run.checkpoints() if step <= run.run.cell.training.steps), default=None)
         if run.directory is not None and last is not None:
             yield run.directory.samples(last)
+            yield from (run.directory.picture(last, kind) for kind in PICTURE_KINDS)
 
 
 def _sha256(path: Path) -> str | None:

@@ -24,10 +24,11 @@ from harness.data.resize import resize, to_uint8
 from harness.design.expansion import Cell, Plan
 from harness.design.experiment import EvaluationSettings, TrainingSettings
 from harness.design.factors import Hyperparameters
+from harness.design.metrics import METRICS
 from harness.errors import HarnessError, WeightsError
 from harness.evaluation.extractor_weights import weights_file
 from harness.evaluation.extractors import BATCH_SIZE, load_extractor
-from harness.evaluation.frechet import distance_to, moments, reference_of
+from harness.evaluation.image_set import ImagePair, ImageSet
 from harness.execution.devices import allow_determinism, choose_device, choose_workers
 from harness.execution.measure import SAMPLING_BATCH
 from harness.execution.prepare import DEFAULT_THREADS
@@ -60,7 +61,7 @@ class Measuring:
     """Of one evaluation block: seconds of one image and of one distance; absent: why it could not be timed."""
 
     image_s: float = 0.0
-    distance_s: float = 0.0
+    metrics_s: float = 0.0
     absent: str = ""
 
 
@@ -208,7 +209,7 @@ def _generating(hp: Hyperparameters, channels: int, own_code: OwnCode, device: t
 
 
 def _measuring(settings: EvaluationSettings, plan: Plan, device: torch.device) -> Measuring:
-    """One batch through the extractor, and one distance between made-up features of as many images as asked for."""
+    """One batch through the extractor, and the metrics of one repeat between made-up features of as many images."""
     try:
         weights_file(settings, download=False)  # a plan brings nothing here
         extractor = load_extractor(settings, device)
@@ -218,10 +219,16 @@ def _measuring(settings: EvaluationSettings, plan: Plan, device: torch.device) -
     resolution = settings.resolution or baseline.resolution
     shape = (BATCH_SIZE, plan.experiment.data.channels, baseline.resolution, baseline.resolution)
     images = torch.randint(256, shape, dtype=torch.uint8, generator=random_stream(0, "samples")).to(device)
+    dims = extractor.feature_dim
     image_s = _seconds(lambda: extractor.features(resize(images, resolution))) / BATCH_SIZE
-    features = np.random.default_rng(0).normal(size=(settings.samples, extractor.feature_dim))
-    reference = reference_of(moments(features[: max(2, settings.samples // 2)]))
-    return Measuring(image_s, _seconds(lambda: distance_to(reference, moments(features)), warm=False))
+    draws = np.random.default_rng(0)
+    real = ImageSet(draws.normal(size=(_reference_images(settings, plan) or settings.samples, dims)), extractor.logits)
+    measured = [metric for metric in settings.metrics if not METRICS[metric].pooled]
+    made_once = ImagePair(ImageSet(draws.normal(size=(settings.samples, dims)), extractor.logits), real)
+    for metric in measured:
+        made_once.value(metric)  # what the real side needs is made once for a whole grid
+    pair = ImagePair(ImageSet(draws.normal(size=(settings.samples, dims)), extractor.logits), real)
+    return Measuring(image_s, _seconds(lambda: [pair.value(metric) for metric in measured], warm=False))
 
 
 def _seconds(work: Callable[[], object], *, warm: bool = True) -> float:
@@ -237,7 +244,7 @@ def _cell_time(cell: Cell, speed: Speed, blocks: list[tuple[EvaluationSettings, 
     evaluation = sum(
         len(settings.steps_measured(cell.training))
         * settings.repeats
-        * (settings.samples * (speed.image_s + found.image_s) + found.distance_s)
+        * (settings.samples * (speed.image_s + found.image_s) + found.metrics_s)
         for settings, found in blocks
         if not found.absent
     )

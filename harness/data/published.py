@@ -16,6 +16,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,19 +162,24 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
             there = path.stat().st_size - len(header)
             magic, count, height, width = struct.unpack(">4I", header)
             if magic != IDX_UINT8_3D:
-                raise _damaged(path, f"it begins with {magic:#010x} instead of {IDX_UINT8_3D:#010x}")
+                raise damaged(path, f"it begins with {magic:#010x} instead of {IDX_UINT8_3D:#010x}")
             if there != count * height * width or there == 0:  # before a byte of memory is asked for
-                raise _damaged(path, f"it has {there} pixels where {count} x {height} x {width} are announced")
+                raise damaged(path, f"it has {there} pixels where {count} x {height} x {width} are announced")
             if (height, width) != IDX_SIDES:
-                raise _damaged(path, f"its images have {height} x {width} pixels instead of 28 x 28")
+                raise damaged(path, f"its images have {height} x {width} pixels instead of 28 x 28")
             pixels = np.fromfile(file, dtype=np.uint8)
     except (OSError, struct.error) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     return pixels.reshape(count, 1, height, width)
 
 
 def _read_cifar_batch(path: Path) -> NDArray[np.uint8]:
-    """uint8 [N, 3, 32, 32]. The file is a pickle: it is opened only when it is the published one."""
+    """uint8 [N, 3, 32, 32]."""
+    return np.asarray(cifar_batch(path)["data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+
+
+def cifar_batch(path: Path) -> dict[str, Any]:
+    """One batch with its `data` and `labels`. The file is a pickle: it is opened only when it is the published one."""
     from torchvision.datasets import CIFAR10
 
     published = dict(CIFAR10.train_list + CIFAR10.test_list)
@@ -181,14 +187,15 @@ def _read_cifar_batch(path: Path) -> NDArray[np.uint8]:
         with path.open("rb") as file:
             content = file.read(MAX_CIFAR_BATCH_BYTES)
     except OSError as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != published[path.name]:
-        raise _damaged(path, "it does not match the published checksum")
-    batch = pickle.loads(content, encoding="latin1")
-    return np.asarray(batch["data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
+        raise damaged(path, "it does not match the published checksum")
+    batch: dict[str, Any] = pickle.loads(content, encoding="latin1")
+    return batch
 
 
-def _damaged(path: Path, reason: str) -> DataError:
+def damaged(path: Path, reason: str) -> DataError:
+    """The error for a file that is not what it should be."""
     return DataError(
         f"this file is damaged: {reason}",
         where=str(path),

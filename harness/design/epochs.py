@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from harness.design.experiment import (
-    MAX_CHECKPOINTS,
-    DataSettings,
-    Experiment,
-    TrainingSettings,
-    too_many_checkpoints,
-)
+from harness.design.experiment import DataSettings, Experiment
 from harness.design.factors import Hyperparameters
+from harness.design.training_settings import MAX_CHECKPOINTS, TrainingSettings, too_many_checkpoints
 from harness.errors import ExperimentFileError
 
 MAX_STEPS = 10**9

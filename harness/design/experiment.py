@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from harness.design.evaluation_settings import EvaluationSettings
 from harness.design.factors import PLAIN, Hyperparameters, LevelLists, Levels, OwnPart
-from harness.design.metrics import METRICS, NEAREST_METRICS, MetricName
 from harness.design.own_parts import is_own
+from harness.design.settings import Count, Label, Model, Name, PathText
+from harness.design.training_settings import TrainingSettings
 
-MAX_CHECKPOINTS = 10_000
+__all__ = [
+    "CostSettings",
+    "DataSettings",
+    "EvaluationSettings",
+    "Experiment",
+    "Grid",
+    "NamedCell",
+    "ReportSettings",
+    "TrainingSettings",
+]
 
 TRACKING_FILES = re.compile(r"mlflow\.db(-.*)?|mlartifacts", re.IGNORECASE)
 """What MLflow's own files beside the experiments' folders under `runs/` are called."""
@@ -23,14 +33,8 @@ WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|(com|lpt)[1-9]) *(\..*)?", re.IG
 
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**32 - 1)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, max_length=10_000)]
-Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=PLAIN)]
-Label = Annotated[str, Field(min_length=1, max_length=200, pattern=PLAIN)]
-PathText = Annotated[str, Field(min_length=1, max_length=4096, pattern=PLAIN)]
 
 DataSource = Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"] | OwnPart
-ExtractorName = Literal["digits", "mnist", "inception", "trained"]
-Precision = Literal["float32", "float64", "bfloat16"]
 
 PUBLISHED_IMAGES = {
     ("digits", "train"): 1797,
@@ -44,11 +48,7 @@ PUBLISHED_IMAGES = {
 """How many images each split of a published data set has."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataSettings(_Model):
+class DataSettings(Model):
     """Which images are learned. Where they lie (`root`) is no part of a run's key; the rest is."""
 
     source: DataSource = Field(
@@ -107,129 +107,7 @@ class DataSettings(_Model):
         return declared
 
 
-class TrainingSettings(_Model):
-    """How long a run trains and what it keeps. Of it only the steps are in a run's key, and only for schedules.
-
-    A file may say epochs instead of steps; `Cell.training` has the steps of a cell in any case.
-    """
-
-    steps: Count = Field(5000, description="steps that every run trains")
-    log_every: Count = Field(10, description="steps averaged into one metrics record")
-    checkpoint_every: Count = Field(1000, description="steps between checkpoints; the last step always has one")
-    epochs: Count | None = Field(None, description="instead of steps: passes over a cell's own images")
-    checkpoint_every_epochs: Count | None = Field(None, description="instead of checkpoint_every: epochs between them")
-
-    @model_validator(mode="after")
-    def _in_steps_or_in_epochs(self) -> Self:
-        for in_steps, in_epochs in (("steps", "epochs"), ("checkpoint_every", "checkpoint_every_epochs")):
-            if getattr(self, in_epochs) is not None and in_steps in self.model_fields_set:
-                raise ValueError(f"{in_steps} and {in_epochs} say the same thing twice; keep one of them")
-        return self
-
-    @model_validator(mode="after")
-    def _checkpoints_can_be_counted(self) -> Self:
-        if not self.in_epochs and self.steps // self.checkpoint_every > MAX_CHECKPOINTS:
-            raise ValueError(too_many_checkpoints(self.steps, self.checkpoint_every))
-        return self
-
-    @property
-    def in_epochs(self) -> bool:
-        """Whether steps are known only for a cell's own images and batch size."""
-        return self.epochs is not None or self.checkpoint_every_epochs is not None
-
-    def checkpoint_steps(self) -> tuple[int, ...]:
-        """The steps that have a checkpoint, ascending; the last is always `steps`."""
-        steps = list(range(self.checkpoint_every, self.steps + 1, self.checkpoint_every))
-        return tuple(steps if steps and steps[-1] == self.steps else [*steps, self.steps])
-
-
-def too_many_checkpoints(steps: int, checkpoint_every: int) -> str:
-    """What to tell where nobody would keep so many."""
-    return (
-        f"{steps:,} steps with a checkpoint every {checkpoint_every} are more than {MAX_CHECKPOINTS:,} checkpoints; "
-        "raise checkpoint_every"
-    )
-
-
-class EvaluationSettings(_Model):
-    """One `[[evaluation]]` block: what is measured at which checkpoints, under which protocol."""
-
-    extractor: ExtractorName = Field("digits", description="network whose features are compared")
-    metrics: Annotated[tuple[MetricName, ...], Field(min_length=1)] = Field(("fid",), description="what is measured")
-    samples: Annotated[int, Field(strict=True, ge=2, le=10**7)] = Field(1000, description="generated images per repeat")
-    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(
-        5, description="measurements of each checkpoint with fresh latent noise"
-    )
-    at: Literal["all", "last"] | Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
-        "all", description='checkpoints measured: "all", "last" or a list of steps'
-    )
-    resolution: Annotated[int, Field(strict=True, ge=4, le=512)] | None = Field(
-        None, description="pixels that every image is brought to; default: the baseline's resolution"
-    )
-    reference: Annotated[int, Field(strict=True, ge=2)] | Literal["all"] = Field(
-        "all", description="real images compared with: a fixed draw of so many from the data, or all"
-    )
-    extractor_weights: PathText | None = Field(
-        None, description="file of the weights of inception, or of an extractor that `harness extractor train` made"
-    )
-    unverified_weights: bool = Field(
-        False, strict=True, description="accept inception weights of an unknown SHA-256; the report marks their numbers"
-    )
-    precision: Precision = Field(
-        "float32", description="of the extractor's arithmetic; another one is another protocol, with numbers of its own"
-    )
-    generator_mode: Literal["eval", "train"] = Field("eval", description="mode of the generator's batch norm")
-    generator_weights: Literal["raw", "ema"] = Field(
-        "raw", description="weights that are measured: as trained, or their moving average (ema_decay)"
-    )
-    required: bool = Field(True, strict=True, description="false: left out, and said so, where its weights are missing")
-
-    @model_validator(mode="after")
-    def _weights_fit_extractor(self) -> Self:
-        if self.extractor in ("digits", "mnist") and (self.extractor_weights or self.unverified_weights):
-            raise ValueError(
-                "extractor_weights is for inception and trained extractors; the weights of "
-                f"{self.extractor} ship with harness"
-            )
-        if self.extractor == "trained" and not self.extractor_weights:
-            raise ValueError('extractor = "trained" needs extractor_weights; `harness extractor train FILE` makes them')
-        if self.extractor == "trained" and self.unverified_weights:
-            raise ValueError("unverified_weights is for inception; trained weights carry their own SHA-256")
-        return self
-
-    @model_validator(mode="after")
-    def _metrics_can_be_measured(self) -> Self:
-        twice = next((name for name in self.metrics if self.metrics.count(name) > 1), None)
-        if twice:
-            raise ValueError(f"metrics names {twice} twice")
-        for metric in (METRICS[name] for name in self.metrics):
-            for name, count in (("samples", self.samples), ("reference", self.reference)):
-                if count != "all" and count < metric.least:
-                    raise ValueError(f"{metric.name} needs at least {metric.least} images; {name} is {count}")
-        if "fid_infinity" in self.metrics and self.repeats < 2:
-            raise ValueError("fid_infinity extrapolates from several repeats; say repeats = 2 or more")
-        nearest = next((name for name in self.metrics if name in NEAREST_METRICS), None)
-        if nearest and self.reference != "all":
-            raise ValueError(f'{nearest} looks for copies among all training images; say reference = "all"')
-        return self
-
-    @property
-    def extractor_name(self) -> str:
-        """What columns and MLflow metrics call the extractor: `digits`; a trained one by the name of its file."""
-        if self.extractor == "trained" and self.extractor_weights:
-            return re.sub(r"[^\w.-]+", "-", PurePath(self.extractor_weights).stem) or "trained"
-        return self.extractor
-
-    def steps_measured(self, training: TrainingSettings) -> tuple[int, ...]:
-        """The checkpoints' steps that this block asks for, ascending."""
-        if self.at == "all":
-            return training.checkpoint_steps()
-        if self.at == "last":
-            return (training.steps,)
-        return tuple(sorted(set(self.at)))
-
-
-class Grid(_Model):
+class Grid(Model):
     """One `[[grid]]`: levels and how they combine. Level names may be aliases."""
 
     kind: Literal["factorial", "one-at-a-time", "paired"] = Field("factorial", description="how levels combine")
@@ -281,7 +159,7 @@ Excluded = Annotated[Levels, AfterValidator(_names_a_level)]
 """One `[[exclude]]`: every cell that has all of these levels is left out."""
 
 
-class ReportSettings(_Model):
+class ReportSettings(Model):
     """What workers draw for the report."""
 
     samples: Annotated[int, Field(strict=True, ge=1, le=1024)] = Field(64, description="images in each sample grid")
@@ -293,7 +171,7 @@ class ReportSettings(_Model):
     )
 
 
-class CostSettings(_Model):
+class CostSettings(Model):
     """What a machine costs, for `plan --check --time`."""
 
     per_hour: Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
@@ -304,7 +182,7 @@ class CostSettings(_Model):
     )
 
 
-class Experiment(_Model):
+class Experiment(Model):
     """A checked experiment file. `baseline` holds the resolved reference level of every factor."""
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\w[\w .-]*$")] = Field(

@@ -54,7 +54,7 @@ class Metric:
 
 _TABLE = (
     Metric("fid", "FID", "lower", 2, "Fréchet distance between Gaussians fitted to the features"),
-    Metric("fid_pooled", "FID, repeats pooled", "lower", 2, "FID of all repeats' images together", pooled=True),
+    Metric("fid_pooled", "Pooled FID", "lower", 2, "FID of all repeats' images together", pooled=True),
     Metric(
         "fid_infinity", "FID∞", "lower", 2, "FID extrapolated to infinitely many generated images", pooled=True
     ),
@@ -63,9 +63,9 @@ _TABLE = (
         "precision", "Precision", "higher", PRECISION_NEIGHBOURS + 1, "share of generated images among the real ones"
     ),
     Metric("recall", "Recall", "higher", PRECISION_NEIGHBOURS + 1, "share of real images among the generated ones"),
-    Metric("density", "Density", "higher", DENSITY_NEIGHBOURS + 1, "how many real neighbourhoods hold a generated image"),
-    Metric("coverage", "Coverage", "higher", DENSITY_NEIGHBOURS + 1, "share of real neighbourhoods with a generated image"),
-    Metric("inception_score", "Inception Score", "higher", 2, "exp of the mean KL of class probabilities to their mean"),
+    Metric("density", "Density", "higher", DENSITY_NEIGHBOURS + 1, "real neighbourhoods that hold a generated image"),
+    Metric("coverage", "Coverage", "higher", DENSITY_NEIGHBOURS + 1, "share of real images with a generated one near"),
+    Metric("inception_score", "Inception Score", "higher", 2, "exp of the mean KL of class shares to their mean"),
     Metric("missing_classes", "Missing classes", "lower", 2, "classes of the real images that no generated one is of"),
     Metric("class_kl", "Class KL", "lower", 2, "KL of the generated images' class shares to the real ones', in nats"),
     Metric(

@@ -1,25 +1,29 @@
 """Where the weights of an extractor lie, and whether they are the known ones.
 
-`digits` ships beside this file. Inception's file is looked for in this order: `extractor_weights`, the
+`digits` and `mnist` ship beside this file. Inception's file is looked for in this order: `extractor_weights`, the
 environment variable HARNESS_INCEPTION_WEIGHTS, and torch.hub's folder of checkpoints, where pytorch-fid keeps
 it. The first one that is named or exists is used, else it is downloaded to that folder as pytorch-fid does.
+A trained extractor's file lies where `extractor_weights` says, its note (.json) beside it; the first eight digits
+of its SHA-256 end its name, so that the file alone can be checked as well.
 Imports torch only to find or fetch Inception's file.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import assert_never
 
-from harness.design.experiment import EvaluationSettings
+from harness.design.evaluation_settings import EvaluationSettings
 from harness.errors import DamagedFileError, WeightsError
 from harness.evaluation.protocol import INCEPTION_SHA256
 from harness.store import locks
 from harness.store.atomic import make_folder, read_json, sha256_of
 
 DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits.safetensors"
-"""Of `extractors.DigitsClassifier`; `digits.json` beside it holds hash, recipe, accuracy and split."""
+MNIST_WEIGHTS = DIGITS_WEIGHTS.with_name("mnist.safetensors")
+"""Of `classifier.DIGITS` and `classifier.MNIST`; the .json beside each holds hash, recipe, accuracy and split."""
 
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 """What pytorch-fid calls its weights."""
@@ -27,12 +31,16 @@ INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 INCEPTION_VARIABLE = "HARNESS_INCEPTION_WEIGHTS"
 """Environment variable with the path of that file."""
 
+_HOW_TO_TRAIN = "Extractors are made by `harness extractor train FILE`; extractor_weights names the file."
+
 
 def weights_file(settings: EvaluationSettings, *, download: bool = True) -> Path:
     """The weights' file, unread; WeightsError where there is none and none can or may be fetched."""
     match settings.extractor:
-        case "digits":
-            return _existing(DIGITS_WEIGHTS, "Install harness again: this file ships with it.")
+        case "digits" | "mnist":
+            return _existing(_shipped(settings), "Install harness again: this file ships with it.")
+        case "trained":
+            return _existing(Path(settings.extractor_weights or ""), _HOW_TO_TRAIN)
         case "inception":
             return _inception_file(settings, download=download)
         case _:
@@ -40,7 +48,7 @@ def weights_file(settings: EvaluationSettings, *, download: bool = True) -> Path
 
 
 def read_weights(settings: EvaluationSettings, *, download: bool = True) -> tuple[bytes, str]:
-    """The weights' bytes and their SHA-256 (hex); WeightsError where missing or not of the expected hash.
+    """The weights' bytes and their SHA-256 (hex); WeightsError, which names both, where missing or not of that hash.
 
     Another hash passes only for inception with `unverified_weights`; `Protocol.verified` then says so.
     """
@@ -51,10 +59,11 @@ def read_weights(settings: EvaluationSettings, *, download: bool = True) -> tupl
         raise WeightsError(
             f"cannot read: {error.strerror or error}", where=str(file), remedy="Make the file readable."
         ) from error
-    found, expected = sha256_of(content), _expected_sha256(settings)
-    if found != expected and not settings.unverified_weights:
+    found, expected = sha256_of(content), _expected_sha256(settings, file)
+    if not found.startswith(expected) and not settings.unverified_weights:
+        beginning = "" if len(expected) == 64 else "one that begins with "
         raise WeightsError(
-            f"these are not the expected weights: their SHA-256 is {found}, expected is {expected}",
+            f"these are not the expected weights: their SHA-256 is {found}, expected is {beginning}{expected}",
             where=str(file),
             remedy=_remedy_for_another_hash(settings),
         )
@@ -111,22 +120,61 @@ def _how_to_get(cached: Path) -> str:
     )
 
 
-def _expected_sha256(settings: EvaluationSettings) -> str:
-    if settings.extractor == "inception":
-        return INCEPTION_SHA256
-    note = DIGITS_WEIGHTS.with_suffix(".json")
-    try:
-        return str(read_json(note)["weights_sha256"])
-    except (OSError, KeyError, DamagedFileError) as error:
+def _shipped(settings: EvaluationSettings) -> Path:
+    return MNIST_WEIGHTS if settings.extractor == "mnist" else DIGITS_WEIGHTS
+
+
+def _expected_sha256(settings: EvaluationSettings, file: Path) -> str:
+    """The SHA-256 that the file must have, or how it must begin where only its name tells."""
+    match settings.extractor:
+        case "inception":
+            return INCEPTION_SHA256
+        case "digits" | "mnist":
+            return _noted_sha256(file, "Install harness again.")
+        case "trained":
+            return _of_trained(file)
+        case _:
+            assert_never(settings.extractor)
+
+
+def _of_trained(file: Path) -> str:
+    """From the note where there is one, else from the name."""
+    if file.with_suffix(".json").is_file():
+        return _noted_sha256(
+            file, f"Delete the note to rely on the file's name alone, or make both again. {_HOW_TO_TRAIN}"
+        )
+    ending = re.search(r"-([0-9a-f]{8})$", file.stem)
+    if ending is None:
         raise WeightsError(
-            "the note on the weights is missing or damaged", where=str(note), remedy="Install harness again."
-        ) from error
+            "nothing tells what these weights should be: there is no note (.json) beside them, and their name does not "
+            "end in the first eight digits of their SHA-256",
+            where=str(file),
+            remedy=f"Bring {file.with_suffix('.json').name} from where they were made. {_HOW_TO_TRAIN}",
+        )
+    return ending[1]
+
+
+def _noted_sha256(file: Path, remedy: str) -> str:
+    note = file.with_suffix(".json")
+    try:
+        noted = str(read_json(note)["weights_sha256"])
+    except (OSError, KeyError, DamagedFileError) as error:
+        raise WeightsError("the note on the weights is missing or damaged", where=str(note), remedy=remedy) from error
+    if not re.fullmatch(r"[0-9a-f]{64}", noted):
+        raise WeightsError(f"the note on the weights has no SHA-256 but {noted!r}", where=str(note), remedy=remedy)
+    return noted
 
 
 def _remedy_for_another_hash(settings: EvaluationSettings) -> str:
-    if settings.extractor == "inception":
-        return (
-            f"Use pytorch-fid's {INCEPTION_FILE}, or set `unverified_weights = true`: "
-            "every number is then marked as not comparable with published ones."
-        )
-    return "Install harness again: the file is damaged."
+    match settings.extractor:
+        case "inception":
+            return (
+                f"Use pytorch-fid's {INCEPTION_FILE}, or set `unverified_weights = true`: "
+                "every number is then marked as not comparable with published ones."
+            )
+        case "digits" | "mnist":
+            return "Install harness again: the file is damaged."
+        case "trained":
+            return f"Bring the file from where it was made again: it is damaged or another one. {_HOW_TO_TRAIN}"
+        case _:
+            assert_never(settings.extractor)

@@ -1,109 +1,126 @@
-"""The networks whose features metrics compare: uint8 images in, one feature vector each out.
+"""The networks whose features metrics compare: uint8 images in, one feature vector each out, and the classes' logits.
 
 Which images they saw, and what their numbers can be compared with: docs/extractors.md.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from harness.data.resize import resize, to_float
-from harness.design.experiment import EvaluationSettings
+from harness.design.evaluation_settings import EvaluationSettings
 from harness.errors import WeightsError
+from harness.evaluation import classifier
+from harness.evaluation.classifier import Classifier
 from harness.evaluation.extractor_weights import read_weights, weights_file, weights_sha256
+from harness.evaluation.inception import DTYPES, FEATURES, OUTPUTS, load_inception
 
 __all__ = [
-    "DigitsClassifier",
     "Extractor",
     "feature_matrix",
     "load_extractor",
     "read_weights",
+    "to_gray",
     "weights_file",
     "weights_sha256",
 ]
 
 BATCH_SIZE = 64
-"""Images that a network sees at once; constant, so that callers' batches change no bit of the features."""
+"""Images that a classifier sees at once, and that are worth handing to any extractor at once."""
 
 LUMINANCE = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in gray (ITU-R BT.601), as Pillow's convert("L") uses them."""
 
+Features = NDArray[np.float32] | NDArray[np.float64]
 
-class DigitsClassifier(nn.Module):
-    """A LeNet-style classifier (LeCun et al. 1998, fig. 2) of gray 16x16 digits; 46,730 parameters.
-
-    Its features are the 64 values of the last hidden layer before their ReLU, so that none is always zero.
-    """
-
-    resolution = 16
-    feature_dim = 64
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(1, 16, kernel_size=5, padding=2)
-        self.conv2 = nn.Conv2d(16, 32, kernel_size=5, padding=2)
-        self.hidden = nn.Linear(32 * 4 * 4, self.feature_dim)
-        self.classes = nn.Linear(self.feature_dim, 10)
-
-    def features(self, images: Tensor) -> Tensor:
-        """images [N, 1, 16, 16] in [-1, 1] -> [N, 64]."""
-        maps = functional.max_pool2d(functional.relu(self.conv1(images)), 2)
-        maps = functional.max_pool2d(functional.relu(self.conv2(maps)), 2)
-        return self.hidden(maps.flatten(1))  # type: ignore[no-any-return]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """images [N, 1, 16, 16] in [-1, 1] -> logits [N, 10]."""
-        return self.classes(functional.relu(self.features(images)))  # type: ignore[no-any-return]
+_log = logging.getLogger("harness")
 
 
 class Extractor:
-    """A frozen network on a device; `network` maps uint8 images [n, C, H, W] there to float32 [n, d]."""
+    """A frozen network on a device; the same bits for an image whatever it comes together with.
+
+    network: uint8 [batch_size, C, H, W] on the device -> features [batch_size, feature_dim] there; it never sees
+    another number of images. last_layer: float64 features [N, feature_dim] -> logits [N, classes].
+    """
 
     def __init__(
-        self, name: str, *, feature_dim: int, network: Callable[[Tensor], Tensor], device: torch.device
+        self,
+        name: str,
+        *,
+        feature_dim: int,
+        classes: tuple[str, ...],
+        network: Callable[[Tensor], Tensor],
+        last_layer: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_size: int = BATCH_SIZE,
     ) -> None:
         self.name = name
         self.feature_dim = feature_dim
+        self.classes = classes
+        self.batch_size = batch_size
+        self.dtype = dtype
         self._network = network
+        self._last_layer = last_layer
         self._device = device
 
-    def features(self, images: Tensor) -> NDArray[np.float64]:
-        """uint8 images [N, 1 or 3, H, W] of any size -> float64 [N, feature_dim], the same bits each time."""
+    def features(self, images: Tensor) -> Features:
+        """uint8 images [N, 1 or 3, H, W] of any size -> [N, feature_dim], float32, or float64 in that precision."""
+        return feature_matrix(self, [images])
+
+    def logits(self, features: Features) -> NDArray[np.float64]:
+        """[N, feature_dim] as `features` gives them -> float64 [N, classes]; WeightsError without a last layer."""
+        return self._last_layer(features.astype(np.float64))
+
+    def on_device(self, images: Tensor) -> Tensor:
+        """uint8 images [N <= batch_size, 1 or 3, H, W] -> features on the device, which need not be there yet."""
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"images are uint8 [N, 1 or 3, H, W], not {images.dtype} {list(images.shape)}")
+        count = len(images)
+        padding = images.new_zeros((self.batch_size - count, *images.shape[1:]))
+        batch = torch.cat([images, padding]) if count < self.batch_size else images
         with torch.inference_mode(), _exact_float32():
-            batches = (images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE))
-            parts = [self._network(batch.to(self._device)).cpu() for batch in batches]
-        return torch.cat(parts).to(torch.float64).numpy()  # Apple's MPS has no float64: converted on the CPU
+            return self._network(batch.to(self._device))[:count]
 
 
-def load_extractor(settings: EvaluationSettings, device: torch.device) -> Extractor:
-    """The extractor of an `[[evaluation]]` block on `device`; WeightsError as `read_weights`."""
+def load_extractor(settings: EvaluationSettings, device: torch.device, images: int = 0) -> Extractor:
+    """The extractor of an `[[evaluation]]` block on `device`; WeightsError as `read_weights`.
+
+    images: how many wait in all, which decides whether Inception is compiled; a pure function of the experiment file,
+    as it may change the last bits.
+    """
     content, _ = read_weights(settings)
+    where = str(weights_file(settings))
+    device = _able_device(device, settings)
     match settings.extractor:
         case "digits":
-            return _digits(content, device)
+            network = classifier.with_weights(classifier.DIGITS, content, where=where)
+            return _classifying(settings, network, tuple("0123456789"), device)
+        case "mnist" | "trained":
+            return _classifying(settings, *classifier.from_bytes(content, where=where), device)
         case "inception":
-            return _inception(content, device, where=str(weights_file(settings)))
+            return _inception(settings, content, device, images, where=where)
         case _:
             assert_never(settings.extractor)
 
 
-def feature_matrix(extractor: Extractor, batches: Iterable[Tensor]) -> NDArray[np.float64]:
-    """Features [N, d] of all images of `batches`, whose sizes make no difference."""
-    parts = [extractor.features(images) for images in _regrouped(batches, BATCH_SIZE)]
-    return np.concatenate(parts) if parts else np.empty((0, extractor.feature_dim))
+def feature_matrix(extractor: Extractor, batches: Iterable[Tensor]) -> Features:
+    """Features [N, d] of all images of `batches`, whose sizes make no difference.
+
+    They stay on the device, which is waited for once, at the end.
+    """
+    parts = [extractor.on_device(images) for images in _regrouped(batches, extractor.batch_size)]
+    dtype = torch.promote_types(extractor.dtype, torch.float32)
+    matrix = torch.cat(parts).cpu() if parts else torch.empty((0, extractor.feature_dim))
+    return np.asarray(matrix.to(dtype).numpy())
 
 
 def to_gray(images: Tensor) -> Tensor:
@@ -114,57 +131,63 @@ def to_gray(images: Tensor) -> Tensor:
     return (images.to(torch.float32) * weights).sum(dim=1, keepdim=True).round().clamp(0, 255).to(torch.uint8)
 
 
-def _digits(content: bytes, device: torch.device) -> Extractor:
-    with torch.device("meta"):  # neither memory nor a draw from the global random stream
-        network = DigitsClassifier()
-    network.load_state_dict(safetensors.torch.load(content), assign=True)
-    network.to(device).eval()
+def _able_device(device: torch.device, settings: EvaluationSettings) -> torch.device:
+    """`device`, or the CPU where the device has no float64 and the settings ask for it."""
+    if settings.precision != "float64" or device.type != "mps":
+        return device
+    _log.warning("%s in float64 runs on the CPU: %s has no float64", settings.extractor_name, device.type)
+    return torch.device("cpu")
+
+
+def _classifying(
+    settings: EvaluationSettings, network: Classifier, names: tuple[str, ...], device: torch.device
+) -> Extractor:
+    dtype = DTYPES[settings.precision]
+    weight, bias = (tensor.double().numpy() for tensor in (network.classes.weight, network.classes.bias))
+    network.to(device, dtype)
+    architecture = network.architecture
 
     def features(images: Tensor) -> Tensor:
-        return network.features(to_float(resize(to_gray(images), DigitsClassifier.resolution)))
+        channels = to_gray(images) if architecture.channels == 1 else images.expand(-1, 3, -1, -1)
+        return network.features(to_float(resize(channels, architecture.resolution)).to(dtype))
 
-    return Extractor("digits", feature_dim=DigitsClassifier.feature_dim, network=features, device=device)
-
-
-def _inception(content: bytes, device: torch.device, *, where: str) -> Extractor:
-    """pytorch-fid's network, which brings RGB in [0, 1] to 299x299 and to [-1, 1] itself."""
-    from pytorch_fid.inception import InceptionV3
-
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        with _weights_for_pytorch_fid(state), torch.random.fork_rng(devices=[]):
-            network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, AttributeError, LookupError) as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
-        raise WeightsError(
-            f"not weights of pytorch-fid's Inception network: {reason}",
-            where=where,
-            remedy="Use the file that pytorch-fid downloads.",
-        ) from error
-    network.to(device).eval()
-
-    def features(images: Tensor) -> Tensor:
-        colored = images.expand(-1, 3, -1, -1).to(torch.float32) / 255
-        return network(colored)[0].flatten(1)  # type: ignore[no-any-return]
-
-    return Extractor("inception", feature_dim=2048, network=features, device=device)
+    return Extractor(
+        settings.extractor_name,
+        feature_dim=architecture.features,
+        classes=names,
+        network=features,
+        last_layer=lambda hidden: np.maximum(hidden, 0.0) @ weight.T + bias,
+        device=device,
+        dtype=dtype,
+    )
 
 
-@contextmanager
-def _weights_for_pytorch_fid(state: dict[str, Tensor]) -> Iterator[None]:
-    """pytorch-fid loads its weights by an address only; inside the block it is handed `state` instead."""
-    from pytorch_fid import inception
+def _inception(
+    settings: EvaluationSettings, content: bytes, device: torch.device, images: int, *, where: str
+) -> Extractor:
+    with torch.inference_mode(), _exact_float32():
+        loaded = load_inception(content, device, settings.precision, images, where=where)
+    weights = loaded.class_weights
 
-    original = inception.load_state_dict_from_url
+    def last_layer(features: NDArray[np.float64]) -> NDArray[np.float64]:
+        if weights is None:
+            raise WeightsError(
+                "these weights have no last layer (fc.weight), so no class can be told from them",
+                where=where,
+                remedy="Leave inception_score and class metrics out, or use the file that pytorch-fid downloads.",
+            )
+        return features @ weights.T  # without the bias, as Salimans et al.'s code does
 
-    def supplied(*_args: Any, **_options: Any) -> dict[str, Tensor]:
-        return state
-
-    inception.load_state_dict_from_url = supplied
-    try:
-        yield
-    finally:
-        inception.load_state_dict_from_url = original
+    return Extractor(
+        settings.extractor_name,
+        feature_dim=FEATURES,
+        classes=tuple(f"output {index}" for index in range(OUTPUTS)),
+        network=loaded.network,
+        last_layer=last_layer,
+        device=device,
+        dtype=DTYPES[settings.precision],
+        batch_size=loaded.batch_size,
+    )
 
 
 @contextmanager

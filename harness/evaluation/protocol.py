@@ -6,7 +6,7 @@ evaluations that they look for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -71,7 +71,7 @@ def protocol_of(
 ) -> Protocol:
     """The protocol of one `[[evaluation]]` block for a cell with `batch_size`."""
     return Protocol(
-        extractor=settings.extractor_name,
+        extractor=settings.extractor,
         extractor_sha256=extractor_sha256,
         samples=settings.samples,
         resolution=settings.resolution or experiment.baseline.resolution,
@@ -96,8 +96,9 @@ def require_same(protocols: Iterable[Protocol], *, where: str) -> None:
     """ProtocolError where values of these protocols are about to be mixed, with what they differ in."""
     first, *others = dict.fromkeys(protocols)
     for other in others:
+        differ = ", ".join(differences(first, other))
         raise ProtocolError(
-            f"values of different protocols never share a column; these differ in {', '.join(differences(first, other))}",
+            f"values of different protocols never share a column; these differ in {differ}",
             where=where,
             remedy="Compare within one protocol, or measure all of them under one: `harness evaluate FILE`.",
         )
@@ -139,6 +140,12 @@ def block_protocols(
     return protocols
 
 
+def first_classifier(protocols: Sequence[Protocol | None]) -> tuple[str, str] | None:
+    """Name and weights' SHA-256 of the first block's extractor, which tells classes; None where it was left out."""
+    first = protocols[0] if protocols else None
+    return (first.extractor, first.extractor_sha256) if first else None
+
+
 def is_prepared(experiment: Experiment, manifest: ExperimentManifest | None) -> bool:
     """Whether data and weights of every block were looked up, so that every required protocol is known."""
     if manifest is None or manifest.data_sha256_of(experiment.data.declared()) is None:
@@ -175,14 +182,15 @@ def required_evaluations(
 
 def caveat(settings: EvaluationSettings, data: DataSettings) -> str:
     """What a reader must know of an extractor that was made for other images; empty where it fits."""
-    if settings.extractor != "digits" or data.source in ("digits", "mnist"):
+    name = settings.extractor
+    if name not in ("digits", "mnist") or data.source in ("digits", "mnist"):
         return ""
     if is_own(data.source):
         return (
-            "The extractor `digits` is a classifier of gray digits; unless the images of "
+            f"The extractor `{name}` is a classifier of gray digits; unless the images of "
             f"{data.source} are such, its numbers are hardly a measure of quality. Use `inception`."
         )
     return (
-        f"The extractor `digits` is a classifier of gray digits; of {data.source} images it sees little that matters "
+        f"The extractor `{name}` is a classifier of gray digits; of {data.source} images it sees little that matters "
         "to a person, so its numbers are hardly a measure of quality here. Use `inception`."
     )

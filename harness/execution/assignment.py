@@ -12,6 +12,7 @@ from harness.design.experiment import DataSettings, EvaluationSettings, Training
 from harness.design.factors import Hyperparameters
 from harness.evaluation.protocol import Protocol
 from harness.store.attempts import Work
+from harness.store.pictures import AskedPicture
 from harness.store.rundir import RunDirectory
 
 WorkOutcome = Literal["finished", "interrupted", "diverged", "failed", "elsewhere"]
@@ -19,11 +20,20 @@ WorkOutcome = Literal["finished", "interrupted", "diverged", "failed", "elsewher
 
 @dataclass(frozen=True)
 class EvaluationAssignment:
-    """One `[[evaluation]]` block for one run. reference_images: the cached array at the protocol's resolution."""
+    """One `[[evaluation]]` block for one run. reference_images: the cached array at the protocol's resolution.
+
+    checkpoints: how many of the run's it measures.
+    """
 
     settings: EvaluationSettings
     protocol: Protocol
     reference_images: Path
+    checkpoints: int
+
+    @property
+    def images_of_a_run(self) -> int:
+        """Generated images that a whole run is measured on: what loading the extractor has to pay off for."""
+        return self.checkpoints * self.settings.repeats * self.settings.samples
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,8 @@ class Assignment:
 
     training: what this cell trains; own_code: copies of the files that parts of one's own come from; sources:
     SHA-256 of each own file, by FILE; images: the cached array at the run's resolution; device:
-    `cpu`, `mps`, `cuda` or `cuda:1`; retry: train though it diverged before; threads: CPU threads of torch.
+    `cpu`, `mps`, `cuda` or `cuda:1`; retry: train though it diverged before; threads: CPU threads of torch; pictures: of
+    the last checkpoint.
     """
 
     directory: RunDirectory
@@ -54,6 +65,7 @@ class Assignment:
     cache: Path
     device: str
     threads: int
+    pictures: tuple[AskedPicture, ...] = ()
 
     @property
     def name(self) -> str:

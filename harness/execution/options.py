@@ -77,5 +77,5 @@ def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
     if run.run.key in options.damaged:
         return True
     if options.work == "evaluate":
-        return bool(status.missing) or not view.is_prepared
+        return bool(status.missing or status.missing_pictures) or not view.is_prepared
     return not status.is_settled or (status.state == "diverged" and run.run.key in options.retry)

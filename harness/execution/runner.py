@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.data.own_code import OwnCode
 from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
-from harness.evaluation.protocol import block_protocols
+from harness.evaluation.protocol import block_protocols, first_classifier
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
 from harness.execution.devices import choose_device, choose_workers
@@ -19,6 +19,7 @@ from harness.execution.inline import InlineExecutor
 from harness.execution.local import LocalExecutor
 from harness.execution.options import RunOptions, cost, open_runs
 from harness.execution.prepare import Prepared, prepare
+from harness.store.pictures import asked_pictures
 from harness.store.rundir import experiment_directory
 from harness.tracking.reader import RunView, read_experiment
 
@@ -103,7 +104,7 @@ def _assignment(
     experiment, run = file.experiment, view.run
     directory = experiment_directory(options.runs_dir, experiment.name)
     hp = run.cell.hyperparameters
-    blocks = zip(experiment.evaluation, block_protocols(experiment, prepared.manifest, hp.batch_size), strict=True)
+    protocols = block_protocols(experiment, prepared.manifest, hp.batch_size)
     return Assignment(
         directory=view.directory or directory.new_run(run.cell.name, run.seed, run.key),
         work=options.work,
@@ -119,8 +120,13 @@ def _assignment(
         own_code=OwnCode(prepared.own_code.files),  # a new one: no run sees what another left in the user's modules
         sources=file.plan.source_hashes,
         evaluations=tuple(
-            EvaluationAssignment(settings, protocol, prepared.images[protocol.resolution])
-            for settings, protocol in blocks
+            EvaluationAssignment(
+                settings,
+                protocol,
+                prepared.images[protocol.resolution],
+                checkpoints=len(settings.steps_measured(run.cell.training)),
+            )
+            for settings, protocol in zip(experiment.evaluation, protocols, strict=True)
             if protocol is not None
         ),
         samples=experiment.report.samples,
@@ -128,4 +134,5 @@ def _assignment(
         cache=directory.cache,
         device=device,
         threads=prepared.manifest.threads,
+        pictures=asked_pictures(experiment.report, first_classifier(protocols)),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -16,8 +17,9 @@ from harness.evaluation.protocol import required_evaluation
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.ending import Ending, ending_of
 from harness.execution.machine import describe_machine
-from harness.execution.measure import LoadedExtractors, Save, Stop, draw_samples, measure
+from harness.execution.measure import LoadedExtractors, Save, Stop, draw_samples, leave_if_asked, measure
 from harness.execution.mending import mend, without_training
+from harness.execution.pictures import draw_pictures
 from harness.execution.run_log import log_file
 from harness.gan.checkpoints import described_key
 from harness.gan.state import rewind
@@ -70,7 +72,7 @@ def _status(assignment: Assignment) -> RunStatus:
     required = [
         required_evaluation(block.settings, block.protocol, assignment.training) for block in assignment.evaluations
     ]
-    return stored_status(assignment.directory, assignment.training.steps, required)
+    return stored_status(assignment.directory, assignment.training.steps, required, assignment.pictures)
 
 
 def _settled_meanwhile(assignment: Assignment, status: RunStatus) -> WorkResult | None:
@@ -179,6 +181,8 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
         if damaged is None:
             for step in sorted(int(step) for step in commit.checkpoints):
                 draw_samples(assignment, step, stop)
+            if str(assignment.training.steps) in commit.checkpoints:
+                draw_pictures(assignment, assignment.training.steps, extractors.get, partial(leave_if_asked, stop))
             for evaluation in assignment.evaluations:
                 measure(assignment, evaluation, commit, extractors, stop)
             return result

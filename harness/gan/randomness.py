@@ -1,11 +1,11 @@
 """Random streams as torch generators on the CPU, so that every device sees the same numbers.
 
 Names in use: ("initialization", network), ("data order", epoch), ("latents", step), ("evaluation", repeat),
-("samples",). Where a level asks for them also, with `update` the number of the update in its step:
-("latents", step, network, update) of further or fresh fakes, ("labels", step, update, kind), ("swaps", step, update,
-kind), ("instance noise", step, network, update, kind), ("penalty mixing", step, update) with kind "real" or "fake";
-and of torch's global random state, for layers that draw from nothing else: ("dropout", step), ("generator noise",
-repeat, start), ("generator noise", "samples").
+("samples",), ("interpolations", pair). Where a level asks for them also, with `update` the number of the update in
+its step: ("latents", step, network, update) of further or fresh fakes, ("labels", step, update, kind), ("swaps",
+step, update, kind), ("instance noise", step, network, update, kind), ("penalty mixing", step, update) with kind
+"real" or "fake"; and of torch's global random state, for layers that draw from nothing else: ("dropout", step),
+("generator noise", repeat, start), ("generator noise", "samples"), ("generator noise", "interpolations").
 """
 
 from __future__ import annotations

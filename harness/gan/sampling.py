@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import copy
-import io
-import math
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from harness.data.resize import to_uint8
-from harness.design.factors import Hyperparameters
-from harness.gan.checkpoints import Checkpoint
+from harness.errors import GeneratorError
+from harness.gan.checkpoints import Checkpoint, Description
+from harness.gan.grids import compose_grid, picture_of, png_bytes
+from harness.gan.latents import sample_latents
 from harness.gan.randomness import global_stream, normal_latents, random_stream
 from harness.store import atomic
-from harness.store.png import CHECKPOINT_TEXT
-from harness.store.reading import open_file
+from harness.store.png import CHECKPOINT_TEXT, picture_texts
+from harness.store.reading import read_bytes
 
 GRID_BATCH = 256
-SMALLEST_CELL = 32
-"""Pixels; smaller images are enlarged by whole factors."""
-GAP = 2
 
 
 class CheckpointSampler:
@@ -50,7 +43,7 @@ class CheckpointSampler:
         device: torch.device,
     ) -> None:
         self._generator = _frozen_copy(checkpoint.generator, mode).to(device)
-        self._hp = checkpoint.description.hyperparameters
+        self._about = checkpoint.description
         self._seed = seed
         self._mode = mode
         self._batch_size = batch_size
@@ -60,9 +53,11 @@ class CheckpointSampler:
         """`samples` images as uint8 batches [n, C, R, R] on the device, n at most the batch size.
 
         Latents are drawn on the CPU in one call per (seed, repeat): the same for all runs of equal seed and
-        latent_dim. A generator of the user's own that draws as it runs repeats its draws, too.
+        latent_dim. A generator of the user's own that draws as it runs repeats its draws, too. Raises GeneratorError
+        behind the last batch where images hold a NaN or an infinity; the device is waited for there alone.
         """
-        hp = self._hp
+        hp = self._about.hyperparameters
+        broken = _BrokenImages(self._about, self._device)
         latents = normal_latents(samples, hp.latent_dim, random_stream(self._seed, "evaluation", repeat))
         for start in range(0, samples, self._batch_size):
             batch = latents[start : start + self._batch_size]
@@ -72,8 +67,10 @@ class CheckpointSampler:
                 batch = latents[rows]
             noise = global_stream(self._device, self._seed, "generator noise", repeat, start)
             with noise, _kept_buffers(self._generator):
-                images = _generate(self._generator, batch.to(self._device), hp)
-            yield images[:kept]
+                images = _generate(self._generator, batch.to(self._device))[:kept]
+            broken.look_for_them_in(images)
+            yield to_uint8(images, hp.generator_output)
+        broken.refuse()
 
 
 @dataclass(frozen=True)
@@ -98,51 +95,77 @@ def write_sample_grid(path: Path, checkpoint: Checkpoint, samples: int, device: 
     """Writes a PNG of `samples` images, whole or not at all; StoreError where the disk refuses.
 
     The noise is the same at every step, for all seeds and for all cells of equal latent_dim. The generator is
-    in eval mode. Raises ValueError for images that are neither gray nor RGB.
+    in eval mode. Raises ValueError for images that are neither gray nor RGB, GeneratorError as `generated`.
     """
     about = checkpoint.description
-    hp = about.hyperparameters
-    latents = normal_latents(samples, hp.latent_dim, random_stream(0, "samples"))
-    with global_stream(device, 0, "generator noise", "samples"):
-        images = torch.cat(
-            [_generate(checkpoint.generator, batch.to(device), hp) for batch in torch.split(latents, GRID_BATCH)]
-        )
+    images = generated(checkpoint, sample_latents(samples, about.hyperparameters.latent_dim), device, "samples")
     label = GridLabel(about.key, about.step, checkpoint.sha256, samples)
-    atomic.write_bytes(path, _png(compose_grid(images.cpu()), label))
+    atomic.write_bytes(path, png_bytes(picture_of(compose_grid(images)), label.texts()))
+
+
+def generated(
+    checkpoint: Checkpoint,
+    latents: Tensor,
+    device: torch.device,
+    what: str,
+    before_batch: Callable[[], None] = lambda: None,
+) -> Tensor:
+    """The images of `latents` [N, L], as uint8 [N, C, R, R] on the CPU; the generator is in eval mode.
+
+    what: the picture, for the stream of a generator that draws as it runs; before_batch: called before every batch,
+    for who may want to leave there. Raises GeneratorError where images hold a NaN or an infinity.
+    """
+    about = checkpoint.description
+    broken = _BrokenImages(about, device)
+    parts = []
+    with global_stream(device, 0, "generator noise", what):
+        for batch in torch.split(latents, GRID_BATCH):
+            before_batch()
+            images = _generate(checkpoint.generator, batch.to(device))
+            broken.look_for_them_in(images)
+            parts.append(to_uint8(images, about.hyperparameters.generator_output))
+    broken.refuse()
+    return torch.cat(parts).cpu()
 
 
 def samples_match(path: Path, checkpoint_sha256: str, samples: int) -> bool:
     """Whether `path` is a whole sample grid of this checkpoint with this number of images; StoreError where it is
     no file."""
     try:
-        with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
-            texts = dict(image.info)
-            image.verify()  # the CRC of every chunk
-    except (OSError, SyntaxError, struct.error):  # what Pillow raises for a broken or torn PNG
+        texts = picture_texts(read_bytes(path))
+    except FileNotFoundError:
         return False
     asked = {CHECKPOINT_TEXT: checkpoint_sha256, "harness:samples": str(samples)}
-    return asked.items() <= texts.items()
+    return texts is not None and asked.items() <= texts.items()
 
 
-def compose_grid(images: Tensor) -> Tensor:
-    """Images uint8 [N, C, R, R] side by side, row by row, as one uint8 [C, H, W] on white, nearly square.
+class _BrokenImages:
+    """Counts images with a NaN or an infinity on the device; only `refuse` waits for it."""
 
-    Small images are enlarged by repeating pixels until a side has at least 32.
-    """
-    count, channels, resolution, _ = images.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    factor = math.ceil(SMALLEST_CELL / resolution)
-    cells = images.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
-    cells = pad(cells, (0, GAP, 0, GAP, 0, 0, 0, rows * columns - count), value=255)
-    side = cells.shape[-1]
-    grid = cells.view(rows, columns, channels, side, side).permute(2, 0, 3, 1, 4)
-    return pad(grid.reshape(channels, rows * side, columns * side), (GAP, 0, GAP, 0), value=255)
+    def __init__(self, about: Description, device: torch.device) -> None:
+        self._about = about
+        self._broken = torch.zeros((), dtype=torch.int64, device=device)
+        self._seen = 0
+
+    def look_for_them_in(self, images: Tensor) -> None:
+        self._seen += len(images)
+        self._broken += images.isfinite().flatten(1).all(dim=1).logical_not().sum()
+
+    def refuse(self) -> None:
+        """GeneratorError where there was one."""
+        if broken := int(self._broken):
+            raise GeneratorError(
+                f"{broken} of {self._seen} images of the generator are not finite (NaN or infinity), though its "
+                "weights are",
+                where=f"checkpoint at step {self._about.step} of run {self._about.key[:8]}",
+                remedy="Its activations overflow: look at an earlier checkpoint, or train with lower learning rates.",
+            )
 
 
 @torch.no_grad()
-def _generate(generator: nn.Module, latents: Tensor, hp: Hyperparameters) -> Tensor:
-    return to_uint8(generator(latents), hp.generator_output)
+def _generate(generator: nn.Module, latents: Tensor) -> Tensor:
+    images: Tensor = generator(latents)
+    return images
 
 
 def _frozen_copy(generator: nn.Module, mode: Literal["eval", "train"]) -> nn.Module:
@@ -175,19 +198,3 @@ def _kept_buffers(network: nn.Module) -> Iterator[None]:
     finally:
         for buffer, value in before:
             buffer.copy_(value)
-
-
-def _png(grid: Tensor, label: GridLabel) -> bytes:
-    match grid.shape[0]:
-        case 1:
-            picture = Image.fromarray(grid[0].numpy())
-        case 3:
-            picture = Image.fromarray(grid.permute(1, 2, 0).contiguous().numpy())
-        case channels:
-            raise ValueError(f"a picture has 1 or 3 channels, not {channels}")
-    about = PngInfo()
-    for name, text in label.texts().items():
-        about.add_text(name, text)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=about)
-    return buffer.getvalue()

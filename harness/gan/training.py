@@ -16,7 +16,7 @@ from torch import Tensor
 from harness.data.own_code import OwnCode
 from harness.design.experiment import TrainingSettings
 from harness.design.factors import Hyperparameters
-from harness.errors import DataError, DeviceError
+from harness.errors import DataError, DeviceError, GeneratorError
 from harness.gan.adversarial import Rules, adversarial_step
 from harness.gan.batches import Batches
 from harness.gan.checkpoints import Description, load_generator, write_checkpoint
@@ -123,7 +123,12 @@ def train(
             if at_commit:
                 require_run_folder(task.run)
             if at_checkpoint:
-                state.checkpoints[str(state.step)] = _write_checkpoint(task, state)
+                try:
+                    state.checkpoints[str(state.step)] = _write_checkpoint(task, state)
+                except GeneratorError:
+                    log.sync()
+                    reason = f"the generator's images not finite at step {state.step}"
+                    return TrainingResult("diverged", state.step, reason, (log.offset, log.sha256))
                 _log.info("checkpoint at step %d", state.step)
             if at_commit:
                 commit_state(task.run, state, task.key, log)

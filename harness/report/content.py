@@ -13,7 +13,9 @@ from harness.analysis.summary import CellSummary, Measurement, StateCounts, coun
 from harness.design.expansion import Cell
 from harness.design.factors import Hyperparameters, canonical_level
 from harness.design.naming import shown_levels
-from harness.evaluation.protocol import Protocol
+from harness.errors import ProtocolError
+from harness.evaluation.protocol import Protocol, require_same
+from harness.report.columns import Column, ColumnFloor
 from harness.store.evaluations import Evaluation
 from harness.store.records import Record
 from harness.tracking.reader import Block, ExperimentView, RunView
@@ -62,38 +64,13 @@ class ReportCell:
         return next((run for run in self.runs if run.metrics), self.runs[0])
 
 
-@dataclass(frozen=True)
-class Column:
-    """Measurements that compare: one metric of one block under one protocol.
-
-    name: `digits`, with the batch size where the protocol depends on it. protocol None: nothing was prepared yet, so
-    that it is not known.
-    """
-
-    index: int
-    block: Block
-    name: str
-    metric: str
-    protocol: Protocol | None
-
-    @property
-    def title(self) -> str:
-        """`FID (digits)`; numbers of weights that are not the known ones say so wherever they stand."""
-        mark = "" if self.protocol is None or self.protocol.verified else ", unverified weights"
-        return f"{self.metric.upper()} ({self.name}{mark})"
-
-    def steps(self, cell: Cell) -> tuple[int, ...]:
-        """The checkpoints of `cell` that this column measures, ascending."""
-        return self.block.settings.steps_measured(cell.training)
-
-
 Sources = Mapping[tuple[str, str, int], Evaluation]
 """Evaluations by column name, run key and step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """measured: every measurement by column title."""
+    """measured: every measurement by column title; floors: of every column that has one, by its title."""
 
     view: ExperimentView
     cells: tuple[ReportCell, ...]
@@ -101,10 +78,19 @@ class Content:
     left_out: tuple[Block, ...]
     sources: Sources
     measured: Mapping[str, Sequence[Measurement]]
+    floors: Mapping[str, ColumnFloor]
 
     @property
     def runs(self) -> list[ReportRun]:
         return [run for cell in self.cells for run in cell.runs]
+
+    @property
+    def groups(self) -> list[list[Column]]:
+        """The columns of one protocol together, each group in the file's order."""
+        by_name: dict[str, list[Column]] = {}
+        for column in self.columns:
+            by_name.setdefault(column.name, []).append(column)
+        return list(by_name.values())
 
     def levels(self, cell: ReportCell) -> dict[str, str]:
         """The cell's level of every factor that varies, `-` where a factor changes nothing there."""
@@ -123,9 +109,7 @@ class Content:
         """One run's values in one column by step, ascending: those of the repeats that the file asks for."""
         repeats = column.block.settings.repeats
         found = {step: self.sources.get((column.name, run.key, step)) for step in column.steps(run.view.run.cell)}
-        values = {
-            step: evaluation.values.get(column.metric, [])[:repeats] for step, evaluation in found.items() if evaluation
-        }
+        values = {step: evaluation.series(column.metric, repeats) for step, evaluation in found.items() if evaluation}
         return {step: of_step for step, of_step in values.items() if of_step}
 
     def missing(self, cell: ReportCell, column: Column) -> int:
@@ -174,6 +158,7 @@ def gather(view: ExperimentView) -> Content:
         left_out=tuple(block for block in view.blocks if not block.available),
         sources=sources,
         measured={column.title: _measured(view, column, sources) for column in columns},
+        floors={column.title: floor for column in columns if (floor := _floor(column, sources))},
     )
 
 
@@ -239,13 +224,40 @@ def _measured(view: ExperimentView, column: Column, sources: Sources) -> list[Me
     for view_of_run in view.runs:
         run = view_of_run.run
         found = {step: sources.get((column.name, run.key, step)) for step in column.steps(run.cell)}
+        _require_protocol(column, filter(None, found.values()))
         by_step = {
-            step: {column.metric: evaluation.values[column.metric][:repeats]}
+            step: {column.metric: values}
             for step, evaluation in found.items()
-            if evaluation and evaluation.values.get(column.metric)
+            if evaluation and (values := evaluation.series(column.metric, repeats))
         }
         records.append(RunEvaluations(run.cell.name, run.seed, run.key, evaluations={column.name: by_step}))
     return measurements(evaluation_frame(records))
+
+
+def _floor(column: Column, sources: Sources) -> ColumnFloor | None:
+    """From the first evaluation that has one."""
+    floors = [found.floor for (name, _, _), found in sources.items() if name == column.name and found.floor]
+    found = [
+        (floor.samples, floor.reference, tuple(floor.values[column.metric]))
+        for floor in floors
+        if floor.values.get(column.metric)
+    ]
+    return ColumnFloor(*found[0], differing=len(set(found)) > 1) if found else None
+
+
+def _require_protocol(column: Column, evaluations: Iterable[Evaluation]) -> None:
+    """ProtocolError where one of them was measured under another protocol than the column's, with the differences."""
+    for evaluation in evaluations:
+        where = f"{column.title}, step {evaluation.step}, checkpoint {evaluation.checkpoint_sha256[:12]}"
+        try:
+            measured = Protocol(**evaluation.protocol)
+        except TypeError:
+            raise ProtocolError(
+                "the evaluation does not say under which protocol it was measured",
+                where=where,
+                remedy="Remove that file under evaluations/; `harness evaluate FILE` measures the checkpoint again.",
+            ) from None
+        require_same([protocol for protocol in (column.protocol, measured) if protocol], where=where)
 
 
 def _environment(machine: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.analysis.dynamics import LossDynamics
-from harness.report.content import Column, Content, ReportCell, ReportRun
+from harness.report.columns import Column
+from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.floors import standard_error, times_floor
+from harness.report.modes import CellClasses, classes_of, groups_with_classes
 from harness.report.pictures import Pictures
 
 
@@ -15,10 +18,16 @@ def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
     return {
         "experiment": content.view.plan.experiment.name,
         "runs": [_run(content, cell, run) for cell in content.cells for run in cell.runs],
-        "columns": [_column(column) for column in content.columns],
+        "columns": [_column(content, column) for column in content.columns],
         "left_out": [block.column for block in content.left_out],
         "numbers": [
             number for column in content.columns for cell in content.cells for number in _numbers(content, column, cell)
+        ],
+        "classes": [
+            _classes(column.title, classes)
+            for column, *_ in groups_with_classes(content)
+            for cell in content.cells_in(column)
+            if (classes := classes_of(content, column, cell))
         ],
         "crossings": [
             _crossings(cell, run, run.dynamics) for cell in content.cells for run in cell.runs if run.dynamics
@@ -45,14 +54,25 @@ def _run(content: Content, cell: ReportCell, run: ReportRun) -> dict[str, Any]:
     }
 
 
-def _column(column: Column) -> dict[str, Any]:
-    protocol = column.protocol
+def _column(content: Content, column: Column) -> dict[str, Any]:
+    """better: the direction that is closer to the real images; floor: real images against real images."""
+    protocol, floor = column.protocol, content.floors.get(column.title)
     return {
         "title": column.title,
         "metric": column.metric,
+        "better": column.measures.better,
         "protocol_sha256": protocol.sha256 if protocol else None,
         "protocol": asdict(protocol) if protocol else None,
         "verified_weights": protocol.verified if protocol else None,
+        "floor": {
+            "samples": floor.samples,
+            "reference": floor.reference,
+            "values": list(floor.values),
+            "mean": floor.mean,
+            "sd_over_splits": floor.sd,
+        }
+        if floor
+        else None,
     }
 
 
@@ -66,6 +86,7 @@ def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[st
             "mean_over_seeds": found.mean,
             "sd_over_seeds": found.sd_seeds,
             "sd_over_repeats": found.sd_repeats,
+            "mean_over_floor": times_floor(content, column, found.mean),
             "sources": [
                 {
                     "key": run.key,
@@ -74,6 +95,7 @@ def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[st
                     "checkpoint_sha256": content.sources[column.name, run.key, found.step].checkpoint_sha256,
                     "protocol_sha256": content.sources[column.name, run.key, found.step].protocol_sha256,
                     "values": values[found.step],
+                    "standard_error": standard_error(content, run, column, found.step),
                 }
                 for run, values in by_run
                 if found.step in values
@@ -81,6 +103,21 @@ def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[st
         }
         for found in content.of_cell(cell, column)
     ]
+
+
+def _classes(title: str, found: CellClasses) -> dict[str, Any]:
+    """Counts of classes as the table of modes shows them. verdict: of all seeds together, and of each alone."""
+    return {
+        "column": title,
+        "cell": found.cell.cell.name,
+        "step": found.step,
+        "classes": list(found.classes),
+        "counts": found.counts,
+        "reference_counts": found.reference,
+        "verdict": found.verdict.verdict,
+        "verdict_by_seed": {str(seed): verdict.verdict for seed, verdict in found.by_seed_verdicts().items()},
+        "sources": found.sources,
+    }
 
 
 def _crossings(cell: ReportCell, run: ReportRun, dynamics: LossDynamics) -> dict[str, Any]:

@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from harness.report.content import Column, Content, ReportCell, ReportRun
-from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last
-from harness.report.figures.samples import SamplePanel, read_picture, sample_grids
+from harness.report.columns import Column, joined_title
+from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.figures.fid import MOST_LINES, CellCurve, LastValues, against_step, at_last
+from harness.report.figures.panels import MetricPanel, metric_panels
+from harness.report.figures.samples import sample_grids, wide_sheets
 from harness.report.figures.style import CellStyle, cell_styles, png
 from harness.report.figures.training import PROBABILITIES, TrainingPanel, loss_crossings, probabilities
+from harness.report.sheets import Sheets, checkpoint, class_sheets, interpolation_sheets, sample_sheets
+
+IN_PANELS = ("kid", "precision", "recall", "coverage")
+"""Metrics that have a small panel against the step where they are not a protocol's first."""
 
 
 @dataclass(frozen=True)
@@ -34,52 +40,93 @@ class Picture:
 
 @dataclass(frozen=True)
 class Pictures:
-    """against_step, at_last: by column title. missing_samples: why the sample grid of a cell
-    that has started is not shown."""
+    """against_step, at_last: by the title of a protocol's first column; panels: of some of its further ones.
+
+    interpolations, classes: of the pictures that workers made where the file asks for them. missing_*: why that of a
+    cell that has started is not shown.
+    """
 
     against_step: dict[str, list[Picture]]
     at_last: dict[str, list[Picture]]
+    panels: dict[str, list[Picture]]
     losses: list[Picture]
     probabilities: list[Picture]
     samples: list[Picture]
+    classes: list[Picture]
+    interpolations: list[Picture]
     missing_samples: list[str]
+    missing_classes: list[str]
+    missing_interpolations: list[str]
 
     def all(self) -> list[Picture]:
-        by_column = [*self.against_step.values(), *self.at_last.values()]
-        return [*(one for some in by_column for one in some), *self.losses, *self.probabilities, *self.samples]
+        by_column = [*self.against_step.values(), *self.at_last.values(), *self.panels.values()]
+        of_runs = [*self.samples, *self.classes, *self.interpolations]
+        return [*(one for some in by_column for one in some), *self.losses, *self.probabilities, *of_runs]
+
+    def missing(self) -> list[str]:
+        """Every picture that is not shown, by its kind, with the reason."""
+        return [
+            *(f"Sample grid of {reason}" for reason in self.missing_samples),
+            *(f"Sheet of classes of {reason}" for reason in self.missing_classes),
+            *(f"Interpolations of {reason}" for reason in self.missing_interpolations),
+        ]
 
 
 def draw(content: Content) -> Pictures:
     """Draws every figure that has something to show."""
     styles = cell_styles([cell.cell.is_baseline for cell in content.cells])
-    panels, missing = _sample_panels(content, styles)
-    sample_sources = [
-        _checkpoint(run, panel.step)
-        for panel, run in zip(panels, (shown_for_samples(cell) for cell in content.cells), strict=True)
-        if panel.picture is not None and panel.step is not None
-    ]
     training = [_training_panel(cell, style) for cell, style in zip(content.cells, styles, strict=True)]
     records = [_records(cell.shown_run()) for cell in content.cells if cell.shown_run().metrics]
-    measured = [column for column in content.columns if content.measured[column.title]]
+    first = [group[0] for group in content.groups if content.measured[group[0].title]]
+    samples = sample_sheets(content, styles)
+    classes, walks = class_sheets(content, styles), interpolation_sheets(content, styles)
     return Pictures(
-        against_step={column.title: _against_step(content, column, styles) for column in measured},
-        at_last={column.title: _at_last(content, column, styles) for column in measured},
+        against_step={column.title: _against_step(content, column, styles) for column in first},
+        at_last={column.title: _at_last(content, column, styles) for column in first},
+        panels={group[0].title: _panels(content, group[1:], styles) for group in content.groups},
         losses=_files(content, "losses", "Loss crossings", loss_crossings(training) if records else [], records),
         probabilities=_files(
             content, "probabilities", "D(x) and D(G(z)) against the step",
             probabilities(training) if any(panel.curves for panel in training) else [], records,
         ),
         samples=_files(
-            content, "samples", "Sample grids of all cells", sample_grids(panels) if sample_sources else [],
-            sample_sources,
+            content, "samples", "Sample grids of all cells",
+            sample_grids(samples.panels) if samples.sources else [], samples.sources,
         ),
-        missing_samples=missing,
+        classes=_sheets(content, "classes", "Samples of all cells, each with its class", classes),
+        interpolations=_sheets(content, "interpolations", "Latent interpolations of all cells", walks),
+        missing_samples=samples.missing,
+        missing_classes=classes.missing,
+        missing_interpolations=walks.missing,
     )  # fmt: skip
 
 
-def shown_for_samples(cell: ReportCell) -> ReportRun:
-    """The cell's first seed that has a checkpoint, else its first."""
-    return next((run for run in cell.runs if run.checkpoints), cell.runs[0])
+def _sheets(content: Content, name: str, title: str, sheets: Sheets) -> list[Picture]:
+    return _files(content, name, title, wide_sheets(sheets.panels) if sheets.sources else [], sheets.sources)
+
+
+def _panels(content: Content, columns: Sequence[Column], styles: Sequence[CellStyle]) -> list[Picture]:
+    """Those of `columns` that small panels show, for as many cells as one panel can hold."""
+    shown = [column for column in columns if column.metric in IN_PANELS and content.measured[column.title]]
+    cells = content.cells_in(columns[0]) if columns else []
+    if not shown or len(cells) > MOST_LINES:
+        return []
+    floors = [content.floors.get(column.title) for column in shown]
+    panels = [
+        MetricPanel(
+            f"{column.measures.title} {column.measures.arrow}",
+            [CellCurve(c.label, c.mark, styles[c.number - 1], content.of_cell(c, column)) for c in cells],
+            floor.mean if floor else None,
+        )
+        for column, floor in zip(shown, floors, strict=True)
+    ]
+    found = {
+        (run.key, step): run for c in cells for run in c.runs for col in shown for step in content.run_values(run, col)
+    }
+    sources = [checkpoint(run, step) | {"protocol_sha256": _fingerprint(shown[0])} for (_, step), run in found.items()]
+    title = f"{joined_title(shown)} against the step"
+    name = f"metrics-{_plain(shown[0].name)}-against-step"
+    return _files(content, name, title, metric_panels(panels, shown[0].source), sources)
 
 
 def _against_step(content: Content, column: Column, styles: Sequence[CellStyle]) -> list[Picture]:
@@ -88,7 +135,7 @@ def _against_step(content: Content, column: Column, styles: Sequence[CellStyle])
         CellCurve(cell.label, cell.mark, styles[cell.number - 1], content.of_cell(cell, column)) for cell in cells
     ]
     sources = [
-        _checkpoint(run, step) | {"protocol_sha256": _fingerprint(column)}
+        checkpoint(run, step) | {"protocol_sha256": _fingerprint(column)}
         for cell in cells
         for run in cell.runs
         for step in content.run_values(run, column)
@@ -109,7 +156,7 @@ def _at_last(content: Content, column: Column, styles: Sequence[CellStyle]) -> l
             for run in cell.runs:
                 if found := content.run_values(run, column).get(step):
                     values[run.seed] = found
-                    sources.append(_checkpoint(run, step) | {"protocol_sha256": _fingerprint(column)})
+                    sources.append(checkpoint(run, step) | {"protocol_sha256": _fingerprint(column)})
         rows.append(LastValues(label, cell.mark, styles[cell.number - 1], cell.cell.is_baseline, values))
     title = f"{column.title} at the last checkpoint"
     return _files(content, f"{_slug(column)}-last", title, at_last(rows, column.title), sources)
@@ -133,27 +180,6 @@ def _training_panel(cell: ReportCell, style: CellStyle) -> TrainingPanel:
     return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, {"step": middle, **curves}, end=end)
 
 
-def _sample_panels(content: Content, styles: Sequence[CellStyle]) -> tuple[list[SamplePanel], list[str]]:
-    panels, reasons = [], []
-    asked = content.view.plan.experiment.report.samples
-    for cell, style in zip(content.cells, styles, strict=True):
-        run = shown_for_samples(cell)
-        step = max(run.checkpoints, default=None)
-        picture, missing = None, f"no checkpoint yet ({run.view.status.state})"
-        if step is not None and run.view.directory is not None:
-            expected = {
-                "harness:checkpoint_sha256": run.checkpoints[step],
-                "harness:key": run.key,
-                "harness:step": str(step),
-                "harness:samples": str(asked),
-            }
-            picture, missing = read_picture(run.view.directory.samples(step), expected)
-        if picture is None and run.view.status.state != "pending":
-            reasons.append(f"{cell.label}, seed {run.seed}: {missing}")
-        panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing))
-    return panels, reasons
-
-
 def _files(
     content: Content, name: str, title: str, figures: Sequence[Figure], sources: list[dict[str, Any]]
 ) -> list[Picture]:
@@ -172,10 +198,6 @@ def _files(
     return files
 
 
-def _checkpoint(run: ReportRun, step: int) -> dict[str, Any]:
-    return {"key": run.key, "seed": run.seed, "step": step, "checkpoint_sha256": run.checkpoints[step]}
-
-
 def _records(run: ReportRun) -> dict[str, Any]:
     return {
         "key": run.key,
@@ -190,4 +212,8 @@ def _fingerprint(column: Column) -> str | None:
 
 
 def _slug(column: Column) -> str:
-    return f"{column.metric}-{re.sub(r'[^a-z0-9]+', '-', column.name.lower())}"
+    return f"{column.metric}-{_plain(column.name)}"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from harness.analysis.dynamics import HYSTERESIS_NATS, default_window
 from harness.design.factors import canonical_level
-from harness.report.content import Column, Content, ReportCell, ReportRun, scale_of
+from harness.report.columns import Column, joined_title
+from harness.report.content import Content, ReportCell, ReportRun, scale_of
+from harness.report.figures.fid import MOST_LINES
 from harness.report.markdown import code, counted, escape, number, shortened, spread, steps_text
 from harness.report.tables import ONE_SEED, has_comparable_losses
 
@@ -98,6 +100,57 @@ def seeds_note(content: Content, column: Column) -> str:
     if len({last.step for last in measured.values()}) > 1:
         notes.append("Not all cells stand at the same step, so their last checkpoints are not alike.")
     return " ".join(notes)
+
+
+def direction(column: Column) -> str:
+    """` Lower means closer to the real images.`; empty where neither direction does."""
+    which = {"lower": "Lower", "higher": "Higher", "neither": ""}[column.measures.better]
+    return f" {which} means closer to the real images." if which else ""
+
+
+def pooled_note(column: Column) -> str:
+    """That a pooled metric has one value per checkpoint, and so no spread over repeats; empty for others."""
+    if not column.measures.pooled:
+        return ""
+    return "It is one value of all repeats' images together, so there is no SD over repeats."
+
+
+def without_panels(content: Content, columns: Sequence[Column]) -> str:
+    """Why metrics that could be shown against the step are not; empty where there are none or they are shown."""
+    if not columns or len(content.cells_in(columns[0])) <= MOST_LINES:
+        return ""
+    return (
+        f"{escape(joined_title(columns))} at every checkpoint: see `comparison.csv`; more than {MOST_LINES} cells are "
+        "too many for one panel."
+    )
+
+
+def classes_shown(content: Content, pictures: Sequence[object]) -> str:
+    """What the sheets of classes are; empty where the file asks for none, and that there are none yet."""
+    images = content.view.plan.experiment.report.classes
+    if images is None:
+        return ""
+    if not pictures:
+        return "Nothing to show yet: no run has a sheet of classes of its last checkpoint."
+    return (
+        f"{counted(images, 'image')} per cell from its last checkpoint, of the seed named over it, each with the class "
+        "that the extractor takes it for. The noise is fixed and the images are not selected. So few images miss rare "
+        "classes by chance; where there is a table above, it counts all that were measured."
+    )
+
+
+def interpolations_shown(content: Content) -> str:
+    """What the walks between latents are; empty where the file asks for none."""
+    asked = content.view.plan.experiment.report.interpolations
+    if asked is None:
+        return ""
+    pairs, points = asked
+    return (
+        f"{counted(pairs, 'pair')} of latents per cell at its last checkpoint, a row each: {points} images along the "
+        "straight line from one latent to the other, both ends included. Pairs are the same for all cells of equal "
+        "latent size. A row that changes by small steps shows that nearby latents give similar images; it does not "
+        "show that they are good ones, and sudden jumps may be a sign of memorized images."
+    )
 
 
 def crossings_summary(content: Content) -> str:
@@ -212,72 +265,6 @@ def windows(content: Content) -> str:
     """Over how many steps loss curves are smoothed: `250 steps`, `70 to 250 steps`."""
     training = [cell.cell.training for cell in content.cells]
     return steps_text(default_window(one.steps, one.log_every) for one in training)
-
-
-def left_out(content: Content) -> list[str]:
-    """One sentence per block that was left out."""
-    return [
-        f"{', '.join(metric.upper() for metric in block.settings.metrics)} ({escape(block.column)}) was left out: "
-        "its weights are missing, and the file does not require it."
-        for block in content.left_out
-    ]
-
-
-def problems(content: Content, missing_samples: Iterable[str]) -> list[str]:
-    """What failed, diverged or is missing, one item each; empty where nothing is."""
-    found = [_stopped(cell, run) for cell in content.cells for run in cell.runs if _is_stopped(run)]
-    found += [
-        _standing(cell, run)
-        for cell in content.cells
-        for run in cell.runs
-        if not _is_stopped(run) and (run.view.status.reason or run.view.status.state in ("interrupted", "running"))
-    ]
-    pending = sum(run.view.status.state == "pending" for run in content.runs)
-    if pending:
-        found.append(f"{counted(pending, 'run')} {'has' if pending == 1 else 'have'} not started yet.")
-    for column in content.columns:
-        for cell in content.cells_in(column):
-            if text := _unmeasured(content, column, cell):
-                found.append(text)
-    found += [f"Sample grid of {escape(reason)}." for reason in missing_samples]
-    return found + left_out(content)
-
-
-def _is_stopped(run: ReportRun) -> bool:
-    return run.view.status.state in ("diverged", "failed")
-
-
-def _stopped(cell: ReportCell, run: ReportRun) -> str:
-    status = run.view.status
-    reason = f": {escape(status.reason)}" if status.reason else ""
-    log = f" Its log is {code('log.txt')} in the run's folder, whose name ends in {code(run.key[:8])}."
-    head = f"{escape(cell.label)}, seed {run.seed}: **{status.state}** after step {status.step}{reason}"
-    return f"{head.rstrip('.')}.{log if status.state == 'failed' else ''}"
-
-
-def _standing(cell: ReportCell, run: ReportRun) -> str:
-    status = run.view.status
-    reason = f": {escape(status.reason)}" if status.reason else ""
-    return f"{escape(cell.label)}, seed {run.seed}: {status.state} at step {status.step}{reason}".rstrip(".") + "."
-
-
-def _unmeasured(content: Content, column: Column, cell: ReportCell) -> str:
-    """Which evaluations of a cell are missing or have fewer repeats than asked, among those that have started."""
-    repeats = column.block.settings.repeats
-    lacking = []
-    for run in content.runs_in(cell, column):
-        if run.view.status.state == "pending":
-            continue
-        values = content.run_values(run, column)
-        steps = [step for step in column.steps(cell.cell) if len(values.get(step, ())) < repeats]
-        if steps:
-            lacking.append(f"seed {run.seed} at {shortened(', '.join(map(str, steps)))}")
-    where = "; ".join(lacking)
-    return (
-        f"{escape(cell.label)}: {escape(column.title)} is missing or has fewer than {repeats} repeats: {where}."
-        if where
-        else ""
-    )
 
 
 def _range(values: list[float]) -> str:

@@ -17,11 +17,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness import __version__
 from harness.errors import DamagedFileError, StoreError
 from harness.evaluation.protocol import caveat
-from harness.report import prose, settings, tables
-from harness.report.content import Column, Content, gather
+from harness.report import floors, prose, settings, tables
+from harness.report.columns import Column, joined_title
+from harness.report.content import Content, gather
+from harness.report.csv_files import comparison_csv, runs_csv
 from harness.report.evidence import evidence
 from harness.report.markdown import counted, escape, fenced
-from harness.report.pictures import Picture, Pictures, draw
+from harness.report.modes import RULES, is_asked_for, mode_parts
+from harness.report.pictures import IN_PANELS, Picture, Pictures, draw
+from harness.report.problems import left_out, problems
 from harness.store import atomic
 from harness.store.reading import read_bytes
 from harness.tracking.reader import ExperimentView
@@ -35,12 +39,12 @@ NOTES = {
     "loss-crossings": "Loss crossings",
     "probabilities": "D(x) and D(G(z))",
     "samples": "Sample grids",
+    "modes": "Mode collapse",
+    "interpolations": "Latent interpolations",
     "problems": "What failed, diverged or is missing",
     "reproduce": "How to reproduce",
 }
 """Sections, in order: `notes/<name>.md` -> the section's heading."""
-MEASURED = frozenset({"protocol", "against-step"})
-"""Sections that a file without `[[evaluation]]` does not ask for."""
 
 _SETS = re.compile(r"(?:# --set [^\n]*\n)*")
 """The lines that the kept copy of an experiment file has before the file's own text."""
@@ -48,16 +52,30 @@ _OWN_FIGURE = re.compile(r"figures/[\w.-]+\.png")
 
 
 @dataclass(frozen=True)
-class ColumnSection:
-    """What the template shows of one column, as Markdown."""
+class GroupSection:
+    """What the template shows of one protocol's columns, as Markdown. title: of the first, which has figures and a
+    table of its own; others: tables of the further ones."""
 
     title: str
+    titles: str
+    source: str
     protocol: str
+    fingerprint: str
     caveat: str
     comparison: str
+    floor_note: str
+    rank_note: str
+    pooled_note: str
     note: str
+    others: list[str]
+    errors_note: str
+    abouts: list[str]
+    direction: str
     against_step: list[Picture]
     at_last: list[Picture]
+    panels: list[Picture]
+    panel_titles: str
+    without_panels: str
 
 
 def render_report(view: ExperimentView, output: Path) -> Path:
@@ -75,8 +93,8 @@ def render_report(view: ExperimentView, output: Path) -> Path:
     atomic.make_folder(output)
     for picture in pictures.all():
         atomic.write_bytes(output / picture.path, picture.content)
-    atomic.write_bytes(output / "comparison.csv", tables.comparison_csv(content).encode())
-    atomic.write_bytes(output / "runs.csv", tables.runs_csv(content).encode())
+    atomic.write_bytes(output / "comparison.csv", comparison_csv(content).encode())
+    atomic.write_bytes(output / "runs.csv", runs_csv(content).encode())
     atomic.write_json(output / "report.json", evidence(content, pictures))
     atomic.write_bytes(output / "report.md", document.encode())
     for path in former - {picture.path for picture in pictures.all()}:
@@ -93,7 +111,7 @@ def _document(content: Content, pictures: Pictures, notes: dict[str, str]) -> st
         lstrip_blocks=True,
         autoescape=False,  # Markdown, escaped by `markdown.escape` where text is a person's
     )
-    sections = {name: title for name, title in NOTES.items() if content.columns or name not in MEASURED}
+    sections = {name: title for name, title in NOTES.items() if _is_asked_for(content, name)}
     text = environment.get_template("report.md.jinja").render(
         **_context(content, pictures),
         heading=sections,
@@ -105,9 +123,8 @@ def _document(content: Content, pictures: Pictures, notes: dict[str, str]) -> st
 
 def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
     experiment, manifest = content.view.plan.experiment, content.view.manifest
-    columns = [_column_section(content, column, pictures) for column in content.columns]
     summary = [prose.extent(content), prose.interim(content)]
-    summary += [prose.measured_summary(content, column) for column in content.columns]
+    summary += [prose.measured_summary(content, group[0]) for group in content.groups]
     summary.append(prose.crossings_summary(content))
     experiment_file, overrides = _experiment_file(content)
     return {
@@ -118,8 +135,8 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
         "training_lines": settings.training_lines(content),
         "environment_note": settings.environment_note(content),
         "environment_table": settings.environment_table(content),
-        "left_out": prose.left_out(content),
-        "columns": columns,
+        "left_out": left_out(content),
+        "groups": [_group_section(content, group, pictures) for group in content.groups],
         "pictures": pictures,
         "states_table": tables.states_table(content),
         "crossings_table": tables.crossings_table(content),
@@ -129,22 +146,56 @@ def _context(content: Content, pictures: Pictures) -> dict[str, Any]:
         "answers_shown": prose.answers_shown(content),
         "samples": counted(experiment.report.samples, "image"),
         "missing_samples": [escape(reason) for reason in pictures.missing_samples],
-        "problems": prose.problems(content, pictures.missing_samples),
+        "modes": mode_parts(content),
+        "mode_rules": RULES,
+        "classes_shown": prose.classes_shown(content, pictures.classes),
+        "missing_classes": [escape(reason) for reason in pictures.missing_classes],
+        "interpolations_shown": prose.interpolations_shown(content),
+        "missing_interpolations": [escape(reason) for reason in pictures.missing_interpolations],
+        "problems": problems(content, pictures.missing()),
         "experiment_file": experiment_file,
         "overrides": "".join(f" --set {shlex.quote(override)}" for override in overrides),
         "threads": manifest.threads if manifest else None,
     }
 
 
-def _column_section(content: Content, column: Column, pictures: Pictures) -> ColumnSection:
-    return ColumnSection(
-        title=escape(column.title),
-        protocol=settings.protocol_table(content, column),
-        caveat=caveat(column.block.settings, content.view.plan.experiment.data),
-        comparison=tables.comparison_table(content, column),
-        note=prose.seeds_note(content, column),
-        against_step=pictures.against_step.get(column.title, []),
-        at_last=pictures.at_last.get(column.title, []),
+def _is_asked_for(content: Content, name: str) -> bool:
+    """Whether the file asks for what the section shows."""
+    match name:
+        case "protocol" | "against-step":
+            return bool(content.columns)
+        case "modes":
+            return is_asked_for(content)
+        case "interpolations":
+            return content.view.plan.experiment.report.interpolations is not None
+        case _:
+            return True
+
+
+def _group_section(content: Content, columns: list[Column], pictures: Pictures) -> GroupSection:
+    first, others = columns[0], columns[1:]
+    in_panels = [column for column in others if column.metric in IN_PANELS]
+    return GroupSection(
+        title=escape(first.title),
+        titles=escape(joined_title(columns)),
+        source=escape(first.source),
+        protocol=settings.protocol_table(content, columns),
+        fingerprint=floors.fingerprint(first),
+        caveat=caveat(first.block.settings, content.view.plan.experiment.data),
+        comparison=tables.comparison_table(content, first),
+        floor_note=floors.floor_note(content, columns),
+        rank_note=floors.rank_note(content, columns),
+        pooled_note=prose.pooled_note(first),
+        note=prose.seeds_note(content, first),
+        others=tables.other_metrics_tables(content, others),
+        errors_note=" ".join(floors.error_notes(content, columns)),
+        abouts=[f"{escape(column.measures.title)}: {escape(column.measures.about)}." for column in others],
+        direction=prose.direction(first),
+        against_step=pictures.against_step.get(first.title, []),
+        at_last=pictures.at_last.get(first.title, []),
+        panels=pictures.panels.get(first.title, []),
+        panel_titles=escape(joined_title(in_panels)) if in_panels else "",
+        without_panels=prose.without_panels(content, in_panels),
     )
 
 

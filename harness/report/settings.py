@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.design.experiment import TrainingSettings
 from harness.design.factors import NO_LEVEL, canonical_level, fields_of, levels_of
 from harness.design.naming import shown_levels
-from harness.report.content import Column, Content
+from harness.report.columns import Column
+from harness.report.content import Content
 from harness.report.markdown import code, counted, escape, shortened, table
 from harness.store.changes import BIT_RELEVANT
 
@@ -58,10 +61,12 @@ def _training_line(content: Content, training: TrainingSettings) -> str:
     )
 
 
-def protocol_table(content: Content, column: Column) -> str:
-    """All that this column's values depend on besides the generator."""
+def protocol_table(content: Content, columns: Sequence[Column]) -> str:
+    """All that the values of these columns, of one protocol, depend on besides the generator."""
+    column = columns[0]
     settings, protocol = column.block.settings, column.protocol
-    rows = [["Repeats of each checkpoint", str(settings.repeats)]]
+    rows = [["Metrics", "; ".join(escape(one.measures.title) for one in columns)]] if len(columns) > 1 else []
+    rows += [["Repeats of each checkpoint", str(settings.repeats)]]
     rows.append(["Measured at steps", _measured_at(content, column)])
     if protocol is not None:
         known = "" if protocol.verified else " **(unverified weights)**"

@@ -1,30 +1,43 @@
-"""The report's tables as Markdown and CSV. Every ± says of what, every mean says over how many."""
+"""The report's tables as Markdown. Every ± says of what, every mean says over how many."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from harness.analysis.summary import Measurement
-from harness.design.factors import NO_LEVEL
-from harness.report.content import Column, Content, ReportCell, ReportRun, scale_of
+from harness.report.columns import Column
+from harness.report.content import Content, ReportCell, scale_of
+from harness.report.floors import real_images, times_floor
 from harness.report.markdown import code, escape, number, spread, table
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 ONE_SEED = "one seed: no comparison is possible"
 
 
 def comparison_table(content: Content, column: Column) -> str:
-    """A row per cell of this column, at the cell's last measured checkpoint."""
+    """A row per cell of this column, at the cell's last measured checkpoint, under the row of real images."""
     factors = content.view.plan.factors
+    is_fid = column.metric == "fid"
     headers = [
-        "#", "Cell", *(code(factor) for factor in factors), f"{escape(column.title)} ↓", "SD over repeats", "Seeds",
-        "Repeats", "Step", "Lowest (at step)", "Diverged", "Missing",
+        "#", "Cell", *(code(factor) for factor in factors), with_arrow(column), *(["÷ floor"] if is_fid else []),
+        "SD over repeats", "Seeds", "Repeats", "Step", "Best (at step)", "Diverged", "Missing",
     ]  # fmt: skip
-    rows = [_comparison_row(content, column, cell) for cell in content.cells_in(column)]
+    rows = [_floor_row(content, column), *(_comparison_row(content, column, cell) for cell in content.cells_in(column))]
     value = 2 + len(factors)
-    return table(headers, rows, right=[0, *range(value, value + 6)])
+    return table(headers, rows, right=[0, *range(value, value + 6 + is_fid)])
+
+
+def with_arrow(column: Column) -> str:
+    """`FID (digits) ↓`, and no arrow where neither direction is closer to the real images."""
+    return f"{escape(column.title)} {column.measures.arrow}".rstrip()
+
+
+def _floor_row(content: Content, column: Column) -> list[str]:
+    floor = content.floors.get(column.title)
+    return [
+        "–", f"*{real_images(content, [column])}*", *("–" for _ in content.view.plan.factors),
+        number(floor.mean) if floor else "–", *(["1" if floor else "–"] if column.metric == "fid" else []),
+        spread(floor.sd) if floor else "–", "–", f"{len(floor.values)} splits" if floor else "–", *["–"] * 4,
+    ]  # fmt: skip
 
 
 def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[str]:
@@ -35,18 +48,62 @@ def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[
     head = [str(cell.number), cell_name(cell), *levels(content, cell)]
     tail = [f"{cell.counts.diverged} of {cell.counts.runs}", f"{missing} of {asked}" if missing else "none"]
     if summary is None:
-        return [*head, "not measured", "–", f"0 of {len(runs)}", "–", "–", "–", *tail]
+        ratio = ["–"] if column.metric == "fid" else []
+        return [*head, "not measured", *ratio, "–", f"0 of {len(runs)}", "–", "–", "–", *tail]
     last, best = summary.last, summary.best
+    ratio = [number(times_floor(content, column, last.mean), 3)] if column.metric == "fid" else []
     return [
         *head,
         mean_and_spread(last),
+        *ratio,
         spread(last.sd_repeats),
-        str(len(last.seeds)) if len(last.seeds) == len(runs) else f"{len(last.seeds)} of {len(runs)}",
-        repeats_text(last),
+        seeds_text(last, len(runs)),
+        f"{column.block.settings.repeats} together" if column.measures.pooled else repeats_text(last),
         str(last.step),
-        f"{number(best.mean)} ({best.step})",
+        f"{number(best.mean)} ({best.step})" if best else "–",
         *tail,
     ]
+
+
+MOST_METRICS = 6
+"""Metrics that one table holds; more go into a further one below it."""
+
+
+def other_metrics_tables(content: Content, columns: Sequence[Column]) -> list[str]:
+    """The means of several metrics of one protocol at the last checkpoint: a row per cell, a column per metric."""
+    parts = -(-len(columns) // MOST_METRICS)
+    size = -(-len(columns) // parts) if parts else 0
+    return [_other_metrics(content, columns[at : at + size]) for at in range(0, len(columns), size or 1)]
+
+
+def _other_metrics(content: Content, columns: Sequence[Column]) -> str:
+    headers = ["#", "Cell", *(f"{column.measures.title} {column.measures.arrow}".rstrip() for column in columns)]
+    floors = [content.floors.get(column.title) for column in columns]
+    real = [number(floor.mean) if floor else "–" for floor in floors]
+    rows = [["–", f"*{real_images(content, columns)}*", *real, "–", "–"]]
+    for cell in content.cells_in(columns[0]):
+        last = [summary.last for column in columns if (summary := content.summary(cell, column))]
+        values = [mean_text(content, cell, column) for column in columns]
+        steps = " or ".join(map(str, sorted({found.step for found in last})))
+        counts = sorted({seeds_text(found, len(content.runs_in(cell, columns[0]))) for found in last})
+        rows.append([str(cell.number), cell_name(cell), *values, " or ".join(counts) or "–", steps or "–"])
+    return table([*headers, "Seeds", "Step"], rows, right=[0, *range(2, len(columns) + 4)])
+
+
+def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
+    """The mean at the last checkpoint, ± the SD over seeds where there are several."""
+    summary = content.summary(cell, column)
+    if summary is None:
+        return "not measured"
+    last = summary.last
+    if column.metric == "missing_classes":  # a count
+        return f"{last.mean:.1f}" if last.sd_seeds is None else f"{last.mean:.1f} ± {last.sd_seeds:.1f}"
+    return number(last.mean) if last.sd_seeds is None else f"{number(last.mean)} ± {spread(last.sd_seeds)}"
+
+
+def seeds_text(found: Measurement, runs: int) -> str:
+    """`3`, or `2 of 3` where some are not measured."""
+    return str(runs) if len(found.seeds) == runs else f"{len(found.seeds)} of {runs}"
 
 
 def mean_and_spread(found: Measurement) -> str:
@@ -109,95 +166,3 @@ def levels(content: Content, cell: ReportCell) -> list[str]:
         f"**{escape(level)}**" if factor in cell.cell.varied else escape(level)
         for factor, level in content.levels(cell).items()
     ]
-
-
-def comparison_csv(content: Content) -> str:
-    """Every cell, column and checkpoint asked for; the fields of what is not measured are empty."""
-    factors = content.view.plan.factors
-    rows: list[list[object]] = []
-    for cell in content.cells:
-        start = [cell.number, cell.cell.name, cell.label, *content.levels(cell).values()]
-        states = [cell.counts.runs, cell.counts.complete, cell.counts.diverged, cell.counts.failed]
-        columns = [column for column in content.columns if cell in content.cells_in(column)]
-        rows += [[*start, *values, *states] for column in columns for values in _steps_of(content, column, cell)]
-        if not columns:
-            rows.append([*start, *[""] * 11, *states])
-    headers = [
-        "number", "cell", "label", *factors, "metric", "column", "protocol_sha256", "step", "is_last", "mean",
-        "sd_over_seeds", "sd_over_repeats", "seeds", "fewest_repeats", "most_repeats",
-        "runs", "complete", "diverged", "failed",
-    ]  # fmt: skip
-    return _csv(headers, rows)
-
-
-def _steps_of(content: Content, column: Column, cell: ReportCell) -> Iterable[list[object]]:
-    found = {measurement.step: measurement for measurement in content.of_cell(cell, column)}
-    fingerprint = column.protocol.sha256 if column.protocol else ""
-    for step in column.steps(cell.cell):
-        head = [column.metric, column.name, fingerprint, step]
-        if step not in found:
-            yield [*head, "", "", "", "", 0, "", ""]
-            continue
-        at = found[step]
-        is_last = "yes" if step == max(found) else "no"
-        yield [*head, is_last, at.mean, _or_empty(at.sd_seeds), _or_empty(at.sd_repeats), len(at.seeds), *at.repeats]
-
-
-def runs_csv(content: Content) -> str:
-    """A row per run: where it stands, its loss crossings, and every column at its last measured checkpoint."""
-    headers = ["cell", "label", "seed", "key", "state", "step", "attempts", "reason", "crossings", "crossings_per_1000"]
-    for column in content.columns:
-        name = f"{column.metric}.{column.name}"
-        headers += [name, f"{name}_sd_over_repeats", f"{name}_repeats", f"{name}_step", f"{name}_checkpoint_sha256"]
-    rows: list[list[object]] = []
-    for cell in content.cells:
-        for run in cell.runs:
-            status, dynamics = run.view.status, run.dynamics
-            counted = dynamics if dynamics and dynamics.is_counted else None
-            row: list[object] = [
-                cell.cell.name, cell.label, run.seed, run.key, status.state, status.step, len(status.attempts),
-                status.reason, len(counted.crossings) if counted else "",
-                _or_empty(counted.per_1000_steps) if counted else "",
-            ]  # fmt: skip
-            for column in content.columns:
-                row += _last_of(content, column, cell, run)
-            rows.append(row)
-    return _csv(headers, rows)
-
-
-def _last_of(content: Content, column: Column, cell: ReportCell, run: ReportRun) -> list[object]:
-    found = content.run_values(run, column)
-    if not found:
-        return [""] * 5
-    step = max(found)
-    values = found[step]
-    evaluation = content.sources[column.name, run.key, step]
-    mean = sum(values) / len(values)
-    spread = (sum((value - mean) ** 2 for value in values) / (len(values) - 1)) ** 0.5 if len(values) > 1 else ""
-    return [mean, spread, len(values), step, evaluation.checkpoint_sha256]
-
-
-def _or_empty(value: float | None) -> float | str:
-    return "" if value is None else value
-
-
-def _csv(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([_harmless(header) for header in headers])
-    writer.writerows([_harmless(field) for field in row] for row in rows)
-    return buffer.getvalue()
-
-
-def _harmless(field: object) -> object:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front; numbers and a lone `-` stay.
-
-    As OWASP advises, https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    if not isinstance(field, str) or field == NO_LEVEL or not field.startswith(_FORMULA_STARTS):
-        return field
-    try:
-        float(field)
-    except ValueError:
-        return f"'{field}"
-    return field

@@ -5,12 +5,12 @@ Written by the process that holds the run's lock; only ever extended (more repea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.design.metrics import METRICS
+from harness.design.metrics import METRICS, MetricName
 from harness.errors import DamagedFileError
 from harness.store import atomic
 from harness.store.rundir import RunDirectory
@@ -28,6 +28,11 @@ class Floor:
     reference: int
     values: dict[str, list[float]]
 
+    def __post_init__(self) -> None:
+        """TypeError for what is no floor, as `Evaluation`."""
+        if not isinstance(self.values, dict) or not all(map(_is_list_of_numbers, self.values.values())):
+            raise TypeError("a floor's values are lists of numbers")
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -35,6 +40,7 @@ class Evaluation:
 
     pooled[metric][K]: of the images of the first K repeats together, K as text. class_counts[i]: of repeat i, the
     generated images by class; classes: the classes' names; reference_class_counts: the real images by class.
+    feature_dims: of the extractor; 0 where it was not noted.
     """
 
     step: int
@@ -48,17 +54,16 @@ class Evaluation:
     class_counts: list[list[int]] = field(default_factory=list)
     reference_class_counts: list[int] = field(default_factory=list)
     floor: Floor | None = None
+    feature_dims: int = 0
 
     def __post_init__(self) -> None:
         """TypeError for what is no evaluation, though its checksum may have been made to fit."""
         if type(self.step) is not int or not isinstance(self.protocol, dict) or not isinstance(self.values, dict):
             raise TypeError("step is a whole number, protocol and values are objects")
-        if not all(isinstance(values, list) and all(map(_is_number, values)) for values in self.values.values()):
+        if not all(map(_is_list_of_numbers, self.values.values())):
             raise TypeError("values are lists of numbers")
         if not isinstance(self.pooled, dict) or not all(_are_numbers(of_metric) for of_metric in self.pooled.values()):
             raise TypeError("pooled values are numbers by the number of repeats")
-        if isinstance(self.floor, dict):  # as read from JSON
-            object.__setattr__(self, "floor", Floor(**self.floor))
 
     def has(self, metrics: Sequence[str], repeats: int) -> bool:
         """Whether all `metrics` are there for at least `repeats` repeats, pooled ones for exactly these."""
@@ -71,11 +76,37 @@ class Evaluation:
             return [] if value is None else [value]
         return self.values.get(metric, [])[:repeats]
 
+    def lacking(self, metrics: Sequence[MetricName], repeat: int) -> list[MetricName]:
+        """Those of `metrics` that this repeat has no value of; pooled ones are of no single repeat."""
+        return [metric for metric in metrics if not _is_pooled(metric) and len(self.values.get(metric, ())) <= repeat]
+
+    def with_repeat(
+        self, repeat: int, values: Mapping[str, float], class_counts: list[int] | None, *, seconds: float
+    ) -> Evaluation:
+        """With what one more repeat measured; ValueError where an earlier repeat has no value of its metrics."""
+        for metric in values:
+            if len(self.values.get(metric, ())) != repeat:
+                raise ValueError(f"{metric} has {len(self.values.get(metric, ()))} repeats; {repeat} is not the next")
+        counts = self.class_counts
+        if class_counts is not None and len(counts) == repeat:
+            counts = [*counts, class_counts]
+        return replace(
+            self,
+            values={**self.values, **{metric: [*self.values.get(metric, []), new] for metric, new in values.items()}},
+            class_counts=counts,
+            seconds=round(self.seconds + seconds, 3),
+        )
+
+    def with_pooled(self, repeats: int, values: Mapping[str, float]) -> Evaluation:
+        """With pooled values of the first `repeats` repeats."""
+        added = {metric: {**self.pooled.get(metric, {}), str(repeats): value} for metric, value in values.items()}
+        return replace(self, pooled={**self.pooled, **added})
+
 
 def read_evaluation(run: RunDirectory, step: int, protocol: str) -> Evaluation | None:
     """The stored evaluation of `step`; None where there is none that is whole and belongs to its checkpoint."""
     try:
-        evaluation = Evaluation(**atomic.read_json(run.evaluation(step, protocol)))
+        evaluation = _evaluation(atomic.read_json(run.evaluation(step, protocol)))
     except (DamagedFileError, FileNotFoundError, TypeError):
         return None
     if evaluation.protocol_sha256 != protocol or evaluation.step != step:
@@ -88,7 +119,7 @@ def read_evaluation(run: RunDirectory, step: int, protocol: str) -> Evaluation |
 def evaluation_damage(run: RunDirectory, path: Path) -> str | None:
     """What is wrong with a file under `evaluations/`, None where it is whole; whether it is still asked for or not."""
     try:
-        evaluation = Evaluation(**atomic.read_json(path))
+        evaluation = _evaluation(atomic.read_json(path))
     except DamagedFileError as error:
         return error.what
     except FileNotFoundError:
@@ -100,12 +131,22 @@ def evaluation_damage(run: RunDirectory, path: Path) -> str | None:
     return None
 
 
+def _evaluation(document: atomic.Json) -> Evaluation:
+    """What a file holds; TypeError for what is no evaluation."""
+    floor = document.get("floor")
+    return Evaluation(**{**document, "floor": None if floor is None else Floor(**floor)})
+
+
 def _is_pooled(metric: str) -> bool:
     return metric in METRICS and METRICS[metric].pooled
 
 
 def _are_numbers(values: object) -> bool:
     return isinstance(values, dict) and all(map(_is_number, values.values()))
+
+
+def _is_list_of_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(map(_is_number, values))
 
 
 def _is_number(value: object) -> bool:

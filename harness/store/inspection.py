@@ -21,6 +21,7 @@ from harness.store.evaluations import evaluation_damage
 from harness.store.findings import Finding, Kind
 from harness.store.locks import is_held
 from harness.store.manifest import read_run_manifest, require_own_folder
+from harness.store.pictures import PICTURE_KINDS
 from harness.store.png import picture_damage
 from harness.store.reading import is_there, read_bytes, unreadable
 from harness.store.records import damaged_lines
@@ -180,6 +181,10 @@ def _pictures(run: RunDirectory, noted: dict[int, str]) -> Iterator[Finding]:
         what = "the picture is missing" if content is None else picture_damage(content, digest)
         if what:
             yield Finding(run.samples(step), "picture", what, step)
+        for kind in PICTURE_KINDS:
+            content = _read(run.picture(step, kind))
+            if content is not None and (what := picture_damage(content, digest)):
+                yield Finding(run.picture(step, kind), "picture", what, step)
 
 
 def _evaluations(run: RunDirectory) -> Iterator[Finding]:

@@ -26,6 +26,14 @@ def picture_damage(content: bytes, checkpoint_sha256: str) -> str | None:
     return None
 
 
+def picture_texts(content: bytes) -> dict[str, str] | None:
+    """Every Latin text of a PNG by its keyword; None where the bytes are those of no whole PNG."""
+    try:
+        return dict(_texts(content))
+    except _Broken:
+        return None
+
+
 def _texts(content: bytes) -> Iterator[tuple[str, str]]:
     """Keyword and text of every tEXt chunk, after each chunk's CRC was compared."""
     names = []

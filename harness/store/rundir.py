@@ -82,6 +82,14 @@ class RunDirectory:
         """Sample grid of `step`; its PNG text names the checkpoint's SHA-256."""
         return self.root / "samples" / f"step-{step:06d}.png"
 
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    def picture(self, step: int, kind: str) -> Path:
+        """What the report asks for of `step` beside samples, by `pictures.PictureKind`; its PNG text says the same."""
+        return self.pictures / f"step-{step:06d}--{kind}.png"
+
     def evaluation(self, step: int, protocol: str) -> Path:
         """Every repeat's values at `step` under the protocol with this fingerprint (`evaluations.Evaluation`)."""
         return self.evaluations / f"step-{step:06d}--{protocol[:8]}.json"

@@ -14,6 +14,7 @@ from harness.store.commits import Commit, look_at_commits, metrics_match, record
 from harness.store.evaluations import read_evaluation
 from harness.store.locks import is_held
 from harness.store.manifest import require_own_folder
+from harness.store.pictures import AskedPicture, PictureKind, missing_pictures
 from harness.store.reading import is_there
 from harness.store.rundir import RunDirectory
 
@@ -34,7 +35,8 @@ class RequiredEvaluation:
 class RunStatus:
     """step: the last committed step, or where it diverged; metrics_offset, metrics_sha256: of the records that count.
 
-    missing: (step, protocol) of required evaluations that are not there yet; damage: files that do not hold;
+    missing: (step, protocol) of required evaluations that are not there yet; missing_pictures: asked for of the last
+    checkpoint and not there; damage: files that do not hold;
     broken_commits: files that are not whole, so that the commit before counts;
     is_readable: False where something in the folder cannot be read, so that nothing but the reason is known.
     """
@@ -44,6 +46,7 @@ class RunStatus:
     attempts: tuple[Attempt, ...]
     commit: Commit | None
     missing: tuple[tuple[int, str], ...]
+    missing_pictures: tuple[PictureKind, ...] = ()
     reason: str = ""
     metrics_offset: int = 0
     metrics_sha256: str = ""
@@ -60,15 +63,20 @@ class RunStatus:
 NEVER_STARTED = RunStatus("pending", 0, (), None, ())
 
 
-def run_status(run: RunDirectory | None, steps: int, required: Sequence[RequiredEvaluation] | None) -> RunStatus:
-    """The state of one run asked to stand at `steps` with every evaluation in `required`.
+def run_status(
+    run: RunDirectory | None,
+    steps: int,
+    required: Sequence[RequiredEvaluation] | None,
+    pictures: Sequence[AskedPicture] = (),
+) -> RunStatus:
+    """The state of one run asked to stand at `steps` with every evaluation in `required` and `pictures` of that step.
 
     required None: the protocols are not known yet (nothing was prepared), so nothing can be complete.
     """
     if run is None:
         return NEVER_STARTED
     is_running = is_held(run.lock)  # before the files: what ends in between is then told by them
-    status = stored_status(run, steps, required)
+    status = stored_status(run, steps, required, pictures)
     if not is_running:
         return status
     # What a live process replaces between two looks is no damage.
@@ -76,7 +84,11 @@ def run_status(run: RunDirectory | None, steps: int, required: Sequence[Required
 
 
 def isolated_status(
-    run: RunDirectory | None, key: str, steps: int, required: Sequence[RequiredEvaluation] | None
+    run: RunDirectory | None,
+    key: str,
+    steps: int,
+    required: Sequence[RequiredEvaluation] | None,
+    pictures: Sequence[AskedPicture] = (),
 ) -> RunStatus:
     """As `run_status` for the run `key`; failed, with the reason, where its folder is another's or cannot be read.
 
@@ -85,24 +97,30 @@ def isolated_status(
     try:
         if run is not None:
             require_own_folder(run, key)
-        return run_status(run, steps, required)
+        return run_status(run, steps, required, pictures)
     except StoreError as error:
         return RunStatus("failed", 0, (), None, (), reason=str(error), is_readable=False)
 
 
-def stored_status(run: RunDirectory, steps: int, required: Sequence[RequiredEvaluation] | None) -> RunStatus:
+def stored_status(
+    run: RunDirectory,
+    steps: int,
+    required: Sequence[RequiredEvaluation] | None,
+    pictures: Sequence[AskedPicture] = (),
+) -> RunStatus:
     """As `run_status`, for who holds the run's lock, or does not ask who does."""
     attempts = tuple(read_attempts(run))
     committed = look_at_commits(run)
     commit = committed.whole[0] if committed.whole else None
     step = commit.step if commit else 0
     missing = missing_evaluations(run, commit, required or ())
+    undrawn = _undrawn(run, commit, steps, pictures)
     damage = damaged_files(run, commit) if commit else ()
     broken = [str(run.commit(found)) for found in sorted(committed.broken)]
     last = next((attempt for attempt in reversed(attempts) if attempt.work != "evaluate"), None)
     outcome = last.outcome if last else None
     state: RunState
-    if step >= steps and required is not None and not missing and not damage:
+    if step >= steps and required is not None and not (missing or undrawn or damage):
         state = "complete"
     elif outcome == "diverged" and step < steps:
         state = "diverged"
@@ -116,6 +134,7 @@ def stored_status(run: RunDirectory, steps: int, required: Sequence[RequiredEval
         attempts,
         commit,
         missing,
+        undrawn,
         metrics_offset=commit.metrics_offset if commit else 0,
         metrics_sha256=commit.metrics_sha256 if commit else "",
         damage=damage,
@@ -141,6 +160,14 @@ def damaged_files(run: RunDirectory, commit: Commit) -> tuple[str, ...]:
         if stored_hash(run.checkpoint(int(step))) != digest:
             damaged.append(str(run.checkpoint(int(step))))
     return tuple(damaged)
+
+
+def _undrawn(
+    run: RunDirectory, commit: Commit | None, step: int, pictures: Sequence[AskedPicture]
+) -> tuple[PictureKind, ...]:
+    """Pictures of the checkpoint at `step` that are asked for and not there."""
+    digest = commit.checkpoints.get(str(step)) if commit else None
+    return tuple(picture.kind for picture in missing_pictures(run, step, digest, pictures)) if digest else ()
 
 
 def _with_divergence(run: RunDirectory, status: RunStatus, attempt: Attempt) -> RunStatus:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from harness.design.factors import canonical_level, levels_of
+from harness.design.metrics import METRICS
+from harness.store.evaluations import Evaluation
 from harness.store.rundir import ExperimentDirectory, RunDirectory
 from harness.tracking.cursor import LocalFile, Points
 from harness.tracking.reader import ExperimentView, RunView
@@ -93,6 +95,8 @@ def mlflow_status(view: RunView) -> MlflowStatus:
 def evaluation_points(experiment: ExperimentView, view: RunView, *, settled: bool) -> Points:
     """Mean and sample SD over each block's repeats: `eval/fid.digits` and `eval/fid.digits_sd` by step.
 
+    Beside FID its ratio to that of real images against real images: `eval/fid_over_floor.digits`.
+
     settled False: the run is being worked on, and evaluations that still lack repeats are left out. No SD of one.
     """
     points: Points = {}
@@ -103,16 +107,26 @@ def evaluation_points(experiment: ExperimentView, view: RunView, *, settled: boo
             if evaluation is None:
                 continue
             for metric in block.settings.metrics:
-                values = evaluation.values.get(metric, [])[: block.settings.repeats]
+                values = evaluation.series(metric, block.settings.repeats)
                 if not values or not all(map(math.isfinite, values)):
                     continue
-                if not settled and len(values) < block.settings.repeats:
+                if not settled and not evaluation.has([metric], block.settings.repeats):
                     continue
                 key = f"eval/{metric}.{block.key}"
                 points.setdefault(key, {})[str(step)] = statistics.fmean(values)
                 if len(values) > 1:
                     points.setdefault(f"{key}_sd", {})[str(step)] = statistics.stdev(values)
+                if metric == "fid" and (floor := _floor(evaluation)):
+                    points.setdefault(f"eval/fid_over_floor.{block.key}", {})[str(step)] = (
+                        statistics.fmean(values) / floor
+                    )
     return points
+
+
+def _floor(evaluation: Evaluation) -> float:
+    """FID of real images against real images under the evaluation's protocol; 0 where it is not known."""
+    values = evaluation.floor.values.get("fid") if evaluation.floor else None
+    return statistics.fmean(values) if values else 0.0
 
 
 def experiment_identity(directory: ExperimentDirectory) -> str:
@@ -202,6 +216,7 @@ def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str
         directory.run_json,
         *_folder(directory.evaluations, "*.json"),
         *_folder(directory.root / "samples", "*.png"),
+        *_folder(directory.pictures, "*.png"),
     ]
     if settled:
         paths += [directory.attempts, directory.log]
@@ -218,7 +233,7 @@ def _folder(folder: Path, pattern: str) -> list[Path]:
 
 
 def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[str, tuple[int, str]]:
-    """The last checkpoint, and the best by the first block's first metric (all are distances: less is better)."""
+    """The last checkpoint, and the best by the first block's first metric, where that has a better and a worse."""
     steps = view.run.cell.training.steps
     checkpoints = {step: digest for step, digest in view.checkpoints().items() if step <= steps}
     if not checkpoints:
@@ -228,7 +243,11 @@ def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[s
         block = experiment.blocks[0]
         measured = points.get(f"eval/{block.settings.metrics[0]}.{block.key}", {})
         ranked = [(value, int(step)) for step, value in measured.items() if int(step) in checkpoints]
-        best = min(ranked)[1] if ranked else last
+        match METRICS[block.settings.metrics[0]].better:
+            case "lower" if ranked:
+                best = min(ranked)[1]
+            case "higher" if ranked:
+                best = max((value, -step) for value, step in ranked)[1] * -1
     if best == last:
         return {checkpoints[last]: (last, "last, best" if experiment.blocks else "last")}
     return {checkpoints[best]: (best, "best"), checkpoints[last]: (last, "last")}
@@ -264,6 +283,6 @@ def _cell_mean(experiment: ExperimentView, views: list[RunView], block: int, met
     found = []
     for view in views:
         evaluation = experiment.last_measured(view, block) if view.status.state == "complete" else None
-        values = evaluation.values.get(metric, [])[:repeats] if evaluation else []
+        values = evaluation.series(metric, repeats) if evaluation else []
         found += [statistics.fmean(values)] if values else []
     return f"{statistics.fmean(found):.4g} (n = {len(found)})" if found else "missing"

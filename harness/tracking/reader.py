@@ -13,10 +13,17 @@ from harness.design.expansion import Plan, Run
 from harness.design.experiment import EvaluationSettings
 from harness.design.keys import key_parts
 from harness.errors import DamagedFileError
-from harness.evaluation.protocol import Protocol, block_protocols, is_prepared, required_evaluations
+from harness.evaluation.protocol import (
+    Protocol,
+    block_protocols,
+    first_classifier,
+    is_prepared,
+    required_evaluations,
+)
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.evaluations import Evaluation, read_evaluation
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
+from harness.store.pictures import asked_pictures
 from harness.store.records import Record, read_records
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
 from harness.store.status import RunStatus, isolated_status
@@ -148,7 +155,11 @@ class ExperimentView:
             for step in block.settings.steps_measured(run.run.cell.training):
                 evaluation = run.evaluation(index, step) if step in checkpoints else None
                 counts = evaluation is not None and evaluation.checkpoint_sha256 == checkpoints[step]
-                found.append([evaluation.checkpoint_sha256, evaluation.values] if evaluation and counts else None)
+                found.append(
+                    [evaluation.checkpoint_sha256, evaluation.values, evaluation.pooled, _floor_of(evaluation)]
+                    if evaluation and counts
+                    else None
+                )
         return found
 
 
@@ -169,7 +180,8 @@ def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
             by_batch[batch_size] = tuple(block_protocols(experiment, manifest, batch_size))
         run_directory = found.get(run.key[:8])
         required = required_evaluations(experiment, manifest, batch_size, training) if run_directory else None
-        status = isolated_status(run_directory, run.key, training.steps, required)
+        pictures = asked_pictures(experiment.report, first_classifier(by_batch[batch_size]))
+        status = isolated_status(run_directory, run.key, training.steps, required, pictures)
         views.append(RunView(run, run_directory, status, by_batch[batch_size]))
     return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
 
@@ -188,11 +200,16 @@ def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...
     seen: dict[str, int] = {}
     blocks = []
     for settings, protocol in zip(plan.experiment.evaluation, protocols, strict=True):
-        seen[settings.extractor] = count = seen.get(settings.extractor, 0) + 1
-        column = settings.extractor if count == 1 else f"{settings.extractor}-{count}"
+        name = settings.extractor_name
+        seen[name] = count = seen.get(name, 0) + 1
+        column = name if count == 1 else f"{name}-{count}"
         available = protocol is not None or not prepared
         blocks.append(Block(settings, column, available, verified=protocol is None or protocol.verified))
     return tuple(blocks)
+
+
+def _floor_of(evaluation: Evaluation) -> object:
+    return asdict(evaluation.floor) if evaluation.floor else None
 
 
 def _step(item: tuple[str, str]) -> int:

@@ -74,8 +74,8 @@ def _one_panel(cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
     figure = new_figure(8.4, max(4.2, 0.55 * len(cells)))
     axes = figure.subplots()
     for cell in cells:
-        _curve(axes, cell)
-    _step_and_value(axes, cells, factor)
+        curve(axes, cell)
+    step_and_value(axes, cells, factor)
     axes.set(xlabel="step", ylabel=_axis_label(title, factor))
     labels = [
         wrapped(cell.label if cell.points else f"{cell.label} (not measured)", 30, 3, cell.mark) for cell in cells
@@ -93,8 +93,8 @@ def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: s
             continue
         for other in cells:
             axes.plot([p.step for p in other.points], [p.mean for p in other.points], color=PALE, linewidth=0.7)
-        _curve(axes, cell)
-        _step_and_value(axes, cells, factor)
+        curve(axes, cell)
+        step_and_value(axes, cells, factor)
     drawn = [axes for axes, cell in zip(panels, page, strict=True) if cell.points]
     for axes in drawn[1:]:
         axes.sharex(drawn[0])
@@ -109,7 +109,8 @@ def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: s
     return figure
 
 
-def _curve(axes: Axes, cell: CellCurve) -> None:
+def curve(axes: Axes, cell: CellCurve) -> None:
+    """One cell's line of means over seeds, and the band from the lowest to the highest seed."""
     steps = [point.step for point in cell.points]
     low = [min(point.seed_means) for point in cell.points]
     high = [max(point.seed_means) for point in cell.points]
@@ -126,7 +127,8 @@ def _curve(axes: Axes, cell: CellCurve) -> None:
         line.set_dashes(cell.style.dashes)
 
 
-def _step_and_value(axes: Axes, cells: Sequence[CellCurve], factor: float) -> None:
+def step_and_value(axes: Axes, cells: Sequence[CellCurve], factor: float) -> None:
+    """Ticks at the measured steps, and a logarithmic axis of values that span a wide factor."""
     steps = sorted({point.step for cell in cells for point in cell.points})
     step_axis(axes, steps if len(steps) <= MOST_STEP_TICKS else round_steps(steps[-1]))
     if factor > WIDE:

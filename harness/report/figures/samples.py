@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 from harness.errors import StoreError
 from harness.report.figures.style import (
+    PANELS_PER_PAGE,
     CellStyle,
     cell_title,
     empty_panel,
@@ -21,9 +22,24 @@ from harness.report.figures.style import (
     panel_grid,
     wrapped,
 )
+from harness.store.pictures import picture_settings
 from harness.store.reading import open_file
 
 Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SheetLayout:
+    """How cells' pictures are set: width of each in inches, letters that fit over it."""
+
+    columns: int
+    width: float
+    letters: int
+    to_a_page: int = PANELS_PER_PAGE
+
+
+SAMPLE_GRID = SheetLayout(columns=4, width=2.5, letters=26)
+WIDE_SHEET = SheetLayout(columns=2, width=5.0, letters=52, to_a_page=6)
 
 
 @dataclass(frozen=True)
@@ -39,15 +55,18 @@ class SamplePanel:
     missing: str = ""
 
 
-def read_picture(path: Path, expected: dict[str, str]) -> tuple[Picture | None, str]:
+def read_picture(
+    path: Path, expected: dict[str, str], settings: Mapping[str, object] | None = None
+) -> tuple[Picture | None, str]:
     """The picture at `path` and "", or None and why it cannot be used.
 
     expected: its PNG text, by key and in order of reporting; a picture of another checkpoint is never used.
+    settings: what it has to say of how it was made, by name.
     """
     try:
         with open_file(path) as file, Image.open(file, formats=["PNG"]) as image:
             image.load()
-            texts = {key: str(text) for key, text in image.info.items()}
+            texts = {str(key): str(text) for key, text in image.info.items()}
             picture = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except FileNotFoundError:
         return None, "no picture was made"
@@ -56,6 +75,9 @@ def read_picture(path: Path, expected: dict[str, str]) -> tuple[Picture | None, 
     except (OSError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG
         return None, "the picture is damaged"
     wrong = next((key for key, text in expected.items() if texts.get(key) != text), None)
+    if wrong is None and settings:
+        made_with = picture_settings(texts)
+        wrong = next((name for name, value in settings.items() if made_with.get(name) != value), None)
     if wrong is None:
         return picture, ""
     name = wrong.removeprefix("harness:").replace("_", " ").replace("sha256", "SHA-256")
@@ -65,19 +87,31 @@ def read_picture(path: Path, expected: dict[str, str]) -> tuple[Picture | None, 
 @figure_style()
 def sample_grids(panels: Sequence[SamplePanel]) -> list[Figure]:
     """Every cell's sample grid under its name; 12 to a page."""
-    return [_page(page) for page in pages(panels)]
+    return [_page(page, SAMPLE_GRID) for page in pages(panels)]
 
 
-def _page(page: Sequence[SamplePanel]) -> Figure:
-    titles = [_title(panel) for panel in page]
+@figure_style()
+def wide_sheets(panels: Sequence[SamplePanel]) -> list[Figure]:
+    """Every cell's sheet of many or labelled images under its name, larger than sample grids; 6 to a page."""
+    return [_page(page, WIDE_SHEET) for page in pages(panels, WIDE_SHEET.to_a_page)]
+
+
+def _page(page: Sequence[SamplePanel], layout: SheetLayout) -> Figure:
+    titles = [_title(panel, layout.letters) for panel in page]
     lines = max(title.count("\n") + 1 for title in titles)
-    figure, all_axes = panel_grid(len(page), 2.55 + 0.2 * lines, columns=4, panel_width=2.5, legend_height=0.0)
+    tallest = max(
+        (panel.picture.shape[0] / panel.picture.shape[1] for panel in page if panel.picture is not None), default=1
+    )
+    height = layout.width * max(tallest, 0.3) + 0.05 + 0.2 * lines
+    figure, all_axes = panel_grid(
+        len(page), height, columns=layout.columns, panel_width=layout.width, legend_height=0.0
+    )
     for axes, panel, title in zip(all_axes, page, titles, strict=True):
         cell_title(axes, title, panel.style)
-        axes.set_anchor("S")  # what the square leaves of its place goes to the title
+        axes.set_anchor("S")  # what the picture leaves of its place goes to the title
         if panel.picture is None:
             empty_panel(axes, panel.missing)
-            axes.set_box_aspect(1)
+            axes.set_box_aspect(max(tallest, 0.3))
             continue
         gray = panel.picture.ndim == 2
         axes.imshow(panel.picture, cmap="gray" if gray else None, vmin=0, vmax=255, interpolation="antialiased")
@@ -86,6 +120,6 @@ def _page(page: Sequence[SamplePanel]) -> Figure:
     return figure
 
 
-def _title(panel: SamplePanel) -> str:
+def _title(panel: SamplePanel, letters: int) -> str:
     where = f"seed {panel.seed}" + (f", step {panel.step}" if panel.step is not None else "")
-    return f"{wrapped(panel.label, 26, 3, panel.mark)}\n{where}"
+    return f"{wrapped(panel.label, letters, 3, panel.mark)}\n{where}"

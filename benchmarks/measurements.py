@@ -1,0 +1,281 @@
+"""What the evaluation benchmark measures: ours beside pytorch-fid's own functions, on the same images, in turns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from harness.data.resize import resize
+from harness.design.evaluation_settings import EvaluationSettings, Precision
+from harness.evaluation.extractors import Extractor, feature_matrix, load_extractor
+from harness.evaluation.frechet import distance_to, frechet_distance, moments, reference_of
+from harness.evaluation.image_set import ImagePair, ImageSet
+from harness.evaluation.peer import PeerStatistics, PytorchFid, peer_distance, statistics_of
+
+T = TypeVar("T")
+
+DISTANCE_TOLERANCE = 1e-6
+"""Relative, of the Frechet distance alone, where the same mean and covariance go in."""
+
+FID_TOLERANCE = 1e-3
+"""Relative, from image to number in float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """uint8 [n, 1, R, R] in memory, as a grid has them, and the same as PNG files, as the hand way has them."""
+
+    real: torch.Tensor
+    generated: tuple[torch.Tensor, ...]
+    real_files: tuple[Path, ...]
+    generated_files: tuple[tuple[Path, ...], ...]
+
+
+@dataclass(frozen=True)
+class DistanceFigures:
+    """Median seconds of `rounds`; difference: relative, the larger one of ours."""
+
+    dims: int
+    rounds: int
+    peer_s: float
+    reference_decomposed_s: float
+    from_scratch_s: float
+    difference: float
+
+
+@dataclass(frozen=True)
+class CheckpointFigures:
+    """Seconds of all repeats at one checkpoint, and each repeat's FID by both ways.
+
+    prepare_s: ours, what only a grid's first checkpoint pays: loading the extractor, real features, decomposition.
+    peer_load_s: the peer's network, which it too loads once.
+    """
+
+    device: str
+    real: int
+    generated: int
+    prepare_s: float
+    features_s: tuple[float, ...]
+    distance_s: tuple[float, ...]
+    peer_load_s: float
+    peer_features_s: tuple[float, ...]
+    peer_distance_s: tuple[float, ...]
+    fids: tuple[float, ...]
+    peer_fids: tuple[float, ...]
+
+    @property
+    def later_s(self) -> float:
+        return sum(self.features_s) + sum(self.distance_s)
+
+    @property
+    def first_s(self) -> float:
+        return self.prepare_s + self.later_s
+
+    @property
+    def peer_s(self) -> float:
+        return sum(self.peer_features_s) + sum(self.peer_distance_s)
+
+    @property
+    def first_ratio(self) -> float:
+        return (self.peer_load_s + self.peer_s) / self.first_s
+
+    @property
+    def later_ratio(self) -> float:
+        return self.peer_s / self.later_s
+
+    @property
+    def images_per_s(self) -> float:
+        return len(self.fids) * self.generated / sum(self.features_s)
+
+    @property
+    def peer_images_per_s(self) -> float:
+        return len(self.fids) * (self.real + self.generated) / sum(self.peer_features_s)
+
+    @property
+    def difference(self) -> float:
+        """The largest relative difference between the two ways' values."""
+        return max(relative(ours, theirs) for ours, theirs in zip(self.fids, self.peer_fids, strict=True))
+
+
+@dataclass(frozen=True)
+class PrecisionFigures:
+    """The same images in float32 and in another precision: images a second, and FID."""
+
+    device: str
+    precision: Precision
+    images: int
+    float32_images_per_s: float
+    images_per_s: float
+    float32_fid: float
+    fid: float
+
+    @property
+    def difference(self) -> float:
+        return relative(self.fid, self.float32_fid)
+
+
+def measure_distance(dims: int = 2048, rounds: int = 3) -> DistanceFigures:
+    """The Frechet distance of two Gaussians of full rank, whose spectrum spans four orders of magnitude."""
+    a, b = (moments(_made_up_features(seed, 2 * dims, dims)) for seed in (1, 2))
+    reference = reference_of(a)
+    theirs, decomposed, scratch = [], [], []
+    for _ in range(rounds):
+        theirs.append(
+            timed(lambda: peer_distance(PeerStatistics(a.mean, a.covariance), PeerStatistics(b.mean, b.covariance)))
+        )
+        decomposed.append(timed(lambda: distance_to(reference, b)))
+        scratch.append(timed(lambda: frechet_distance(a, b)))
+    expected = theirs[0][1]
+    return DistanceFigures(
+        dims,
+        rounds,
+        *(median(seconds for seconds, _ in times) for times in (theirs, decomposed, scratch)),
+        difference=max(relative(value, expected) for _, value in (*decomposed, *scratch)),
+    )
+
+
+def measure_checkpoint(
+    images: Images, settings: EvaluationSettings, weights: bytes, device: torch.device, workers: int | None = None
+) -> CheckpointFigures:
+    """All repeats at one checkpoint, by a grid's way and by hand, a repeat of each in turn.
+
+    By hand: for each repeat the real features again, the generated ones, both from PNG files, and the distance.
+    workers: processes that read its images, None: as `python -m pytorch_fid` takes.
+    """
+    import pytorch_fid.fid_score  # noqa: F401 - neither way pays for the import
+
+    total = len(images.real) + sum(len(repeat) for repeat in images.generated)
+    peer_load_s, peer = timed(lambda: PytorchFid(weights, device, workers))
+    prepare_s, (extractor, real) = timed(lambda: _prepared(images, settings, device, total))
+    ours: list[tuple[float, float, float]] = []
+    theirs: list[tuple[float, float, float]] = []
+    for repeat, files in zip(images.generated, images.generated_files, strict=True):
+        theirs.append(_by_hand(peer, images.real_files, files))
+        features_s, features = timed(lambda repeat=repeat: feature_matrix(extractor, [repeat]))
+        distance_s, fid = timed(lambda features=features: ImagePair(real.like(features), real).fid)
+        ours.append((features_s, distance_s, fid))
+    features_s, distance_s, fids = zip(*ours, strict=True)
+    peer_features_s, peer_distance_s, peer_fids = zip(*theirs, strict=True)
+    return CheckpointFigures(
+        device=device.type,
+        real=len(images.real),
+        generated=len(images.generated[0]),
+        prepare_s=prepare_s,
+        features_s=features_s,
+        distance_s=distance_s,
+        peer_load_s=peer_load_s,
+        peer_features_s=peer_features_s,
+        peer_distance_s=peer_distance_s,
+        fids=fids,
+        peer_fids=peer_fids,
+    )
+
+
+def measure_precision(
+    images: Images, settings: EvaluationSettings, device: torch.device, precision: Precision = "bfloat16"
+) -> PrecisionFigures:
+    """Real images and one repeat in float32 and in `precision`, in turns; loading is not timed."""
+    total = len(images.real) + len(images.generated[0])
+    extractors = [
+        load_extractor(settings.model_copy(update={"precision": kind}), device, images=total)
+        for kind in ("float32", precision)
+    ]
+    for extractor in extractors:
+        feature_matrix(extractor, [images.real[: extractor.batch_size]])
+    sides = [
+        [timed(lambda one=one, batch=batch: feature_matrix(one, [batch])) for one in extractors]
+        for batch in (images.real, images.generated[0])
+    ]
+    seconds = [sum(side[which][0] for side in sides) for which in (0, 1)]
+    fids = [frechet_distance(moments(sides[0][which][1]), moments(sides[1][which][1])) for which in (0, 1)]
+    return PrecisionFigures(device.type, precision, total, total / seconds[0], total / seconds[1], *fids)
+
+
+def make_images(folder: Path, *, real: int, generated: int, repeats: int, resolution: int = 32) -> Images:
+    """scikit-learn's digits, enlarged and a little noisy, and noisier ones as a generator's; PNG files of them too."""
+    from sklearn.datasets import load_digits
+
+    digits = resize(torch.from_numpy((load_digits().images * 15.9).astype(np.uint8))[:, None], resolution)
+
+    def noisy(seed: int, count: int, noise: float) -> torch.Tensor:
+        random = np.random.default_rng(seed)
+        chosen = digits.numpy()[random.integers(0, len(digits), count)].astype(np.float64)
+        return torch.from_numpy(np.clip(chosen + noise * random.standard_normal(chosen.shape), 0, 255).astype(np.uint8))
+
+    def written(name: str, images: torch.Tensor) -> tuple[Path, ...]:
+        (folder / name).mkdir(parents=True)
+        files = tuple(folder / name / f"{index:06d}.png" for index in range(len(images)))
+        for file, image in zip(files, images, strict=True):
+            Image.fromarray(image[0].numpy()).save(file)
+        return files
+
+    real_images = noisy(0, real, 4.0)
+    fakes = tuple(noisy(1 + repeat, generated, 24.0) for repeat in range(repeats))
+    files = tuple(written(f"repeat-{repeat}", images) for repeat, images in enumerate(fakes))
+    return Images(real_images, fakes, written("real", real_images), files)
+
+
+def write_random_weights(file: Path) -> None:
+    """A state dict of pytorch-fid's network, drawn at random, with statistics of batch norm that matter.
+
+    The time of a network does not depend on its weights; what a FID by it means, nobody can say.
+    """
+    import torchvision
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.device("meta"):
+        network = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    state = {}
+    for name, tensor in network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            state[name] = torch.tensor(1)
+        elif name.endswith(("running_var", "bn.weight")):
+            state[name] = 0.5 + torch.rand(tensor.shape, generator=generator)
+        elif tensor.ndim > 1:
+            state[name] = (2 / tensor[0].numel()) ** 0.5 * torch.randn(tensor.shape, generator=generator)
+        else:
+            state[name] = 0.1 * torch.randn(tensor.shape, generator=generator)
+    torch.save(state, file)
+
+
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """Seconds and result."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def relative(value: float, expected: float) -> float:
+    return abs(value - expected) / abs(expected)
+
+
+def _prepared(
+    images: Images, settings: EvaluationSettings, device: torch.device, total: int
+) -> tuple[Extractor, ImageSet]:
+    """What a grid does once: the extractor, and the real images' features, decomposed."""
+    extractor = load_extractor(settings, device, images=total)
+    real = ImageSet(feature_matrix(extractor, [images.real]), extractor.logits)
+    assert real.reference.mean.shape == (extractor.feature_dim,)  # decomposed now, not at the first distance
+    return extractor, real
+
+
+def _by_hand(peer: PytorchFid, real: Sequence[Path], generated: Sequence[Path]) -> tuple[float, float, float]:
+    """Seconds of both sides' features, of statistics and distance, and the distance."""
+    features_s, both = timed(lambda: [peer.activations(files) for files in (real, generated)])
+    distance_s, fid = timed(lambda: peer_distance(*(statistics_of(activations) for activations in both)))
+    return features_s, distance_s, fid
+
+
+def _made_up_features(seed: int, count: int, dims: int) -> NDArray[np.float64]:
+    random = np.random.default_rng(seed)
+    mixing = random.standard_normal((dims, dims)) * np.logspace(0, -2, dims)[:, None]
+    return random.standard_normal((count, dims)) @ mixing + 0.1 * random.standard_normal(dims)

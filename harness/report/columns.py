@@ -1,0 +1,83 @@
+"""The report's columns: values that compare, because one protocol made them, and the floor to read them by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from harness.design.expansion import Cell
+from harness.design.metrics import METRICS, Metric
+from harness.evaluation.protocol import Protocol
+from harness.tracking.reader import Block
+
+MOST_NAMED = 4
+"""Metrics that a heading names."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Measurements that compare: one metric of one block under one protocol.
+
+    name: `digits`, with the batch size where the protocol depends on it. protocol None: nothing was prepared yet, so
+    that it is not known.
+    """
+
+    index: int
+    block: Block
+    name: str
+    metric: str
+    protocol: Protocol | None
+
+    @property
+    def measures(self) -> Metric:
+        return METRICS[self.metric]
+
+    @property
+    def source(self) -> str:
+        """`digits`; numbers of weights that are not the known ones say so wherever they stand."""
+        return self.name if self.protocol is None or self.protocol.verified else f"{self.name}, unverified weights"
+
+    @property
+    def title(self) -> str:
+        """`FID (digits)`."""
+        return f"{self.measures.title} ({self.source})"
+
+    @property
+    def values_asked(self) -> int:
+        """How many values each measured checkpoint has when nothing is missing."""
+        return 1 if self.measures.pooled else self.block.settings.repeats
+
+    def steps(self, cell: Cell) -> tuple[int, ...]:
+        """The checkpoints of `cell` that this column measures, ascending."""
+        return self.block.settings.steps_measured(cell.training)
+
+
+@dataclass(frozen=True)
+class ColumnFloor:
+    """Real images against other real ones in one column: values, one per random split.
+
+    samples, reference: real images in the place of the generated and of the real ones. differing: whether another
+    evaluation of this column holds another floor; this one is of the first.
+    """
+
+    samples: int
+    reference: int
+    values: tuple[float, ...]
+    differing: bool = False
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def sd(self) -> float | None:
+        """Over the random splits, None with one."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+
+def joined_title(columns: Sequence[Column]) -> str:
+    """Columns of one protocol under one name: `FID, KID (digits)`, `FID and 5 other metrics (digits)`."""
+    titles = [column.measures.title for column in columns]
+    named = ", ".join(titles) if len(titles) <= MOST_NAMED else f"{titles[0]} and {len(titles) - 1} other metrics"
+    return f"{named} ({columns[0].source})"

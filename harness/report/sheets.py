@@ -1,0 +1,106 @@
+"""The pictures that workers made of single runs, as the report shows them: only those of the very checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.figures.samples import SamplePanel, read_picture
+from harness.report.figures.style import CellStyle
+from harness.store.pictures import AskedPicture, ClassSheet, Interpolations
+
+
+@dataclass(frozen=True, eq=False)
+class Sheets:
+    """panels: one per cell; sources: of those that have a picture; missing: `CELL, seed 0: why` of those that have
+    started and have none."""
+
+    panels: list[SamplePanel] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
+    """The sample grid of each cell's last checkpoint so far."""
+    asked = {"harness:samples": str(content.view.plan.experiment.report.samples)}
+    sheets = Sheets()
+    for cell, style in zip(content.cells, styles, strict=True):
+        run = _with_a_checkpoint(cell)
+        step = max(run.checkpoints, default=None)
+        path = run.view.directory.samples(step) if run.view.directory and step is not None else None
+        _add(sheets, cell, style, (run, step, path), asked)
+    return sheets
+
+
+def interpolation_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
+    """The walks between latents of each cell's last checkpoint, where the file asks for them."""
+    asked = content.view.plan.experiment.report.interpolations
+    if asked is None:
+        return Sheets()
+    return _of_kind(content, styles, Interpolations(*asked))
+
+
+def class_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
+    """Samples with the class that the first extractor takes each for, where the file asks for them."""
+    images = content.view.plan.experiment.report.classes
+    if images is None:
+        return Sheets()
+    protocol = next((column.protocol for column in content.columns if column.index == 0), None)
+    if protocol is None:
+        return Sheets()  # nothing was prepared yet, or there is no extractor to tell classes
+    return _of_kind(content, styles, ClassSheet(images, protocol.extractor, protocol.extractor_sha256))
+
+
+def checkpoint(run: ReportRun, step: int) -> dict[str, Any]:
+    """What report.json says of a picture's source."""
+    return {"key": run.key, "seed": run.seed, "step": step, "checkpoint_sha256": run.checkpoints[step]}
+
+
+def _of_kind(content: Content, styles: Sequence[CellStyle], asked: AskedPicture) -> Sheets:
+    """Pictures that are made once, at the last step that the file asks for."""
+    sheets = Sheets()
+    for cell, style in zip(content.cells, styles, strict=True):
+        end = cell.cell.training.steps
+        run = next((run for run in cell.runs if end in run.checkpoints), cell.runs[0])
+        step = end if end in run.checkpoints else None
+        directory = run.view.directory
+        path = directory.picture(step, asked.kind) if directory and step is not None else None
+        _add(sheets, cell, style, (run, step, path), {}, asked.settings)
+    return sheets
+
+
+def _with_a_checkpoint(cell: ReportCell) -> ReportRun:
+    """The cell's first seed that has a checkpoint, else its first."""
+    return next((run for run in cell.runs if run.checkpoints), cell.runs[0])
+
+
+def _add(
+    sheets: Sheets,
+    cell: ReportCell,
+    style: CellStyle,
+    of: tuple[ReportRun, int | None, Path | None],
+    asked: Mapping[str, str],
+    settings: Mapping[str, object] | None = None,
+) -> None:
+    """Reads one cell's picture and notes what it is of, or why there is none."""
+    run, step, path = of
+    picture, missing = (
+        None,
+        f"{'no' if not run.checkpoints else 'not the last'} checkpoint yet ({run.view.status.state})",
+    )
+    if step is not None and path is not None:
+        expected = {
+            "harness:checkpoint_sha256": run.checkpoints[step],
+            "harness:key": run.key,
+            "harness:step": str(step),
+            **asked,
+        }
+        picture, missing = read_picture(path, expected, settings)
+    if picture is not None and step is not None:
+        sheets.sources.append(checkpoint(run, step))
+    elif run.view.status.state != "pending":
+        sheets.missing.append(f"{cell.label}, seed {run.seed}: {missing}")
+    sheets.panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing))

@@ -1,0 +1,156 @@
+"""Mode collapse and walks between latents in the report: only what the file asks for, only of the right checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from report_data import SHA, Story, live, lived, measured_plan, report, section, small_plan, write_picture
+from test_report_metrics import change
+from test_tables import content_of, rows_of
+
+from harness.design.metrics import METRICS
+from harness.report.modes import classes_of, mode_parts
+from harness.report.render import NOTES
+from harness.store import atomic
+from harness.store.pictures import ClassSheet, Interpolations
+from harness.tracking.reader import read_experiment
+
+EVEN = (10,) * 10
+STORIES = {
+    "latent_dim=100": Story(classes=(0, 20, *EVEN[:8])),
+    "generator=mlp": Story(classes=(0, 60, 0, 0, 0, 0, 0, 40, 0, 0)),
+    "normalization=none seed 1": Story(classes=(0, 10, 10, 10, 20, 10, 10, 10, 10, 10)),
+}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("modes")
+    lived(measured_plan(), folder, STORIES)
+    return folder
+
+
+def modes_of(folder: Path) -> str:
+    return section((folder / "report" / "report.md").read_text(encoding="utf-8"), "modes")
+
+
+def test_shares_stand_beside_the_real_ones(told: Path) -> None:
+    rows = rows_of(next(part for part in modes_of(told).split("\n\n") if part.startswith("|")))
+    assert [row["Cell"] for row in rows][:3] == ["*real images (1000)*", "**baseline**", "latent\\_dim=100"]
+    real, _, wide, _, mlp = rows
+    assert {real[f"`{digit}`"] for digit in range(10)} == {"10 %"}
+    assert (wide["`0`"], wide["`1`"], wide["Missing"], wide["Largest share"]) == ("0 %", "20 %", "1", "1: 20 %")
+    assert (mlp["`1`"], mlp["`7`"], mlp["Images"], mlp["Step"]) == ("60 %", "40 %", "600 of 2 seeds", "400")
+    assert all("Class KL (digits) ↓" in row for row in rows)
+
+
+def test_every_cell_has_its_verdict_and_a_seed_that_is_not_like_the_others(told: Path) -> None:
+    shown = modes_of(told)
+    assert "- **baseline**: all classes, shares as in the data." in shown
+    assert "- latent\\_dim=100: classes missing: 0." in shown
+    assert "- generator=mlp: collapsed: 2 of 10 classes" in shown
+    both = "- normalization=none: all classes, shares as in the data. But seed 1 alone: classes missing: 0."
+    assert both in shown
+    assert "*collapsed*: fewer than half of the judged classes" in shown
+
+
+def test_the_evidence_has_the_counts_and_where_they_come_from(told: Path) -> None:
+    document = atomic.read_json(told / "report" / "report.json")
+    runs = {run["key"]: run for run in document["runs"]}
+    mixed = next(one for one in document["classes"] if one["cell"] == "normalization=none")
+    assert mixed["counts"] == [30, 60, 60, 60, 90, 60, 60, 60, 60, 60] and mixed["reference_counts"] == [100] * 10
+    assert mixed["verdict_by_seed"]["1"] == "classes missing: 0"
+    for source in mixed["sources"]:
+        assert runs[source["key"]]["checkpoints"]["400"] == source["checkpoint_sha256"]
+        assert source["protocol_sha256"] == document["columns"][0]["protocol_sha256"]
+        assert len(source["class_counts"]) == 3
+
+
+def test_counts_are_of_the_repeats_that_the_file_asks_for(tmp_path: Path) -> None:
+    content = content_of(measured_plan(), tmp_path, {"baseline": Story(repeats=5)})
+    found = classes_of(content, content.columns[0], content.cells[0])
+    assert found is not None and found.counts == [60] * 10
+
+
+def test_many_classes_have_no_column_each(tmp_path: Path) -> None:
+    names = [f"class {index}" for index in range(1000)]
+    kinds = {"classes": names, "class_counts": [[1] * 1000] * 3, "reference_class_counts": [1] * 1000}
+    content = content_of(measured_plan(grid=[], seeds=[0]), tmp_path)
+    (part,) = mode_parts(change(content, tmp_path, 0, **kinds))
+    rows = rows_of(part.table)
+    assert list(rows[0]) == ["#", "Cell", "Missing", "Largest share", "Class KL (digits) ↓", "Images", "Step"]
+    assert rows[1]["Largest share"] == "class 0: 0.10 %"
+    assert max(len(line) for line in part.verdicts) < 200
+
+
+def test_cells_whose_classes_were_not_counted_stay_in_the_table(tmp_path: Path) -> None:
+    content = content_of(measured_plan(), tmp_path, {"generator=mlp": Story(evaluated=False)})
+    (part,) = mode_parts(content)
+    assert rows_of(part.table)[4]["`0`"] == "not counted"
+    assert len(part.verdicts) == 3
+
+
+def test_sections_are_there_only_where_the_file_asks(tmp_path: Path) -> None:
+    none = lived(small_plan(grid=[]), tmp_path / "none")
+    assert NOTES["modes"] not in none and NOTES["interpolations"] not in none
+    walks = lived(small_plan(grid=[], report={"interpolations": [2, 3]}), tmp_path / "walks")
+    assert NOTES["modes"] not in walks and "2 pairs of latents" in section(walks, "interpolations")
+    counted = [{"samples": 100, "repeats": 3, "metrics": ["fid", "missing_classes"]}]
+    counts = lived(small_plan(grid=[], evaluation=counted), tmp_path / "counts")
+    assert NOTES["interpolations"] not in counts and "classes.png" not in counts
+    assert "all classes, shares as in the data" in section(counts, "modes")
+    sheets = lived(small_plan(grid=[], report={"classes": 64}), tmp_path / "sheets")
+    assert "figures/classes.png" in section(sheets, "modes") and "\n|" not in section(sheets, "modes")
+
+
+def test_pictures_of_runs_are_traced_to_their_checkpoints(told: Path) -> None:
+    document = atomic.read_json(told / "report" / "report.json")
+    runs = {run["key"]: run for run in document["runs"]}
+    for name in ("classes", "interpolations"):
+        (picture,) = [one for one in document["pictures"] if one["path"] == f"figures/{name}.png"]
+        assert len(picture["sources"]) == 4
+        for source in picture["sources"]:
+            assert source["step"] == 400 and runs[source["key"]]["checkpoints"]["400"] == source["checkpoint_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "digest", "reason"),
+    [
+        (Interpolations(5, 10), SHA, "the picture on disk is of another checkpoint SHA-256"),
+        (Interpolations(5, 11), "", "the picture on disk is of another points"),
+        (Interpolations(5, 10, "slerp"), "", "the picture on disk is of another path"),
+        (ClassSheet(64, "digits", "cd" * 32), "", "the picture on disk is of another extractor SHA-256"),
+        (ClassSheet(50, "digits", SHA), "", "the picture on disk is of another images"),
+    ],
+)
+def test_a_picture_made_otherwise_is_missing_and_said(
+    tmp_path: Path, asked: Interpolations | ClassSheet, digest: str, reason: str
+) -> None:
+    plan = measured_plan(grid=[], seeds=[0])
+    live(plan, tmp_path)
+    run = read_experiment(plan, tmp_path).runs[0]
+    assert run.directory is not None
+    write_picture(run.directory, run.run.key, digest or run.checkpoints()[400], asked, 400)
+    text = report(plan, tmp_path, tmp_path / "report")
+    place, kind = {"interpolations": ("interpolations", "Interpolations"), "classes": ("modes", "Sheet of classes")}[
+        asked.kind
+    ]
+    assert f"Missing: baseline, seed 0: {reason}" in section(text, place)
+    assert f"{kind} of baseline, seed 0: {reason}." in section(text, "problems")
+    assert not (tmp_path / "report" / "figures" / f"{asked.kind}.png").exists()
+
+
+def test_a_run_on_its_way_has_no_picture_yet(tmp_path: Path) -> None:
+    text = lived(measured_plan(), tmp_path, {"baseline": Story("interrupted", reached=200)})
+    missing = "Missing: baseline, seed 0: not the last checkpoint yet (interrupted)"
+    assert missing in section(text, "interpolations") and missing in section(text, "modes")
+    assert "figures/interpolations.png" in section(text, "interpolations")
+
+
+def test_the_same_runs_give_the_same_bytes_with_every_metric(told: Path, tmp_path: Path) -> None:
+    report(measured_plan(), told / "runs", tmp_path)
+    names = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert len(names) == 12 and set(METRICS) <= set((tmp_path / "report.json").read_text().split('"'))
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (told / "report" / name).read_bytes()
