@@ -79,8 +79,8 @@ def generated(name: str) -> str:
     match name.split():
         case ["help"]:
             return fenced_help()
-        case ["help", command] if command in commands():
-            return fenced_help(command)
+        case ["help", *words] if " ".join(words) in commands():
+            return fenced_help(" ".join(words))
         case ["keys", "top"]:
             return key_table(Experiment, [key for key in Experiment.model_fields if key in top_keys()])
         case ["keys", table] if table in TABLES:
@@ -100,14 +100,19 @@ def generated(name: str) -> str:
 
 
 def commands() -> dict[str, Any]:
-    """The commands that `harness --help` lists, by name."""
+    """The commands that `harness --help` lists, by name; of a group its own commands: `extractor train`."""
     group: Any = typer.main.get_command(app)
-    return {name: command for name, command in group.commands.items() if not command.hidden}
+    listed: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        if not command.hidden:
+            members = getattr(command, "commands", {})
+            listed |= {f"{name} {member}": below for member, below in members.items()} or {name: command}
+    return listed
 
 
 def fenced_help(command: str | None = None) -> str:
     """What `harness COMMAND --help` prints on a wide terminal, in a fenced block."""
-    arguments = [command, "--help"] if command else ["--help"]
+    arguments = [*(command or "").split(), "--help"]
     with patch.dict(os.environ, TERMINAL), redirect_stdout(io.StringIO()) as output:
         app(arguments, prog_name="harness", standalone_mode=False)
     return f"```text\n{output.getvalue().strip()}\n```"

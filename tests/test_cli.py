@@ -133,7 +133,6 @@ def test_schema_is_a_json_schema_that_knows_aliases(capsys: pytest.CaptureFixtur
         (["report", "tiny.toml", "--language", "zh"], "'zh' is not part of this version"),
         (["report", "tiny.toml", "--source", "mlflow"], "'mlflow' is not part of this version"),
         (["report", "tiny.toml", "--verify", "x"], "not part of this version"),
-        (["interpolate", "tiny.toml", "--cell", "x"], "`harness interpolate` is not part of"),
         (["claims", "tiny.toml"], "`harness claims` is not part of"),
         (["sample", "tiny.toml", "--cell", "baseline"], "there is no checkpoint yet"),
     ],
@@ -148,7 +147,7 @@ def test_what_cannot_be_done_is_refused_by_name(here: Path, arguments: list[str]
 def test_help_lists_only_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     call("--help")
     text = capsys.readouterr().out
-    for name in ("interpolate", "progress", "claims", "ray", "slurm"):
+    for name in ("claims", "ray", "slurm"):
         assert f" {name}" not in text
 
 

@@ -156,25 +156,6 @@ def test_long_lists_are_paged_and_every_cell_is_on_a_page(kind: str, pages: int)
     assert panels == (1 if kind == "at last" else 40)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_metrics_leave_no_empty_places(count: int) -> None:
-    (figure,) = metric_panels(metrics(3, count), "digits")
-    assert len(figure.axes) == count
-    with figure_style():
-        assert layout_defects(figure) == []
-
-
-def test_a_metrics_panel_shows_its_floor_on_a_linear_axis() -> None:
-    (figure,) = metric_panels(metrics(4), "digits")
-    dotted = [[line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] for axes in figure.axes]
-    assert dotted == [[-0.001], [0.9], [], [31.0]]
-    assert [axes.get_title() for axes in figure.axes][:2] == ["KID ↓", "Precision ↑"]
-    assert "real images against\nreal images" in legend_of(figure)
-    (log,) = metric_panels([MetricPanel("KID ↓", curves(40, scale=1.3)[4:12], 0.5)], "digits")
-    assert (log.axes[0].get_yscale(), log.axes[0].get_title()) == ("log", "KID ↓, log scale")
-    assert len(log.axes[0].lines) == 8 and "real images against\nreal images" not in legend_of(log)
-
-
 def test_every_cell_has_a_style_of_its_own_and_the_baseline_is_black() -> None:
     styles = cell_styles([index == 5 for index in range(57)])
     assert len({(style.color, style.marker, style.dashes) for style in styles}) == 57

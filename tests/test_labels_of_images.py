@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 import struct
 from pathlib import Path
 
@@ -115,6 +117,26 @@ def test_damaged_label_files_are_named(tmp_path: Path, content: bytes | None, wh
         labels(data)
     assert str(file) in str(raised.value)
     assert not has_split(data)  # there are no images at all
+
+
+def test_cifar10_in_the_order_of_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cifar, folder = datasets.CIFAR10, tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    sums = {}
+    for number in range(1, 6):
+        pixels = np.full((2, 3072), number, dtype=np.uint8)
+        content = pickle.dumps({"data": pixels, "labels": [number, 9 - number]})
+        (folder / f"data_batch_{number}").write_bytes(content)
+        sums[f"data_batch_{number}"] = hashlib.md5(content).hexdigest()
+    monkeypatch.setattr(cifar, "train_list", list(sums.items()))
+    data = DataSettings(source="cifar10", root=str(tmp_path))
+    found, names = labels(data)
+    assert found.tolist() == [1, 8, 2, 7, 3, 6, 4, 5, 5, 4]
+    assert load(data, 32).images[::2, 0, 0, 0].tolist() == found[::2].tolist()
+    assert names[9] == "truck" and has_split(data) and not has_split(data.model_copy(update={"split": "test"}))
+    (folder / "data_batch_2").write_bytes(b"code that is never run")
+    with pytest.raises(DataError, match=r"data_batch_2.*checksum"):
+        labels(data)
 
 
 def test_cifar10_that_is_not_there_is_named(tmp_path: Path) -> None:

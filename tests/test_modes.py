@@ -28,7 +28,7 @@ def test_shares_are_compared_with_the_datas_own() -> None:
 def test_uneven_names_both_sides_with_the_largest_ratio_first() -> None:
     found = modes_verdict([300, 30, 84, 84, 84, 84, 84, 84, 83, 83], EVEN, DIGITS)
     assert found.kind == "uneven"
-    assert found.verdict == "uneven: 0 30 % (real: 10 %), 1 3.0 % (real: 10 %)"
+    assert found.verdict == "uneven: 0: 30 % (real: 10 %), 1: 3.0 % (real: 10 %)"
     assert (found.common, found.rare) == (("0",), ("1",))
 
 

@@ -161,7 +161,7 @@ def test_evaluations_without_a_floor_say_so(tmp_path: Path) -> None:
     text = section(lived(plan, tmp_path, {"baseline": Story(floor=False)}), "comparison")
     real, baseline = rows_of(next(part for part in text.split("\n\n") if part.startswith("|")))
     assert (real["FID (digits) ↓"], baseline["÷ floor"]) == ("–", "–")
-    assert "(the floor) was not measured; `harness evaluate` measures it." in text
+    assert "(the floor) was not measured: these evaluations are older." in text
 
 
 def test_the_floor_of_any_evaluation_will_do_and_two_that_differ_are_told(tmp_path: Path) -> None:

@@ -104,6 +104,11 @@ def test_sections_are_there_only_where_the_file_asks(tmp_path: Path) -> None:
     assert "figures/classes.png" in section(sheets, "modes") and "\n|" not in section(sheets, "modes")
 
 
+def test_without_an_extractor_no_class_is_told(tmp_path: Path) -> None:
+    text = report(small_plan(grid=[], evaluation=[], report={"classes": 64}), tmp_path, tmp_path / "report")
+    assert "No class can be told: the file has no `[[evaluation]]`" in section(text, "modes")
+
+
 def test_pictures_of_runs_are_traced_to_their_checkpoints(told: Path) -> None:
     document = atomic.read_json(told / "report" / "report.json")
     runs = {run["key"]: run for run in document["runs"]}

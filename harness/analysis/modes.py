@@ -114,7 +114,7 @@ def _worded(found: ModeVerdict, shares: Mapping[str, tuple[float, float]]) -> Mo
         kind, text = "missing", f"classes missing: {', '.join(found.missing)}"
     elif found.rare or found.common:
         uneven = sorted((*found.rare, *found.common), key=lambda name: -shares[name][0] / shares[name][1])
-        told = (f"{name} {_percent(shares[name][0])} (real: {_percent(shares[name][1])})" for name in uneven)
+        told = (f"{name}: {_percent(shares[name][0])} (real: {_percent(shares[name][1])})" for name in uneven)
         kind, text = "uneven", f"uneven: {', '.join(told)}"
     else:
         kind, text = found.kind, found.verdict

@@ -25,10 +25,10 @@ MetricName = Literal[
 ]
 
 PRECISION_NEIGHBOURS = 3
-"""k of precision and recall (Kynkäänniemi et al. 2019, sec. 3)."""
+"""k of precision and recall (Kynkäänniemi et al. 2019)."""
 
 DENSITY_NEIGHBOURS = 5
-"""k of density and coverage (Naeem et al. 2020, sec. 5)."""
+"""k of density and coverage (Naeem et al. 2020)."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _TABLE}
 
 CLASS_METRICS = frozenset({"missing_classes", "class_kl"})
 """Metrics whose class counts are stored with them."""
+
+LOGIT_METRICS = CLASS_METRICS | {"inception_score"}
+"""Metrics that need the extractor's classes."""
 
 NEAREST_METRICS = frozenset({"nearest_ratio", "nearest_share"})
 """Metrics that compare with every training image, so that a draw of them will not do."""

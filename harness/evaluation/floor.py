@@ -16,7 +16,8 @@ import numpy as np
 from harness.design.metrics import METRICS, MetricName
 from harness.design.streams import stream_seed
 from harness.errors import DamagedFileError
-from harness.evaluation.image_set import Features, ImagePair, ImageSet
+from harness.evaluation.features import Features
+from harness.evaluation.image_set import ImagePair, ImageSet
 from harness.store import atomic, locks
 from harness.store.evaluations import Floor
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.design.metrics import MetricName
 from harness.evaluation import classes, frechet, kernel, manifold
+from harness.evaluation.features import Features
 from harness.evaluation.frechet import Moments, Reference
 from harness.evaluation.manifold import Manifold
-
-Features = NDArray[Any]
-"""float32 or float64 [n, d], a row per image."""
 
 Logits = Callable[[Features], NDArray[np.float64]]
 """From features [n, d] to what the extractor says of each class [n, C], before the softmax."""

@@ -43,8 +43,8 @@ CPU_BATCH = 4
 GPU_BATCH = 64
 
 COMPILE_FROM = 50_000
-"""Images in all from which compiling pays. It takes 15 to 40 s, and saves a few percent where the fused convolution is
-there as well, and a quarter where not."""
+"""Images in all from which compiling is tried: it takes half a minute, and gains nothing where the fused convolution
+runs at the processor's limit already, but a quarter where there is none."""
 
 DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
@@ -225,7 +225,7 @@ def _pytorch_fids(content: bytes, where: str) -> tuple[nn.ModuleList, NDArray[np
         state = dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
         last = state.get("fc.weight")
         absent = {"fc.weight": torch.zeros(OUTPUTS, FEATURES), "fc.bias": torch.zeros(OUTPUTS)}
-        with _weights_for_pytorch_fid({**absent, **state}), torch.random.fork_rng(devices=[]):
+        with weights_for_pytorch_fid({**absent, **state}), torch.random.fork_rng(devices=[]):
             network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]])
     except (
         RuntimeError,
@@ -246,7 +246,7 @@ def _pytorch_fids(content: bytes, where: str) -> tuple[nn.ModuleList, NDArray[np
 
 
 @contextmanager
-def _weights_for_pytorch_fid(state: dict[str, Tensor]) -> Iterator[None]:
+def weights_for_pytorch_fid(state: dict[str, Tensor]) -> Iterator[None]:
     """pytorch-fid loads its weights by an address only; inside the block it is handed `state` instead."""
     from pytorch_fid import inception
 

@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from harness.evaluation.inception import weights_for_pytorch_fid
+
 BATCH_SIZE = 50
 """pytorch-fid's default."""
 
@@ -49,7 +51,7 @@ class PytorchFid:
         self.device = device
         self.workers = own_default_workers() if workers is None else workers
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        with _handed(state), torch.random.fork_rng(devices=[]):
+        with weights_for_pytorch_fid(state), torch.random.fork_rng(devices=[]):
             self._network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[DIMS]]).to(device).eval()
 
     def activations(self, files: Sequence[Path]) -> NDArray[np.float64]:
@@ -86,23 +88,6 @@ def own_default_workers() -> int:
     """Processes that `python -m pytorch_fid` reads images with."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, 8)
-
-
-@contextmanager
-def _handed(state: dict[str, torch.Tensor]) -> Iterator[None]:
-    """pytorch-fid loads its weights by an address only; inside the block it is handed `state` instead."""
-    from pytorch_fid import inception
-
-    original = inception.load_state_dict_from_url
-
-    def supplied(*_args: Any, **_options: Any) -> dict[str, torch.Tensor]:
-        return state
-
-    inception.load_state_dict_from_url = supplied
-    try:
-        yield
-    finally:
-        inception.load_state_dict_from_url = original
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from harness.data.resize import resize
 from harness.errors import DamagedFileError, HarnessError
 from harness.evaluation.extractors import BATCH_SIZE, Extractor, feature_matrix
+from harness.evaluation.features import Features, require_features
 from harness.evaluation.floor import FLOOR_VERSION
 from harness.evaluation.frechet import Reference, reference_of
-from harness.evaluation.image_set import Features, ImageSet
+from harness.evaluation.image_set import ImageSet
 from harness.evaluation.kernel import self_term
 from harness.evaluation.manifold import Manifold, manifold_of
 from harness.evaluation.protocol import Protocol
@@ -144,13 +145,7 @@ def _features(
             remedy="Use more images, or a larger `reference`.",
         )
     features = real_features(images, protocol.resolution, extractor, between_batches)
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        raise HarnessError(
-            f"{np.count_nonzero(~finite)} of {len(features)} feature vectors hold NaN or infinity, "
-            f"the first at image {int(np.argmin(finite))}",
-            remedy="Images are uint8 and so finite: the extractor's weights are damaged or not meant for it.",
-        )
+    require_features(features, least=2, what="the reference")
     return features
 
 

@@ -42,8 +42,8 @@ class Assignment:
 
     training: what this cell trains; own_code: copies of the files that parts of one's own come from; sources:
     SHA-256 of each own file, by FILE; images: the cached array at the run's resolution; device:
-    `cpu`, `mps`, `cuda` or `cuda:1`; retry: train though it diverged before; threads: CPU threads of torch; pictures: of
-    the last checkpoint.
+    `cpu`, `mps`, `cuda` or `cuda:1`; retry: train though it diverged before; threads: CPU threads of torch;
+    pictures: of the last checkpoint.
     """
 
     directory: RunDirectory

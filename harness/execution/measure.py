@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from harness.data.cache import open_images, reference_indices
-from harness.design.metrics import CLASS_METRICS, METRICS
+from harness.design.metrics import CLASS_METRICS, LOGIT_METRICS, METRICS
 from harness.evaluation.evaluate import Repeat, evaluate, pool
 from harness.evaluation.extractors import BATCH_SIZE, Extractor, load_extractor
+from harness.evaluation.features import Features
 from harness.evaluation.floor import kept_floor
-from harness.evaluation.image_set import Features
 from harness.evaluation.protocol import weights_key
 from harness.evaluation.reference import RealSet, real_features, reference_key
 from harness.execution.assignment import Assignment, EvaluationAssignment
@@ -57,7 +57,10 @@ class LoadedExtractors:
         key = (weights_key(block.settings), block.settings.precision)
         if key not in self._loaded:
             self._loaded[key] = load_extractor(block.settings, self._device, block.images_of_a_run)
-        return self._loaded[key]
+        extractor = self._loaded[key]
+        if LOGIT_METRICS.intersection(block.settings.metrics):
+            extractor.logits(np.zeros((1, extractor.feature_dim)))  # weights without classes are told before any work
+        return extractor
 
     def real(self, block: EvaluationAssignment, cache: Path, between_batches: Callable[[], None]) -> RealSet:
         """The block's real images; between_batches is called while they are made."""

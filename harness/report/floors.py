@@ -41,8 +41,8 @@ def floor_note(content: Content, columns: Sequence[Column]) -> str:
     floors = [floor for column in columns if (floor := content.floors.get(column.title))]
     if not floors:
         return (
-            "How real images compare with other real ones under this protocol (the floor) was not measured; "
-            "`harness evaluate` measures it."
+            "How real images compare with other real ones under this protocol (the floor) was not measured: these "
+            "evaluations are older. It comes with the next one under this protocol."
         )
     text = (
         f"The row in italics is the floor: {floors[0].samples} real images in the place of the generated ones, "

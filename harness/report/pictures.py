@@ -18,7 +18,7 @@ from harness.report.figures.panels import MetricPanel, metric_panels
 from harness.report.figures.samples import sample_grids, wide_sheets
 from harness.report.figures.style import CellStyle, cell_styles, png
 from harness.report.figures.training import PROBABILITIES, TrainingPanel, loss_crossings, probabilities
-from harness.report.sheets import Sheets, checkpoint, class_sheets, interpolation_sheets, sample_sheets
+from harness.report.sheets import Sheets, checkpoint, picture_sheets, sample_sheets
 
 IN_PANELS = ("kid", "precision", "recall", "coverage")
 """Metrics that have a small panel against the step where they are not a protocol's first."""
@@ -79,7 +79,7 @@ def draw(content: Content) -> Pictures:
     records = [_records(cell.shown_run()) for cell in content.cells if cell.shown_run().metrics]
     first = [group[0] for group in content.groups if content.measured[group[0].title]]
     samples = sample_sheets(content, styles)
-    classes, walks = class_sheets(content, styles), interpolation_sheets(content, styles)
+    classes, walks = (picture_sheets(content, styles, kind) for kind in ("classes", "interpolations"))
     return Pictures(
         against_step={column.title: _against_step(content, column, styles) for column in first},
         at_last={column.title: _at_last(content, column, styles) for column in first},

@@ -130,6 +130,8 @@ def classes_shown(content: Content, pictures: Sequence[object]) -> str:
     images = content.view.plan.experiment.report.classes
     if images is None:
         return ""
+    if not content.columns:
+        return "No class can be told: the file has no `[[evaluation]]` whose extractor could."
     if not pictures:
         return "Nothing to show yet: no run has a sheet of classes of its last checkpoint."
     return (

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.evaluation.protocol import first_classifier
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.figures.samples import SamplePanel, read_picture
 from harness.report.figures.style import CellStyle
-from harness.store.pictures import AskedPicture, ClassSheet, Interpolations
+from harness.store.pictures import AskedPicture, PictureKind, asked_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,23 +36,13 @@ def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
     return sheets
 
 
-def interpolation_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
-    """The walks between latents of each cell's last checkpoint, where the file asks for them."""
-    asked = content.view.plan.experiment.report.interpolations
-    if asked is None:
-        return Sheets()
-    return _of_kind(content, styles, Interpolations(*asked))
-
-
-def class_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
-    """Samples with the class that the first extractor takes each for, where the file asks for them."""
-    images = content.view.plan.experiment.report.classes
-    if images is None:
-        return Sheets()
-    protocol = next((column.protocol for column in content.columns if column.index == 0), None)
-    if protocol is None:
-        return Sheets()  # nothing was prepared yet, or there is no extractor to tell classes
-    return _of_kind(content, styles, ClassSheet(images, protocol.extractor, protocol.extractor_sha256))
+def picture_sheets(content: Content, styles: Sequence[CellStyle], kind: PictureKind) -> Sheets:
+    """The pictures of one kind, of each cell's last checkpoint; none where the file does not ask for them, or nothing
+    was prepared yet."""
+    protocols = content.runs[0].view.protocols if content.runs else ()
+    pictures = asked_pictures(content.view.plan.experiment.report, first_classifier(protocols))
+    asked = next((picture for picture in pictures if picture.kind == kind), None)
+    return _of_kind(content, styles, asked) if asked else Sheets()
 
 
 def checkpoint(run: ReportRun, step: int) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def other_metrics_tables(content: Content, columns: Sequence[Column]) -> list[st
 def _other_metrics(content: Content, columns: Sequence[Column]) -> str:
     headers = ["#", "Cell", *(f"{column.measures.title} {column.measures.arrow}".rstrip() for column in columns)]
     floors = [content.floors.get(column.title) for column in columns]
-    real = [number(floor.mean) if floor else "–" for floor in floors]
+    real = [_mean(column, floor.mean) if floor else "–" for column, floor in zip(columns, floors, strict=True)]
     rows = [["–", f"*{real_images(content, columns)}*", *real, "–", "–"]]
     for cell in content.cells_in(columns[0]):
         last = [summary.last for column in columns if (summary := content.summary(cell, column))]
@@ -96,9 +96,16 @@ def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
     if summary is None:
         return "not measured"
     last = summary.last
-    if column.metric == "missing_classes":  # a count
-        return f"{last.mean:.1f}" if last.sd_seeds is None else f"{last.mean:.1f} ± {last.sd_seeds:.1f}"
-    return number(last.mean) if last.sd_seeds is None else f"{number(last.mean)} ± {spread(last.sd_seeds)}"
+    mean = _mean(column, last.mean)
+    if last.sd_seeds is None:
+        return mean
+    return (
+        f"{mean} ± {last.sd_seeds:.1f}" if column.metric == "missing_classes" else f"{mean} ± {spread(last.sd_seeds)}"
+    )
+
+
+def _mean(column: Column, value: float) -> str:
+    return f"{value:.1f}" if column.metric == "missing_classes" else number(value)
 
 
 def seeds_text(found: Measurement, runs: int) -> str:

@@ -156,7 +156,7 @@ class ExperimentView:
                 evaluation = run.evaluation(index, step) if step in checkpoints else None
                 counts = evaluation is not None and evaluation.checkpoint_sha256 == checkpoints[step]
                 found.append(
-                    [evaluation.checkpoint_sha256, evaluation.values, evaluation.pooled, _floor_of(evaluation)]
+                    [evaluation.checkpoint_sha256, evaluation.values, evaluation.pooled, _beside(evaluation)]
                     if evaluation and counts
                     else None
                 )
@@ -208,8 +208,10 @@ def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...
     return tuple(blocks)
 
 
-def _floor_of(evaluation: Evaluation) -> object:
-    return asdict(evaluation.floor) if evaluation.floor else None
+def _beside(evaluation: Evaluation) -> list[object]:
+    """What of an evaluation is shown beside its values."""
+    floor = asdict(evaluation.floor) if evaluation.floor else None
+    return [floor, evaluation.class_counts, evaluation.reference_class_counts, evaluation.feature_dims]
 
 
 def _step(item: tuple[str, str]) -> int:
