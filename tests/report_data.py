@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from harness.design.expansion import Plan, Run, expand
 from harness.design.experiment import Experiment
 from harness.design.metrics import CLASS_METRICS, METRICS
-from harness.evaluation.protocol import block_protocols
+from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.report.render import NOTES, render_report
 from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt
@@ -100,8 +100,8 @@ def prepare(
 ) -> None:
     """What the first call of an experiment fixes: its manifest, and a copy of its file."""
     directory = experiment_directory(runs_dir, plan.experiment.name)
-    extractors = [block.extractor for block in plan.experiment.evaluation]
-    known = {name: SHA if name == "digits" else weights for name in extractors}
+    extractors = {weights_key(block): block.extractor for block in plan.experiment.evaluation}
+    known = {key: SHA if name == "digits" else weights for key, name in extractors.items()}
     declared = data_key(plan.experiment.data.declared())
     counts = {} if images is None else {declared: images}
     manifest = ExperimentManifest(plan.experiment.name, 1, {declared: "cd" * 32}, known, counts)
@@ -158,7 +158,9 @@ def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirector
         if story.pictured:
             write_samples(directory.samples(int(step)), run.key, int(step), checkpoint, experiment.report.samples)
         if story.pictured and int(step) == run.cell.training.steps:
-            for asked in asked_pictures(experiment.report, ("digits", SHA)):
+            manifest = read_experiment_manifest(experiment_directory(runs_dir, experiment.name))
+            protocols = block_protocols(experiment, manifest, run.cell.hyperparameters.batch_size)
+            for asked in asked_pictures(experiment.report, asked_class_sheet(experiment, protocols)):
                 write_picture(directory, run.key, checkpoint, asked, int(step))
     reason = "" if story.outcome == "finished" else "loss/generator is not finite | <script>"
     end_attempt(directory, story.outcome, step=story.reached, reason=reason)

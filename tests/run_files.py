@@ -14,7 +14,7 @@ import pytest
 
 from harness.store import atomic
 from harness.store.commits import Commit, write_commit
-from harness.store.evaluations import Evaluation, write_evaluation
+from harness.store.evaluations import Evaluation, Floor, write_evaluation
 from harness.store.records import append_record
 from harness.store.rundir import RunDirectory
 
@@ -40,10 +40,13 @@ def commit_at(run: RunDirectory, step: int, *, checkpoints: tuple[int, ...] = ()
     return commit
 
 
+FLOOR = Floor(samples=40, reference=60, values={"fid": [3.0, 3.5]})
+
+
 def evaluate_at(run: RunDirectory, step: int, *, repeats: int = 2, protocol: str = PROTOCOL) -> Evaluation:
     checkpoint = atomic.stored_hash(run.checkpoint(step)) or ""
     values = {"fid": [float(repeat) for repeat in range(repeats)]}
-    evaluation = Evaluation(step, checkpoint, protocol, {"extractor": "digits"}, values, 1.5)
+    evaluation = Evaluation(step, checkpoint, protocol, {"extractor": "digits"}, values, 1.5, floor=FLOOR)
     write_evaluation(run, evaluation)
     return evaluation
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from run_files import PROTOCOL, commit_at, evaluate_at, flips, run_at
+from run_files import FLOOR, PROTOCOL, commit_at, evaluate_at, flips, run_at
 
 from harness.store import atomic
-from harness.store.evaluations import Evaluation, Floor, read_evaluation, write_evaluation
+from harness.store.evaluations import Evaluation, read_evaluation, write_evaluation
 
 
 def test_an_evaluation_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -73,9 +73,6 @@ def test_damage_is_absence(tmp_path: Path) -> None:
     assert read_evaluation(run, 10, PROTOCOL) == evaluation
 
 
-FLOOR = Floor(samples=40, reference=60, values={"fid": [3.0, 3.5]})
-
-
 def full() -> Evaluation:
     """Two repeats with class counts, pooled values and a floor."""
     empty = Evaluation(10, "", PROTOCOL, {}, {}, floor=FLOOR, classes=["0", "1"], reference_class_counts=[5, 5])
@@ -133,7 +130,21 @@ def test_series_stops_at_the_repeats_that_are_asked_for() -> None:
     assert full().series("kid", 5) == []
 
 
-@pytest.mark.parametrize("nonsense", [{"pooled": {"fid_infinity": 3.0}}, {"pooled": []}, {"floor": {"samples": 3}}])
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"pooled": {"fid_infinity": 3.0}},
+        {"pooled": []},
+        {"floor": {"samples": 3}},
+        {"floor": {"samples": "x", "reference": None, "values": {}}},
+        {"class_counts": None},
+        {"class_counts": [["a"]]},
+        {"classes": 3},
+        {"classes": ["0", "1"]},
+        {"feature_dims": "many"},
+        {"seconds": "long"},
+    ],
+)
 def test_nonsense_in_it_is_absence(nonsense: dict[str, object], tmp_path: Path) -> None:
     run = run_at(tmp_path)
     commit_at(run, 10, checkpoints=(10,))

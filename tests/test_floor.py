@@ -47,7 +47,13 @@ def test_with_enough_further_images_the_numbers_are_the_protocols() -> None:
 
 @pytest.mark.parametrize(
     ("reference", "spare", "samples", "expected"),
-    [(100, 0, 100, (50, 50)), (100, 0, 30, (30, 70)), (100, 20, 200, (60, 60)), (7, 0, 1000, (3, 4))],
+    [
+        (100, 0, 100, (50, 50)),
+        (100, 0, 30, (30, 70)),
+        (100, 20, 200, (60, 60)),
+        (7, 0, 1000, (3, 4)),
+        (200, 1500, 1500, (1500, 200)),
+    ],
 )
 def test_where_images_are_short_the_largest_disjoint_number_is_taken(
     reference: int, spare: int, samples: int, expected: tuple[int, int]

@@ -223,7 +223,7 @@ def test_damaged_shared_files_are_found(path: Path) -> None:
     run, _ = baseline(path)
     atomic.write_json(run.cursor("ab" * 32), {"a": 1})
     caches = [file for file in sorted(directory.cache.iterdir()) if file.suffix in (".npy", ".json", ".safetensors")]
-    assert len(caches) == 5  # images and their notes; features, their decomposition, and the floor
+    assert len(caches) == 6  # images and their notes; features of two sets, a decomposition, and the floor
     for file in (directory.reports, directory.tracking("ab" * 32), *caches):
         content = file.read_bytes()
         assert inspect_shared(directory) == ()

@@ -49,6 +49,23 @@ def test_a_term_computed_before_changes_no_bit() -> None:
     assert kid(generated, real, self_term(real)) == kid(generated, real)
 
 
+def test_is_asked_before_each_block_and_left_when_told() -> None:
+    """2500 images are three blocks, 1100 two: six pairs of them, six of the first among themselves, three."""
+    generated, real = features(2, 2500, 3), features(3, 1100, 3)
+    asked: list[int] = []
+    kid(generated, real, between_blocks=lambda: asked.append(1))
+    assert len(asked) == 15
+    kid(generated, real, 0.0, between_blocks=lambda: asked.append(1))
+    assert len(asked) == 15 + 12
+
+    def leave() -> None:
+        raise InterruptedError
+
+    for work in (lambda: kid(generated, real, between_blocks=leave), lambda: self_term(real, between_blocks=leave)):
+        with pytest.raises(InterruptedError):
+            work()
+
+
 def test_order_of_images_and_float32_change_only_rounding() -> None:
     generated, real = features(6, 300, 5, 0.4), features(7, 200, 5)
     shuffled = np.random.default_rng(8).permutation(generated)

@@ -94,6 +94,12 @@ def test_each_pair_is_the_same_whatever_else_is_asked_for() -> None:
     assert len(ends.flatten(0, 1).unique(dim=0)) == 10
 
 
+def test_a_smaller_grid_need_not_be_the_first_of_a_larger_one() -> None:
+    """What descriptions of pictures may not promise."""
+    assert torch.equal(sample_latents(8, 16), sample_latents(64, 16)[:8])
+    assert not torch.equal(sample_latents(5, 6), sample_latents(64, 6)[:5])
+
+
 def test_the_global_random_state_is_left_alone() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()

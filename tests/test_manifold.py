@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -135,6 +137,38 @@ def test_stored_radii_give_the_same_bits() -> None:
     assert [getattr(again, metric) for metric in METRICS] == [
         getattr(compare(real, generated), metric) for metric in METRICS
     ]
+
+
+def test_is_asked_before_each_block_and_left_when_told() -> None:
+    """1100 images are two blocks, 2100 three."""
+    x, y = features(20, 1100, 3), features(21, 2100, 3)
+    asked: list[int] = []
+
+    def ask() -> None:
+        asked.append(1)
+
+    def asked_for(work: Callable[[], object]) -> int:
+        asked.clear()
+        work()
+        return len(asked)
+
+    def leave() -> None:
+        raise InterruptedError
+
+    assert asked_for(lambda: manifold_of(x, between_blocks=ask)) >= 3
+    real, generated = manifold_of(x), manifold_of(y)
+    assert asked_for(lambda: compare(real, generated, between_blocks=ask)) >= 6
+    doubled = np.concatenate([x, x])
+    radii = {1: np.zeros(2200)}
+    assert asked_for(lambda: Manifold(doubled, radii, ask).apart) >= 9
+    assert manifold_of(features(20, 10, 3), between_blocks=ask).between_blocks is ask
+    for work in (
+        lambda: manifold_of(x, between_blocks=leave),
+        lambda: compare(real, generated, between_blocks=leave),
+        lambda: Manifold(doubled, radii, leave).apart,
+    ):
+        with pytest.raises(InterruptedError):
+            work()
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from experiments import TINY, opened, run_here, statuses, views, write_file
+from experiments import TINY, opened, run_directories, run_here, statuses, views, write_file
+from harness.design.experiment import EvaluationSettings
+from harness.errors import GeneratorError
+from harness.evaluation.protocol import Protocol
+from harness.execution import measure
+from harness.execution.assignment import EvaluationAssignment
 from harness.execution.events import Event
 from harness.execution.options import RunOptions
 from harness.execution.runner import run_experiment
+from harness.store import atomic
 from harness.store.evaluations import Evaluation
+
+NO_PROTOCOL = Protocol("digits", "", 150, 16, "", "uint8", "", "", 200, "eval", "raw", None)
 
 ALL_METRICS = (
     'evaluation.0.metrics=["fid","fid_pooled","fid_infinity","kid","precision","recall","density","coverage",'
@@ -133,6 +143,59 @@ def test_what_was_measured_before_a_stop_is_kept(copy: Path) -> None:
 def test_a_reference_that_is_cached_is_not_made_again(copy: Path) -> None:
     cache = copy.parent / "runs" / "tiny" / "cache"
     before = {file: file.stat().st_mtime_ns for file in cache.glob("*-digits-*")}
-    assert {file.name.split("-")[0] for file in before if file.suffix == ".safetensors"} == {"features", "reference"}
+    assert {file.name.split("-")[0] for file in before if file.suffix == ".safetensors"} == {"features", "reference", "spare64"}
     run_here(copy, "evaluation.0.repeats=3", work="evaluate")
     assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_an_evaluation_from_before_there_were_floors_gets_one(copy: Path) -> None:
+    before = at(copy, 24)
+    (run,) = run_directories(copy).values()
+    for path in run.evaluations.glob("*.json"):
+        document = atomic.read_json(path)
+        atomic.write_json(path, {**document, "floor": None})
+    assert {status.state for status in statuses(copy).values()} == {"interrupted"}
+    run_here(copy, work="evaluate")
+    assert at(copy, 24) == before
+    assert {status.state for status in statuses(copy).values()} == {"complete"}
+
+
+def test_a_checkpoint_that_cannot_be_measured_bars_no_other(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = measure.load_generator
+
+    def spoiled(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "step-000012.safetensors":
+            raise GeneratorError("64 of 64 images are not finite", where="step 12")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(measure, "load_generator", spoiled)
+    (result,) = run_here(copy, "evaluation.0.repeats=3", work="evaluate").results.values()
+    assert result.outcome == "failed" and "not finite" in result.reason
+    assert len(at(copy, 24, "evaluation.0.repeats=3").values["fid"]) == 3
+    assert len(at(copy, 12, "evaluation.0.repeats=3").values["fid"]) == 2
+
+
+def test_further_real_images_are_none_of_the_reference(tmp_path: Path) -> None:
+    """Images that are their own number, so that each can be told from all others."""
+    numbers = np.arange(500, dtype=np.uint16)
+    images = np.stack([numbers // 256, numbers % 256], axis=1).astype(np.uint8).reshape(500, 1, 1, 2)
+    np.save(tmp_path / "images.npy", images)
+    settings = EvaluationSettings(reference=200, samples=150)
+    block = EvaluationAssignment(settings, NO_PROTOCOL, tmp_path / "images.npy", images=1)
+
+    def numbered(some: np.ndarray[Any, Any]) -> set[int]:
+        return {int(first) * 256 + int(second) for first, second in some.reshape(-1, 2)}
+
+    reference, spare = numbered(measure._reference_images(block)), numbered(measure._spare_images(block, 150))
+    assert len(reference) == 200 and len(spare) == 150
+    assert not reference & spare
+    assert len(numbered(measure._spare_images(block, 1000))) == 300
+    assert numbered(measure._spare_images(block, 0)) == set()
+
+
+def test_fid_is_stored_with_what_is_pooled_of_it(copy: Path) -> None:
+    sets = ('evaluation.0.metrics=["fid_infinity"]', 'evaluation.0.extractor="mnist"', 'evaluation.0.at="last"')
+    run_here(copy, *sets, work="evaluate")
+    evaluation = at(copy, 24, *sets)
+    assert len(evaluation.values["fid"]) == 2
+    assert evaluation.pooled["fid_infinity"].keys() == {"2"}

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from harness.analysis.modes import modes_verdict
-from harness.evaluation.classes import class_counts, class_kl, inception_score, missing_classes
+from harness.evaluation.classes import Classification, class_kl, classify, missing_classes
 from harness.evaluation.frechet import Float64Array, distance_of_features, moments, reference_of
 from harness.evaluation.kernel import kid
 from harness.evaluation.manifold import compare, manifold_of
@@ -36,9 +36,12 @@ class Digits:
     def logits(self, features: Float64Array) -> Float64Array:
         return np.asarray(self.classifier.decision_function(features), dtype=np.float64)
 
+    def classified(self, features: Float64Array) -> Classification:
+        return classify([self.logits(features)])
+
     def measure(self, generated: Float64Array) -> dict[str, float]:
         found = compare(manifold_of(self.real), manifold_of(generated))
-        counts, real_counts = (class_counts(self.logits(x)) for x in (generated, self.real))
+        counts, real_counts = (self.classified(x).counts for x in (generated, self.real))
         return {
             "fid": distance_of_features(reference_of(moments(self.real)), generated),
             "kid": kid(generated, self.real),
@@ -46,7 +49,7 @@ class Digits:
             "recall": found.recall,
             "density": found.density,
             "coverage": found.coverage,
-            "inception_score": inception_score(self.logits(generated)),
+            "inception_score": self.classified(generated).inception_score,
             "missing_classes": float(missing_classes(counts, real_counts)),
             "class_kl": class_kl(counts, real_counts),
             "nearest_ratio": found.nearest_ratio,
@@ -138,8 +141,8 @@ def test_what_single_metrics_do_not_see(digits: Digits) -> None:
 
 
 def test_each_lost_class_is_named(digits: Digits) -> None:
-    real = class_counts(digits.logits(digits.real))
-    made = [class_counts(digits.logits(of_classes(digits, classes))) for classes in (10, 7, 2)]
+    real = digits.classified(digits.real).counts
+    made = [digits.classified(of_classes(digits, classes)).counts for classes in (10, 7, 2)]
     verdicts = [modes_verdict(counts, real, CLASSES) for counts in made]
     assert [verdict.kind for verdict in verdicts] == ["covered", "missing", "collapsed"]
     assert set(verdicts[2].missing) <= set(CLASSES[2:])

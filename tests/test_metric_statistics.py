@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harness.evaluation.classes import class_kl, inception_score
+from harness.evaluation.classes import class_kl, classify
 from harness.evaluation.frechet import (
     Float64Array,
     Moments,
@@ -176,8 +176,9 @@ def test_inception_score_rises_with_the_number_of_images_towards_its_value() -> 
     generator = np.random.default_rng(9)
     logits = generator.standard_normal((20000, 10)) * 2
     scores = [
-        np.mean([inception_score(generator.permutation(logits)[:count]) for _ in range(100)]) for count in (10, 50, 500)
+        np.mean([classify([generator.permutation(logits)[:count]]).inception_score for _ in range(100)])
+        for count in (10, 50, 500)
     ]
     assert scores == sorted(scores)
-    assert scores[0] < 0.92 * inception_score(logits)
-    assert scores[2] == pytest.approx(inception_score(logits), rel=0.02)
+    assert scores[0] < 0.92 * classify([logits]).inception_score
+    assert scores[2] == pytest.approx(classify([logits]).inception_score, rel=0.02)

@@ -45,13 +45,48 @@ def test_what_chance_would_do_is_not_uneven() -> None:
     assert modes_verdict([300, 800, 800, 800, 800, 900, 900, 900, 900, 900], EVEN, DIGITS).kind == "uneven"
 
 
-def test_draws_from_the_datas_own_shares_are_hardly_ever_called_uneven() -> None:
-    generator = np.random.default_rng(0)
-    real = generator.integers(100, 1000, size=10)
-    draws = [generator.multinomial(count, real / real.sum()) for count in (60, 200, 1000) for _ in range(300)]
-    verdicts = [modes_verdict(draw, real, DIGITS).kind for draw in draws]
-    assert sum(kind in ("uneven", "collapsed") for kind in verdicts) <= 3
-    assert sum(kind == "missing" for kind in verdicts) <= 9  # at most e^-5 of the classes that are just judged
+@pytest.mark.parametrize("even", [True, False])
+@pytest.mark.parametrize("classes", [10, 100, 1000])
+def test_chance_hardly_ever_brings_a_verdict(classes: int, even: bool) -> None:
+    """Generated and real images drawn alike: less than 1 % over all numbers of images, from too few to many each."""
+    generator = np.random.default_rng(classes)
+    shares = np.ones(classes) if even else 1 / np.arange(1, classes + 1)
+    shares /= shares.sum()
+    names = [str(name) for name in range(classes)]
+    kinds = [
+        modes_verdict(
+            generator.multinomial(n * classes, shares), generator.multinomial(m * classes, shares), names
+        ).kind
+        for n in (6, 8, 10, 14, 20, 100, 2000)
+        for m in (4, 10, 60, 1000)
+        for _ in range(15)
+    ]
+    assert sum(kind not in ("covered", "undecided") for kind in kinds) / len(kinds) < 0.01
+    assert kinds.count("covered") / len(kinds) > 0.4
+
+
+@pytest.mark.parametrize("images", [4100, 5500, 8000])
+def test_a_thousand_classes_are_not_missing_by_chance(images: int) -> None:
+    """So many images that five or eight of each class were to be expected leave a class out nearly always."""
+    generator = np.random.default_rng(images)
+    names = [str(name) for name in range(1000)]
+    draws = [generator.multinomial(images, np.full(1000, 1e-3)) for _ in range(50)]
+    assert sum(draw.min() == 0 for draw in draws) >= 10
+    assert {modes_verdict(draw, np.full(1000, 50), names).kind for draw in draws} == {"undecided"}
+
+
+def test_one_of_a_thousand_classes_is_missed_once_there_are_images_enough() -> None:
+    shares = np.full(1000, 1e-3)
+    shares[[7, 8]] = 0, 2e-3
+    made = np.random.default_rng(0).multinomial(100_000, shares)
+    found = modes_verdict(made, np.full(1000, 60), [str(name) for name in range(1000)])
+    assert (found.kind, found.missing, found.judged) == ("missing", ("7",), 1000)
+
+
+def test_few_real_images_are_no_measure_of_a_share() -> None:
+    """One of 60 real images, and one generated image in twenty: no difference, however many are generated."""
+    assert modes_verdict([500, 9500], [1, 59], ["a", "b"]).kind == "covered"
+    assert modes_verdict([500, 9500], [100, 5900], ["a", "b"]).kind == "uneven"
 
 
 def test_missing_classes_are_named_also_where_others_are_uneven() -> None:
@@ -63,10 +98,11 @@ def test_missing_classes_are_named_also_where_others_are_uneven() -> None:
     assert found.present == 8
 
 
-def test_absence_counts_from_five_images_to_be_expected() -> None:
-    real = [950, 50]
-    assert modes_verdict([100, 0], real, ["a", "b"]).kind == "missing"
-    found = modes_verdict([98, 0], real, ["a", "b"])  # 4.9
+def test_absence_counts_where_it_is_no_chance() -> None:
+    """Two classes and many real images: from ln(4 / 0.01) = 5.99 to be expected."""
+    real = [950_000, 50_000]
+    assert modes_verdict([120, 0], real, ["a", "b"]).kind == "missing"
+    found = modes_verdict([119, 0], real, ["a", "b"])
     assert (found.kind, found.missing, found.unjudged) == ("covered", (), ("b",))
     assert found.verdict == "all classes, shares as in the data (too few images to judge b)"
 

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.data.own_code import OwnCode
+from harness.data.resize import resize
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment, ReportSettings, TrainingSettings
 from harness.errors import GeneratorError, HarnessError, StoreError
 from harness.evaluation.extractor_weights import weights_sha256
 from harness.evaluation.extractors import load_extractor
-from harness.evaluation.protocol import protocol_of
+from harness.evaluation.protocol import asked_class_sheet, protocol_of
 from harness.execution.assignment import Assignment, EvaluationAssignment
 from harness.execution.pictures import draw_pictures, write_class_sheet, write_interpolations, write_progress
 from harness.gan.checkpoints import Checkpoint, Description, load_generator, write_checkpoint
@@ -44,7 +45,7 @@ from harness.store.rundir import RunDirectory
 LAST = 20
 WALK = Interpolations(3, 4)
 SETTINGS = EvaluationSettings(samples=64, repeats=1)
-SHEET = ClassSheet(50, "digits", weights_sha256(SETTINGS))
+SHEET = ClassSheet(50, "digits", weights_sha256(SETTINGS), "raw", 8)
 
 
 class Halves:
@@ -80,15 +81,20 @@ def directory(task: TrainingTask, tmp_path: Path) -> RunDirectory:
 
 
 def assigned(task: TrainingTask, directory: RunDirectory, *pictures: AskedPicture) -> Assignment:
+    settings = SETTINGS
+    for picture in pictures:
+        if isinstance(picture, ClassSheet):
+            asked = {"generator_weights": picture.weights, "resolution": picture.resolution}
+            settings = SETTINGS.model_copy(update=asked)
     protocol = protocol_of(
-        SETTINGS, Experiment(name="x"), data_sha256="d" * 64, extractor_sha256=SHEET.extractor_sha256, batch_size=32
+        settings, Experiment(name="x"), data_sha256="d" * 64, extractor_sha256=SHEET.extractor_sha256, batch_size=32
     )
     nowhere = directory.root / "nothing"
     return Assignment(
         directory=directory, work="train and evaluate", retry=False, experiment="x", cell="baseline", seed=0,
         key=task.key, hyperparameters=task.hyperparameters, data=DataSettings(), data_sha256="d" * 64,
         training=TrainingSettings(steps=LAST), own_code=OwnCode({}), sources={},
-        evaluations=(EvaluationAssignment(SETTINGS, protocol, nowhere, checkpoints=1),), samples=4, images=nowhere,
+        evaluations=(EvaluationAssignment(settings, protocol, nowhere, images=64),), samples=4, images=nowhere,
         cache=nowhere, device="cpu", threads=1, pictures=pictures,
     )  # fmt: skip
 
@@ -117,7 +123,7 @@ def loaded(directory: RunDirectory, step: int = LAST) -> Checkpoint:
 
 def test_what_is_asked_for_is_drawn_with_what_it_shows(task: TrainingTask, directory: RunDirectory) -> None:
     asked = draw(assigned(task, directory, WALK, SHEET))
-    assert [block.settings for block in asked] == [SETTINGS]
+    assert [block.settings.extractor for block in asked] == ["digits"]
     walk, sheet = directory.picture(LAST, "interpolations"), directory.picture(LAST, "classes")
     assert (walk.name, sheet.name) == ("step-000020--interpolations.png", "step-000020--classes.png")
     assert sorted(directory.pictures.iterdir()) == [sheet, walk]
@@ -130,7 +136,10 @@ def test_what_is_asked_for_is_drawn_with_what_it_shows(task: TrainingTask, direc
     settings = json.loads(found.pop("harness:settings"))
     assert found == common
     counts = settings.pop("counts")
-    assert settings == {"images": 50, "extractor": "digits", "extractor_sha256": SHEET.extractor_sha256}
+    assert settings == {
+        "images": 50, "extractor": "digits", "extractor_sha256": SHEET.extractor_sha256, "weights": "raw",
+        "resolution": 8,
+    }  # fmt: skip
     images = generated(loaded(directory), sample_latents(50, 6), CPU, "test").double()
     left = int((images[..., :4].mean(dim=(1, 2, 3)) >= images[..., 4:].mean(dim=(1, 2, 3))).sum())
     assert 0 < left < 50
@@ -185,7 +194,10 @@ def test_pictures_match_by_all_that_they_depend_on(
     assert not is_drawn(walk, digest, other)
     assert not is_drawn(walk, "0" * 64, WALK) and not is_drawn(walk, None, WALK)
     assert not is_drawn(walk.with_name("absent.png"), digest, WALK)
-    for changed in (replace(SHEET, images=51), replace(SHEET, extractor="mnist"), replace(SHEET, extractor_sha256="")):
+    for changed in (
+        replace(SHEET, images=51), replace(SHEET, extractor="mnist"), replace(SHEET, extractor_sha256=""),
+        replace(SHEET, weights="ema"), replace(SHEET, resolution=28),
+    ):  # fmt: skip
         assert not is_drawn(sheet, digest, changed)
     assert missing_pictures(directory, LAST, digest, (WALK, SHEET)) == ()
     assert missing_pictures(directory, 10, digest, (WALK, SHEET)) == (WALK, SHEET)
@@ -204,9 +216,54 @@ def test_settings_of_other_writers_match_nothing(text: str) -> None:
 
 def test_what_the_report_asks_for_depends_on_what_can_tell_classes() -> None:
     report = ReportSettings(interpolations=(5, 10), classes=64)
-    assert asked_pictures(ReportSettings(), ("digits", "a")) == ()
+    assert asked_pictures(ReportSettings(), None) == ()
     assert asked_pictures(report, None) == (Interpolations(5, 10),)
-    assert asked_pictures(report, ("mnist", "a")) == (Interpolations(5, 10), ClassSheet(64, "mnist", "a"))
+    assert asked_pictures(report, SHEET) == (Interpolations(5, 10), SHEET)
+
+
+def test_the_first_evaluation_that_was_not_left_out_tells_classes() -> None:
+    trained = EvaluationSettings(
+        extractor="trained", extractor_weights="my-shoes.safetensors", generator_weights="ema", resolution=28
+    )
+    blocks = (EvaluationSettings(extractor="inception", required=False), trained, SETTINGS)
+    experiment = Experiment(name="x", evaluation=blocks, report=ReportSettings(classes=64))
+    protocols = [
+        protocol_of(block, experiment, data_sha256="d" * 64, extractor_sha256=sha, batch_size=32)
+        for block, sha in zip(blocks, "abc", strict=True)
+    ]
+    size = experiment.baseline.resolution
+    assert asked_class_sheet(experiment, protocols) == ClassSheet(64, "inception", "a", "raw", size)
+    assert asked_class_sheet(experiment, [None, *protocols[1:]]) == ClassSheet(64, "my-shoes", "b", "ema", 28)
+    assert asked_class_sheet(experiment, [None, None, protocols[2]]) == ClassSheet(64, "digits", "c", "raw", size)
+    assert asked_class_sheet(experiment, [None] * 3) is None
+    assert asked_class_sheet(experiment.model_copy(update={"report": ReportSettings()}), protocols) is None
+
+
+def test_classes_are_told_of_the_images_that_are_measured(tmp_path: Path) -> None:
+    """Averaged weights, at the protocol's resolution; what the sheet shows stays at the cell's own."""
+    task = small_task(tmp_path / "averaged", steps=LAST, ema_decay=0.9)
+    run(task)
+    seen: list[torch.Tensor] = []
+
+    class Seeing(Halves):
+        def features(self, images: torch.Tensor) -> NDArray[np.float64]:
+            seen.append(images)
+            return super().features(images)
+
+    asked = replace(SHEET, weights="ema", resolution=28)
+    draw_pictures(assigned(task, task.run, WALK, asked), LAST, lambda _: Seeing(), lambda: None)
+    averaged, raw = (
+        generated(load_generator(task.run.checkpoint(LAST), CPU, NO_OWN_CODE, None, weights=weights),
+                  sample_latents(50, 6), CPU, "test")
+        for weights in ("ema", "raw")
+    )  # fmt: skip
+    assert not torch.equal(averaged, raw)
+    assert torch.equal(torch.cat(seen), resize(averaged, 28))
+    sheet = task.run.picture(LAST, "classes")
+    assert stands_in(sheet, averaged, 6) and not stands_in(sheet, raw, 6)
+    walk = generated(loaded(task.run), walk_latents(WALK, 6).flatten(0, 1), CPU, "test")
+    assert stands_in(task.run.picture(LAST, "interpolations"), walk, 6)  # as trained
+    assert picture_settings(texts(sheet)).items() >= {"weights": "ema", "resolution": 28}.items()
 
 
 def test_who_is_asked_to_leave_leaves_nothing_half_done(task: TrainingTask, directory: RunDirectory) -> None:
@@ -243,9 +300,9 @@ def test_classes_are_left_out_where_their_evaluation_is(task: TrainingTask, dire
 def test_the_digits_extractor_tells_classes(directory: RunDirectory, tmp_path: Path) -> None:
     path = tmp_path / "sheet.png"
     extractor = load_extractor(SETTINGS, CPU)
-    counts = write_class_sheet(path, loaded(directory), SHEET, extractor, CPU, {"weights": "raw"})
+    counts = write_class_sheet(path, loaded(directory), SHEET, extractor, CPU, {"more": 1})
     assert list(counts) == list("0123456789") and sum(counts.values()) == 50
-    assert picture_settings(texts(path)) == {**SHEET.settings, "counts": counts, "weights": "raw"}
+    assert picture_settings(texts(path)) == {**SHEET.settings, "counts": counts, "more": 1}
     images = generated(loaded(directory), sample_latents(50, 6), CPU, "test")
     logits = extractor.logits(extractor.features(images))
     assert counts == {str(index): int((logits.argmax(axis=1) == index).sum()) for index in range(10)}

@@ -108,12 +108,45 @@ def test_sample_tells_classes(here: Path, capsys: pytest.CaptureFixture[str]) ->
     _, settings = settings_of(told["file"])
     assert settings == told["settings"]
     assert (settings["images"], settings["extractor"], settings["weights"]) == (64, "digits", "raw")
+    assert settings["resolution"] == 8
     assert re.fullmatch("[0-9a-f]{64}", settings["extractor_sha256"])
     assert list(settings["counts"]) == list("0123456789") and sum(settings["counts"].values()) == 64
     call("sample", "tiny.toml", "--cell", "baseline", "--classes", "--count", "50", "--output", "c.PNG")
     _, settings = settings_of("c.PNG")
     counts = ", ".join(f"{name}: {count}" for name, count in settings["counts"].items() if count)
-    assert f"c.PNG\nimages by class: {counts}\n" in capsys.readouterr().err
+    how = "digits at 8 pixels, raw weights"
+    assert f"c.PNG\nimages by class ({how}): {counts}\n" in capsys.readouterr().err
+
+
+def test_classes_are_told_of_the_weights_asked_for_at_the_protocols_resolution(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_file(here, AVERAGED.replace("samples = 64", "samples = 64\nresolution = 28"))
+    counts = {}
+    for weights in ("raw", "ema"):
+        call("sample", "tiny.toml", "--cell", "baseline", "--classes", "--count", "500", "--weights", weights,
+             "--output", f"{weights}.png", "--json")  # fmt: skip
+        told = document(capsys)["settings"]
+        assert (told["resolution"], told["weights"]) == (28, weights)
+        assert settings_of(f"{weights}.png")[1] == told
+        counts[weights] = told["counts"]
+    assert counts["raw"] != counts["ema"]
+
+
+def test_the_first_extractor_that_is_there_tells_classes(
+    here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = '[[evaluation]]\nextractor = "trained"\nextractor_weights = "nothing.safetensors"\nrequired = false\n\n'
+    monkeypatch.chdir(finished)
+    write_file(finished, AVERAGED.replace("[[evaluation]]", absent + "[[evaluation]]"))
+    run_here(finished / "tiny.toml")
+    call("sample", "tiny.toml", "--cell", "baseline", "--classes", "--output", str(here / "c.png"), "--json")
+    assert document(capsys)["settings"]["extractor"] == "digits"
+    write_file(finished, re.sub(r"\[\[evaluation\]\].*?\n\n", absent, AVERAGED, flags=re.DOTALL))
+    with pytest.raises(HarnessError, match="the weights of the extractors that could tell classes are missing"):
+        call("sample", "tiny.toml", "--cell", "baseline", "--classes", "--output", str(here / "d.png"))
+    write_file(finished, AVERAGED)
+    run_here(finished / "tiny.toml")
 
 
 def test_sample_without_classes_is_what_it_was(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

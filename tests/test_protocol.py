@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import pytest
 
 from harness.data.resize import RESIZE_FILTER
-from harness.design.experiment import EvaluationSettings, Experiment
+from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
 from harness.design.factors import Hyperparameters
 from harness.errors import ProtocolError
 from harness.evaluation.protocol import (
@@ -20,6 +20,7 @@ from harness.evaluation.protocol import (
     protocol_of,
     require_same,
 )
+from harness.evaluation.reference import reference_key
 
 SHA = "ab" * 32
 
@@ -109,3 +110,17 @@ def test_a_mixture_is_refused_with_where_the_protocols_differ() -> None:
         require_same([protocol(), protocol(EvaluationSettings(samples=3000))], where="column digits")
     assert told.value.where == "column digits"
     assert "harness evaluate" in told.value.remedy
+
+
+def test_images_read_in_another_color_are_another_protocol() -> None:
+    """The hash of a folder's content is the same; fingerprints from before stay where nothing is unusual."""
+
+    def of(data: DataSettings) -> Protocol:
+        experiment = Experiment(name="e", baseline=Hyperparameters(resolution=16), data=data)
+        return protocol_of(EvaluationSettings(), experiment, data_sha256=SHA, extractor_sha256=SHA, batch_size=64)
+
+    color, gray = of(DataSettings(source="folder")), of(DataSettings(source="folder", color="gray"))
+    assert color.sha256 != gray.sha256
+    assert reference_key(color) != reference_key(gray)
+    assert "channels" not in color.document() and "channels" not in of(DataSettings()).document()
+    assert differences(color, gray) == ["channels None and 1"]

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from report_data import SHA, Story, live, lived, measured_plan, report, section, small_plan, write_picture
+from PIL import Image
+from report_data import (
+    SHA,
+    Story,
+    live,
+    lived,
+    measured_plan,
+    prepare,
+    report,
+    section,
+    small_plan,
+    write_picture,
+    write_run,
+)
 from test_report_metrics import change
 from test_tables import content_of, rows_of
 
 from harness.design.metrics import METRICS
+from harness.report.figures.samples import read_picture
 from harness.report.modes import classes_of, mode_parts
 from harness.report.render import NOTES
 from harness.store import atomic
@@ -109,6 +124,50 @@ def test_without_an_extractor_no_class_is_told(tmp_path: Path) -> None:
     assert "No class can be told: the file has no `[[evaluation]]`" in section(text, "modes")
 
 
+def test_the_sheet_is_of_the_weights_and_the_resolution_that_are_measured(tmp_path: Path) -> None:
+    block = {"repeats": 3, "resolution": 28, "generator_weights": "ema", "generator_mode": "train"}
+    averaged = {"resolution": 16, "latent_dim": 16, "ema_decay": 0.9}
+    plan = measured_plan(grid=[], evaluation=[block], baseline=averaged)
+    shown = section(lived(plan, tmp_path / "ema"), "modes")
+    assert "figures/classes.png" in shown and "the generator's ema weights" in shown
+    assert "with the class that `digits` takes it for, which sees it at 28 pixels." in shown
+    assert "Batch norm is in eval mode here, though values are measured in train mode." in shown
+    plain = section(lived(measured_plan(grid=[], seeds=[0]), tmp_path / "raw"), "modes")
+    assert "the generator's raw weights" in plain and "sees it at 16 pixels" in plain and "Batch norm" not in plain
+
+
+def test_the_first_extractor_that_is_there_tells_classes(tmp_path: Path) -> None:
+    absent = {"extractor": "inception", "required": False, "repeats": 3}
+    plan = measured_plan(grid=[], seeds=[0], evaluation=[absent, {"repeats": 3, "resolution": 8}])
+    prepare(plan, tmp_path, weights=None)
+    write_run(plan.runs[0], plan, tmp_path, Story())
+    shown = section(report(plan, tmp_path, tmp_path / "report"), "modes")
+    assert "figures/classes.png" in shown and "with the class that `digits` takes it for" in shown
+
+
+def test_where_every_evaluation_was_left_out_no_class_is_told_and_that_is_said(tmp_path: Path) -> None:
+    absent = {"extractor": "inception", "required": False, "repeats": 3}
+    plan = measured_plan(grid=[], seeds=[0], evaluation=[absent])
+    prepare(plan, tmp_path, weights=None)
+    write_run(plan.runs[0], plan, tmp_path, Story())
+    shown = section(report(plan, tmp_path, tmp_path / "report"), "modes")
+    assert "No class is told: the evaluation was left out because its weights are missing" in shown
+    assert "Nothing to show yet" not in shown
+
+
+def test_a_trained_extractor_has_the_name_of_its_file_everywhere(tmp_path: Path) -> None:
+    block = {"extractor": "trained", "extractor_weights": "nets/my-shoes.safetensors", "repeats": 3}
+    text = lived(measured_plan(grid=[], seeds=[0], evaluation=[block]), tmp_path)
+    assert "with the class that `my-shoes` takes it for" in section(text, "modes")
+    assert re.search(r"\| Extractor +\| my-shoes +\|", section(text, "protocol"))
+
+
+def test_a_picture_too_large_to_be_opened_is_missing_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("1", (20_000, 10_000)).save(path)
+    assert read_picture(path, {}) == (None, "the picture is too large to be opened")
+
+
 def test_pictures_of_runs_are_traced_to_their_checkpoints(told: Path) -> None:
     document = atomic.read_json(told / "report" / "report.json")
     runs = {run["key"]: run for run in document["runs"]}
@@ -125,8 +184,10 @@ def test_pictures_of_runs_are_traced_to_their_checkpoints(told: Path) -> None:
         (Interpolations(5, 10), SHA, "the picture on disk is of another checkpoint SHA-256"),
         (Interpolations(5, 11), "", "the picture on disk is of another points"),
         (Interpolations(5, 10, "slerp"), "", "the picture on disk is of another path"),
-        (ClassSheet(64, "digits", "cd" * 32), "", "the picture on disk is of another extractor SHA-256"),
-        (ClassSheet(50, "digits", SHA), "", "the picture on disk is of another images"),
+        (ClassSheet(64, "digits", "cd" * 32, "raw", 16), "", "the picture on disk is of another extractor SHA-256"),
+        (ClassSheet(50, "digits", SHA, "raw", 16), "", "the picture on disk is of another images"),
+        (ClassSheet(64, "digits", SHA, "ema", 16), "", "the picture on disk is of another weights"),
+        (ClassSheet(64, "digits", SHA, "raw", 28), "", "the picture on disk is of another resolution"),
     ],
 )
 def test_a_picture_made_otherwise_is_missing_and_said(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from experiments import TINY, final_tensors, opened, run_directories, run_here, statuses, views, write_file
 from harness.errors import DataError, StoreError, WeightsError
@@ -249,6 +250,13 @@ def test_impossible_counts_are_refused_before_anything_trains(tmp_path: Path) ->
         run_here(path, "baseline.limit=20")
     with pytest.raises(DataError, match="reference = 9999"):
         run_here(path, "evaluation.0.reference=9999")
+    folder = tmp_path / "five"
+    folder.mkdir()
+    for index in range(5):
+        Image.new("L", (8, 8), 40 * index).save(folder / f"{index}.png")
+    few = ("data.source=folder", f'data.root="{folder}"', 'data.color="gray"', "baseline.batch_size=2")
+    with pytest.raises(DataError, match="density needs at least 6 real images, and there are 5"):
+        run_here(path, *few, 'evaluation.0.metrics=["fid","density"]', 'evaluation.0.reference="all"')
     assert not list((tmp_path / "runs" / "tiny").glob("*--*"))
 
 

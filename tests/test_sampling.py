@@ -16,7 +16,7 @@ from torch import nn
 from harness.data.own_code import OwnCode
 from harness.data.resize import to_uint8
 from harness.design.factors import Hyperparameters
-from harness.errors import GeneratorError
+from harness.errors import GeneratorError, HarnessError
 from harness.gan.checkpoints import Checkpoint, Description, load_generator, write_checkpoint
 from harness.gan.grids import compose_grid
 from harness.gan.networks.build import build_generator
@@ -223,6 +223,12 @@ def test_a_grid_says_what_it_shows(tmp_path: Path) -> None:
     content = path.read_bytes()
     write_sample_grid(path, checkpoint, 10, CPU)
     assert path.read_bytes() == content
+
+
+def test_a_grid_that_nobody_could_open_is_refused(tmp_path: Path) -> None:
+    about = Description(small().model_copy(update={"resolution": 512}), 1, KEY, 10)
+    with pytest.raises(HarnessError, match="1024 images of 512 pixels do not fit into one picture"):
+        write_sample_grid(tmp_path / "grid.png", Checkpoint(nn.Identity(), about, "0" * 64), 1024, CPU)
 
 
 def test_damaged_pictures_do_not_match(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.errors import HarnessError
+from harness.gan.grids import require_room
 from harness.gan.randomness import random_stream
-from harness.gan.sheets import MARGIN, class_sheet, interpolation_sheet, progress_sheet, require_room
+from harness.gan.sheets import MARGIN, class_sheet, interpolation_sheet, progress_sheet
 
 DIGITS = tuple("0123456789")
 BAR = 0x60

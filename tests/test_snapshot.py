@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from report_data import live, small_plan
+from run_files import FLOOR
 from tracking_data import Laboratory
 
 from harness.design.expansion import Plan
@@ -67,7 +68,9 @@ def test_an_evaluation_of_another_checkpoint_than_the_commit_names_is_left_out(t
     directory, protocol = lab.directory(0), lab.view().runs[0].protocols[0]
     assert protocol is not None
     digest = atomic.write_hashed(directory.checkpoint(40), b"other weights")
-    write_evaluation(directory, Evaluation(40, digest, protocol.sha256, protocol.document(), {"fid": [1.0, 2.0, 3.0]}))
+    write_evaluation(
+        directory, Evaluation(40, digest, protocol.sha256, protocol.document(), {"fid": [1.0, 2.0, 3.0]}, floor=FLOOR)
+    )
     assert lab.view().runs[0].evaluation(0, 40) is not None
     snapshot = read_snapshot(lab.plan, tmp_path)
     assert snapshot.runs[0].evaluation(0, 40) is None

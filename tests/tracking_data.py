@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
+from run_files import FLOOR
 
 from harness.design.expansion import Plan, expand
 from harness.design.experiment import Experiment
@@ -123,7 +124,7 @@ class Laboratory:
         assert directory is not None and protocol is not None
         for step, digest in view.checkpoints().items():
             values = {"fid": [100.0 / step + index + repeat for repeat in range(repeats)]}
-            evaluation = Evaluation(step, digest, protocol.sha256, protocol.document(), values)
+            evaluation = Evaluation(step, digest, protocol.sha256, protocol.document(), values, floor=FLOOR)
             write_evaluation(directory, evaluation)
 
     def end(self, index: int, outcome: Outcome, reason: str = "") -> None:

@@ -64,12 +64,15 @@ def status_document(view: ExperimentView) -> dict[str, Any]:
 
 
 def last_fid(view: ExperimentView, run: RunView) -> float | None:
-    """Mean over repeats of the first evaluation at the last measured checkpoint."""
+    """Mean over repeats of the first evaluation's FID at the last measured checkpoint."""
+    return last_value(view, run, "fid")
+
+
+def last_value(view: ExperimentView, run: RunView, metric: str) -> float | None:
+    """Mean over repeats of a metric of the first evaluation at the last measured checkpoint."""
     evaluation = view.last_measured(run)
-    if evaluation is None or not evaluation.values.get("fid"):
-        return None
-    values = evaluation.values["fid"][: view.blocks[0].settings.repeats]
-    return sum(values) / len(values)
+    values = evaluation.series(metric, view.blocks[0].settings.repeats) if evaluation else []
+    return sum(values) / len(values) if values else None
 
 
 def _plain(levels: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from harness.cli.console import say, show_json
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, find_cell, open_file, own_code_of, view_of
 from harness.design.experiment import EvaluationSettings
 from harness.errors import HarnessError, StoreError
-from harness.evaluation.protocol import caveat
+from harness.evaluation.protocol import caveat, measured_resolution
 from harness.store.atomic import make_folder
 from harness.store.pictures import ClassSheet, Interpolations
 from harness.store.rundir import RunDirectory
@@ -199,17 +199,18 @@ def _draw_classes(chosen: _Chosen, step: int, target: Path, settings: Evaluation
     from harness.execution.pictures import write_class_sheet
 
     device = torch.device("cpu")
-    sheet = ClassSheet(count, settings.extractor_name, weights_sha256(settings))
-    noted = {"weights": chosen.weights}
-    if text := caveat(settings, chosen.view.plan.experiment.data):
+    experiment = chosen.view.plan.experiment
+    resolution = measured_resolution(settings, experiment)
+    sheet = ClassSheet(count, settings.extractor_name, weights_sha256(settings), chosen.weights, resolution)
+    if text := caveat(settings, experiment.data):
         say(text)
     classifier = load_extractor(settings, device)
-    counts = write_class_sheet(target, chosen.checkpoint(step), sheet, classifier, device, noted)
-    return {**sheet.settings, **noted, "counts": counts}
+    counts = write_class_sheet(target, chosen.checkpoint(step), sheet, classifier, device)
+    return {**sheet.settings, "counts": counts}
 
 
 def _classifier(view: ExperimentView, extractor: str | None, count: int) -> EvaluationSettings:
-    """Whose classes are told: the named extractor's, or that of the file's first evaluation."""
+    """Whose classes are told: the named extractor's, or that of the file's first evaluation that was not left out."""
     if count < FEWEST_FOR_CLASSES:
         raise HarnessError(
             f"{count} images say too little of classes; allowed with --classes: {FEWEST_FOR_CLASSES} and more",
@@ -218,11 +219,13 @@ def _classifier(view: ExperimentView, extractor: str | None, count: int) -> Eval
     match extractor:
         case "digits" | "mnist":
             return EvaluationSettings(extractor=extractor)
-        case None if view.blocks:
-            return view.blocks[0].settings
         case None:
+            if first := next((block.settings for block in view.blocks if block.available), None):
+                return first
             raise HarnessError(
-                "the file has no [[evaluation]] whose extractor could tell classes",
+                "the weights of the extractors that could tell classes are missing, and their evaluation was left out"
+                if view.blocks
+                else "the file has no [[evaluation]] whose extractor could tell classes",
                 where="--classes",
                 remedy="Name one: --extractor digits, or mnist.",
             )
@@ -238,8 +241,11 @@ def _tell(
         show_json({**about, "file": str(target), "settings": settings})
         return
     which = f"step {steps['step']}" if "step" in steps else f"{len(chosen.steps)} checkpoints"
-    counts = ", ".join(f"{name}: {count}" for name, count in settings.get("counts", {}).items() if count)
-    say(f"{run.name}, {which}: {target}" + (f"\nimages by class: {counts}" if counts else ""))
+    say(f"{run.name}, {which}: {target}")
+    if "counts" in settings:
+        counts = ", ".join(f"{name}: {count}" for name, count in settings["counts"].items() if count)
+        how = "{extractor} at {resolution} pixels, {weights} weights".format_map(settings)
+        say(f"images by class ({how}): {counts}")
 
 
 def _weights(text: str) -> Literal["raw", "ema"]:

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from harness.cli.console import columns, say, show, show_json
-from harness.cli.documents import last_fid, status_document
+from harness.cli.documents import last_value, status_document
 from harness.cli.explain import explain_text
 from harness.cli.explanation import explanation_document, explanations
 from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
 from harness.cli.reporting import write_report
+from harness.design.metrics import METRICS
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView
 
@@ -42,23 +43,31 @@ def status(
 
 
 def status_text(view: ExperimentView) -> str:
-    column = f"FID ({view.blocks[0].title})" if view.blocks else "FID"
+    metric = _shown_metric(view)
+    title = METRICS[metric].title
+    column = f"{title} ({view.blocks[0].title})" if view.blocks else title
     rows = [["cell", "seed", "state", "step", column, "attempts", "log"]]
     for run in view.runs:
-        fid = last_fid(view, run)
+        value = last_value(view, run, metric)
         rows.append(
             [
                 run.run.cell.name,
                 str(run.run.seed),
                 run.status.state,
                 f"{run.status.step}/{run.run.cell.training.steps}",
-                "" if fid is None else f"{fid:.4g}",
+                "" if value is None else f"{value:.4g}",
                 str(len(run.status.attempts)),
                 _relative(run.directory.log) if run.directory else "",
             ]
         )
     reasons = [f"{run.run.name}: {run.status.reason}" for run in view.runs if run.status.reason]
     return "\n".join([columns(rows, right=frozenset({3, 4, 5})), *reasons])
+
+
+def _shown_metric(view: ExperimentView) -> str:
+    """FID where the first evaluation measures it, else that evaluation's first metric."""
+    metrics = view.blocks[0].settings.metrics if view.blocks else ("fid",)
+    return "fid" if "fid" in metrics else metrics[0]
 
 
 def report(

@@ -50,9 +50,9 @@ def fetch(file: File, sets: Sets = None, runs_dir: RunsDir = RUNS, as_json: Json
         except WeightsError:
             if settings.required:
                 raise
-            say(f"{settings.extractor}: no weights; its evaluation is not required and will be left out")
+            say(f"{settings.extractor_name}: no weights; its evaluation is not required and will be left out")
             continue
-        found.append({"what": settings.extractor, "where": str(weights_file(settings)), "sha256": digest})
+        found.append({"what": settings.extractor_name, "where": str(weights_file(settings)), "sha256": digest})
     if as_json:
         show_json(found)
     else:

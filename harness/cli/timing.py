@@ -132,7 +132,7 @@ def time_plan(view: ExperimentView) -> Estimate:
         choose_workers(name, threads, max(1, sum(left.values()))),
         cells,
         sum(_reference_images(settings, plan) * found.image_s for settings, found in blocks),
-        tuple(f"{settings.extractor}: {found.absent}" for settings, found in blocks if found.absent),
+        tuple(f"{settings.extractor_name}: {found.absent}" for settings, found in blocks if found.absent),
         len(plan.runs),
     )
 

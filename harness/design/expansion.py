@@ -20,6 +20,7 @@ from harness.design.naming import (
     varied_levels,
 )
 from harness.design.own_parts import OwnSource
+from harness.design.picture_sizes import refuse_large_pictures
 from harness.design.proposals import Proposal, proposed
 from harness.design.references import OwnParts, own_level, read_own_parts, refuse_idle_own_factors
 from harness.errors import ExperimentFileError
@@ -120,6 +121,7 @@ def expand(experiment: Experiment) -> Plan:
     cells, factors = _cells(experiment, parts, proposals)
     _refuse_missing_averages(experiment, cells)
     _refuse_steps_without_checkpoint(experiment, cells)
+    refuse_large_pictures(experiment.report, {cell.hyperparameters.resolution: cell.name for cell in cells})
     _refuse_too_many(sum(len(cell.seeds) for cell in cells), experiment, "seeds")
     hashes = {file: source.sha256 for file, source in parts.sources.items()}
     runs = tuple(

@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.design.metrics import METRICS
-from harness.evaluation.features import Features, require_features
-
-_ROWS_AT_ONCE = 4096
+from harness.evaluation.features import Features, not_finite, require_count
 
 Counts = NDArray[np.int64]
 """Images by class, [C]."""
 
 
-def probabilities(logits: Features) -> NDArray[np.float64]:
-    """Softmax of logits [N, C] in float64: rows in [0, 1] that add up to 1."""
-    return np.exp(_log_softmax(logits))
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """What a classifier takes some images for, all of it sums over them, so that no image's own is kept.
 
-
-def inception_score(logits: Features) -> float:
-    """exp(mean_x KL(p(y|x) || p(y))) of logits [N, C], from 1 to C; Salimans et al. 2016 (arXiv:1606.03498), sec. 4.
-
-    p(y) is the mean of p(y|x) over all images, without the ten splits of the authors' code, which bias it further
-    down (Barratt & Sharma 2018, arXiv:1801.01973). HarnessError for too few images or logits that are not finite.
+    counts [C]: images by class of the largest logit. probabilities [C]: of p(y|x). negative_entropy: of
+    sum_y p(y|x) ln p(y|x).
     """
-    require_features(logits, least=METRICS["inception_score"].least, what="the Inception Score")
-    marginal = np.zeros(logits.shape[1])
-    negative_entropy = 0.0
-    for start in range(0, len(logits), _ROWS_AT_ONCE):
-        log_p = _log_softmax(logits[start : start + _ROWS_AT_ONCE])
+
+    counts: Counts
+    probabilities: NDArray[np.float64]
+    negative_entropy: float
+
+    @property
+    def inception_score(self) -> float:
+        """exp(mean_x KL(p(y|x) || p(y))), from 1 to C; Salimans et al. 2016 (arXiv:1606.03498), sec. 4.
+
+        p(y) is the mean of p(y|x) over all images, without the ten splits of the authors' code, which bias it further
+        down (Barratt & Sharma 2018, arXiv:1801.01973). The mean divergence is that of sum_y p(y|x) ln p(y|x), less
+        sum_y p(y) ln p(y).
+        """
+        count = int(self.counts.sum())
+        marginal = self.probabilities / count
+        seen = marginal[marginal > 0]
+        information = self.negative_entropy / count - float(seen @ np.log(seen))
+        return float(np.exp(max(information, 0.0)))  # equal rows may round below zero
+
+
+def classify(blocks: Iterable[Features]) -> Classification:
+    """Of images whose logits come in blocks [n, C]; HarnessError for fewer than two, or logits that are not finite."""
+    parts: list[Classification] = []
+    count = 0
+    for logits in blocks:
+        if not np.isfinite(logits).all():
+            raise not_finite(logits, first=count)
+        log_p = _log_softmax(logits)
         p = np.exp(log_p)
-        marginal += p.sum(axis=0)
-        negative_entropy += float(np.vdot(p, log_p))
-    marginal /= len(logits)
-    seen = marginal[marginal > 0]
-    information = negative_entropy / len(logits) - float(seen @ np.log(seen))
-    return float(np.exp(max(information, 0.0)))  # equal rows may round below zero
-
-
-def class_counts(logits: Features) -> Counts:
-    """How many of the images of logits [N, C] are taken for each class, [C]; errors as `inception_score`."""
-    require_features(logits, least=METRICS["missing_classes"].least, what="the count of classes")
-    return np.bincount(np.argmax(logits, axis=1), minlength=logits.shape[1]).astype(np.int64)
+        counts = np.bincount(np.argmax(logits, axis=1), minlength=logits.shape[1]).astype(np.int64)
+        parts.append(Classification(counts, p.sum(axis=0), float(np.vdot(p, log_p))))
+        count += len(logits)
+    require_count(count, least=METRICS["inception_score"].least, what="a metric of classes")
+    return Classification(
+        np.sum([part.counts for part in parts], axis=0),
+        np.sum([part.probabilities for part in parts], axis=0),
+        sum(part.negative_entropy for part in parts),
+    )
 
 
 def missing_classes(counts: Counts, reference_counts: Counts) -> int:

@@ -12,7 +12,7 @@ from harness.data.resize import resize
 from harness.design.metrics import CLASS_METRICS, METRICS, MetricName
 from harness.evaluation.extractors import Extractor, feature_matrix
 from harness.evaluation.frechet import Moments
-from harness.evaluation.image_set import ImagePair, ImageSet, pooled_value
+from harness.evaluation.image_set import ImagePair, ImageSet, pooled_values
 from harness.evaluation.protocol import Protocol
 
 
@@ -57,7 +57,7 @@ def evaluate(
     features = feature_matrix(extractor, batches)
     if len(features) != protocol.samples:
         raise ValueError(f"the sampler gave {len(features)} images where {protocol.samples} were asked for")
-    generated = ImageSet(features, extractor.logits)
+    generated = real.like(features)
     pair = ImagePair(generated, real)
     counted = bool(CLASS_METRICS.intersection(metrics))
     return Repeat(
@@ -74,4 +74,4 @@ def pool(real: ImageSet, repeats: Sequence[Repeat], metrics: Sequence[MetricName
     fids = [repeat.fid for repeat in repeats if repeat.fid is not None]
     if len(moments) != len(repeats) or len(fids) != len(repeats):
         raise ValueError("a repeat was not measured for pooling")
-    return {metric: pooled_value(metric, real, moments, fids) for metric in metrics if METRICS[metric].pooled}
+    return pooled_values([metric for metric in metrics if METRICS[metric].pooled], real, moments, fids)

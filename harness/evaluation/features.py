@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from harness.errors import HarnessError
 
 Features = NDArray[Any]
 """float32 or float64 [n, d], a row per image; metrics compute in float64 whatever it is."""
+
+Beat = Callable[[], None]
+"""Called between any two blocks of long work, which shows that it goes on; what it raises ends the work."""
 
 _ROWS_AT_ONCE = 4096
 
@@ -24,12 +28,20 @@ def require_features(features: Features, *, least: int, what: str) -> None:
         raise ValueError(f"features are [n, d] with d >= 1, not {list(features.shape)}")
     require_count(len(features), least=least, what=what)
     blocks = (features[start : start + _ROWS_AT_ONCE] for start in range(0, len(features), _ROWS_AT_ONCE))
-    if all(np.isfinite(block).all() for block in blocks):
-        return
+    if not all(np.isfinite(block).all() for block in blocks):
+        raise not_finite(features)
+
+
+def no_beat() -> None:
+    """The `Beat` of work that nobody watches."""
+
+
+def not_finite(features: Features, first: int = 0) -> HarnessError:
+    """What to raise for a block of feature vectors of which one is not finite; first: the number of its first image."""
     finite = np.isfinite(features).all(axis=1)
-    raise HarnessError(
+    return HarnessError(
         f"{np.count_nonzero(~finite)} of {len(features)} feature vectors hold NaN or infinity, "
-        f"the first at image {int(np.argmin(finite))}",
+        f"the first at image {first + int(np.argmin(finite))}",
         remedy="Images are uint8 and so finite: the extractor's weights are damaged or not meant for it.",
     )
 

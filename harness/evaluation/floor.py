@@ -28,7 +28,7 @@ SPLITS = 3
 """Random splits into the two sides, each with a value of its own."""
 
 MANY = 10_000
-"""Real images beyond which all but FID, whose cost grows with the square of their number, is taken of one split."""
+"""Images on a side beyond which all but FID, whose cost grows with their number squared, is taken of one split."""
 
 LOCK_PATIENCE_S = 1.0
 
@@ -48,11 +48,10 @@ def kept_floor(
     spare: SpareFeatures,
     samples: int,
     metrics: Sequence[MetricName],
-    between_batches: Callable[[], None] = lambda: None,
 ) -> Floor:
     """The floor of `metrics`, kept in `file` (named by all that it depends on) and made or extended under its lock."""
     while True:
-        between_batches()
+        real.between_blocks()
         with locks.held(file.with_suffix(".lock"), timeout_s=LOCK_PATIENCE_S) as mine:
             if not mine:
                 continue  # another process makes it
@@ -60,7 +59,7 @@ def kept_floor(
             wanted = [metric for metric in floor_metrics(metrics) if kept is None or metric not in kept.values]
             if kept is not None and not wanted:
                 return kept
-            made = floor_of(real, spare(max(0, samples)), samples, wanted, between_batches)
+            made = floor_of(real, spare(samples), samples, wanted)
             values = {**(kept.values if kept else {}), **made.values}
             floor = Floor(made.samples, made.reference, values)
             atomic.write_json(file, asdict(floor))
@@ -72,14 +71,13 @@ def floor_of(
     spare: Features,
     samples: int,
     metrics: Sequence[MetricName],
-    between_batches: Callable[[], None] = lambda: None,
 ) -> Floor:
     """The floor of `metrics` from the reference and `spare` further real images [n, d].
 
     A metric that is not defined for so few images has an empty list.
     """
     together = np.concatenate([real.features, spare])
-    generated = min(samples, len(together) // 2)
+    generated = min(samples, max(len(together) - len(real), len(together) // 2))
     reference = min(len(real), len(together) - generated)
     values: dict[str, list[float]] = {metric: [] for metric in metrics}
     for split in range(SPLITS):
@@ -88,8 +86,8 @@ def floor_of(
             real.like(together[order[:generated]]), real.like(together[order[generated : generated + reference]])
         )
         for metric in metrics:
-            between_batches()
-            too_costly = split > 0 and metric != "fid" and reference > MANY
+            real.between_blocks()
+            too_costly = split > 0 and metric != "fid" and max(generated, reference) > MANY
             if min(generated, reference) >= METRICS[metric].least and not too_costly:
                 values[metric].append(pair.value(metric))
     return Floor(generated, reference, values)

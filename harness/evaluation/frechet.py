@@ -18,11 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 from numpy.typing import NDArray
 
-from harness.errors import DamagedFileError, HarnessError
+from harness.errors import HarnessError
 from harness.evaluation.features import require_features
 
 Float64Array = NDArray[np.float64]
@@ -57,20 +55,6 @@ class Reference:
     def __post_init__(self) -> None:
         if self.factor.ndim != 2 or len(self.factor) != self.mean.size or np.triu(self.factor, 1).any():
             raise ValueError("the factor of a covariance is lower triangular, with a row for each dim of the mean")
-
-    def to_bytes(self) -> bytes:
-        """As safetensors, bit for bit."""
-        arrays = {"mean": self.mean, "factor": self.factor, "trace": np.array([self.trace])}
-        return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-
-    @classmethod
-    def from_bytes(cls, content: bytes) -> Reference:
-        """Reads what `to_bytes` made; DamagedFileError for anything else."""
-        try:
-            arrays = safetensors.numpy.load(content)
-            return cls(mean=arrays["mean"], factor=arrays["factor"], trace=float(arrays["trace"][0]))
-        except (safetensors.SafetensorError, KeyError, IndexError, ValueError) as error:
-            raise DamagedFileError(f"not reference statistics: {error}", remedy="They are made again.") from error
 
 
 def moments(features: NDArray[Any]) -> Moments:

@@ -14,35 +14,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.design.metrics import METRICS
-from harness.evaluation.features import Features, require_features, require_same_dims
+from harness.evaluation.features import Beat, Features, no_beat, require_features, require_same_dims
 
 _ROWS_AT_ONCE = 1024
 """Of either side: 8 MiB of kernel values at once."""
 
 
-def kid(generated: Features, real: Features, real_term: float | None = None) -> float:
+def kid(
+    generated: Features, real: Features, real_term: float | None = None, *, between_blocks: Beat = no_beat
+) -> float:
     """KID of features [n, d] against [m, d]. real_term: `self_term(real)` where it was computed before.
 
-    HarnessError for fewer than two images on a side or features that are not finite, ValueError for unequal dims.
+    between_blocks is called before each block of pairs; what it raises ends the work. HarnessError for fewer than two
+    images on a side or features that are not finite, ValueError for unequal dims.
     """
     require_features(real, least=METRICS["kid"].least, what="KID")
-    generated_term = self_term(generated)
+    generated_term = self_term(generated, between_blocks=between_blocks)
     require_same_dims(generated, real)
-    cross = sum(_kernel_sum(_rows(generated, i), _rows(real, j)) for i in _starts(generated) for j in _starts(real)) / (
-        len(generated) * len(real)
-    )
-    return generated_term + (self_term(real) if real_term is None else real_term) - 2 * cross
+    cross = 0.0
+    for i in _starts(generated):
+        rows = _rows(generated, i)
+        for j in _starts(real):
+            between_blocks()
+            cross += _kernel_sum(rows, _rows(real, j))
+    if real_term is None:
+        real_term = self_term(real, between_blocks=between_blocks)
+    return generated_term + real_term - 2 * cross / (len(generated) * len(real))
 
 
-def self_term(features: Features) -> float:
-    """The mean of k over all pairs of different rows of features [n, d], in float64; errors as `kid`."""
+def self_term(features: Features, *, between_blocks: Beat = no_beat) -> float:
+    """The mean of k over all pairs of different rows of features [n, d], in float64; else as `kid`."""
     require_features(features, least=METRICS["kid"].least, what="KID")
     total = 0.0
     for i in _starts(features):
+        between_blocks()
         rows = _rows(features, i)
         own = np.einsum("nd,nd->n", rows, rows) / features.shape[1] + 1.0
         total += _kernel_sum(rows, rows) - float((own**3).sum())
-        total += 2.0 * sum(_kernel_sum(rows, _rows(features, j)) for j in _starts(features) if j > i)
+        for j in range(i + _ROWS_AT_ONCE, len(features), _ROWS_AT_ONCE):
+            between_blocks()
+            total += 2.0 * _kernel_sum(rows, _rows(features, j))
     return total / (len(features) * (len(features) - 1))
 
 

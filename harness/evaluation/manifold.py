@@ -3,13 +3,14 @@
 A set of images stands for its manifold as the union of balls, one around each feature vector, that reach to its k-th
 nearest other one. Kynkäänniemi et al. 2019 (arXiv:1904.06991), eqs. 1 and 2, ask which vectors of the other set lie in
 that union (k = 3); Naeem et al. 2020 (arXiv:2002.09797), how many balls a vector lies in and which balls hold
-one (k = 5). The boundary belongs to a ball. All in float64 and in blocks: memory does not grow with n times m.
+one (k = 5). The boundary belongs to a ball. All in float64 and in blocks: memory does not grow with n times m. Before
+each block of pairs `between_blocks` is called; what it raises ends the work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +18,14 @@ from numpy.typing import NDArray
 
 from harness.design.metrics import DENSITY_NEIGHBOURS, METRICS, PRECISION_NEIGHBOURS, MetricName
 from harness.errors import HarnessError
-from harness.evaluation.features import Features, require_count, require_features, require_same_dims
+from harness.evaluation.features import (
+    Beat,
+    Features,
+    no_beat,
+    require_count,
+    require_features,
+    require_same_dims,
+)
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -31,10 +39,14 @@ _NEARER_THAN = 5.0
 
 @dataclass(frozen=True, eq=False)
 class Manifold:
-    """features [n, d] and radii[k] [n]: the distance of each to its k-th nearest other (0 for a duplicate)."""
+    """features [n, d] and radii[k] [n]: the distance of each to its k-th nearest other (0 for a duplicate).
+
+    between_blocks: called while `apart` is looked for.
+    """
 
     features: Features
     radii: dict[int, Float64Array]
+    between_blocks: Beat = field(default=no_beat, repr=False)
 
     @cached_property
     def apart(self) -> Float64Array:
@@ -42,7 +54,7 @@ class Manifold:
         apart = self.radii[1].copy()
         duplicated = np.flatnonzero(apart == 0)
         if duplicated.size:
-            apart[duplicated] = _nearest_different(self.features, duplicated)
+            apart[duplicated] = _nearest_different(self.features, duplicated, self.between_blocks)
         return apart
 
 
@@ -119,7 +131,10 @@ class Comparison:
 
 
 def manifold_of(
-    features: Features, neighbours: Sequence[int] = (1, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS)
+    features: Features,
+    neighbours: Sequence[int] = (1, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS),
+    *,
+    between_blocks: Beat = no_beat,
 ) -> Manifold:
     """The manifold of features [n, d], with the radii of those k in `neighbours` that n images have (k < n).
 
@@ -127,11 +142,11 @@ def manifold_of(
     """
     require_features(features, least=2, what="a comparison of nearest neighbors")
     possible = sorted(k for k in neighbours if k < len(features))
-    distances = _nearest_others(features, max(possible, default=1))
-    return Manifold(features, {k: np.ascontiguousarray(distances[:, k - 1]) for k in possible})
+    distances = _nearest_others(features, max(possible, default=1), between_blocks)
+    return Manifold(features, {k: np.ascontiguousarray(distances[:, k - 1]) for k in possible}, between_blocks)
 
 
-def compare(real: Manifold, generated: Manifold) -> Comparison:
+def compare(real: Manifold, generated: Manifold, *, between_blocks: Beat = no_beat) -> Comparison:
     """Every metric of this file in one pass over all pairs; ValueError for unequal dims."""
     require_same_dims(generated.features, real.features)
     center = real.features.mean(axis=0, dtype=np.float64)
@@ -143,6 +158,7 @@ def compare(real: Manifold, generated: Manifold) -> Comparison:
     nearest = _Nearest(len(ours), 1)
     for rows, row_vectors in ours:
         for columns, column_vectors in theirs:
+            between_blocks()
             squares = _squared_distances(row_vectors, ours.norms[rows], column_vectors, theirs.norms[columns])
             within_real[rows] |= (squares <= precise[columns]).any(axis=1)
             within_generated[columns] |= (squares <= recalled[rows, None]).any(axis=0)
@@ -150,7 +166,8 @@ def compare(real: Manifold, generated: Manifold) -> Comparison:
             held += int(np.count_nonzero(balls))
             holding[columns] |= balls.any(axis=0)
             nearest.update(rows, columns, squares)
-    distances = _exact(generated.features, np.arange(len(ours)), real.features, nearest.index)[:, 0]
+    everyone = np.arange(len(ours))
+    distances = _exact(generated.features, everyone, real.features, nearest.index, between_blocks)[:, 0]
     return Comparison(real, generated, within_real, within_generated, held, holding, distances)
 
 
@@ -202,12 +219,13 @@ class _Nearest:
         self.index[changed] = np.take_along_axis(index, keep, axis=1)
 
 
-def _nearest_others(features: Features, k: int) -> Float64Array:
+def _nearest_others(features: Features, k: int, between_blocks: Beat) -> Float64Array:
     """[n, k]: distances of each to its k nearest others, ascending."""
     blocks = _Blocks(features, features.mean(axis=0, dtype=np.float64))
     nearest = _Nearest(len(blocks), k)
     for rows, row_vectors in blocks:
         for columns, column_vectors in blocks.starting_at(rows.start):
+            between_blocks()
             if columns == rows:
                 column_vectors = row_vectors
             squares = _squared_distances(row_vectors, blocks.norms[rows], column_vectors, blocks.norms[columns])
@@ -216,20 +234,21 @@ def _nearest_others(features: Features, k: int) -> Float64Array:
             else:
                 nearest.update(columns, rows, squares.T)
             nearest.update(rows, columns, squares)
-    return np.sort(_exact(features, np.arange(len(blocks)), features, nearest.index), axis=1)
+    return np.sort(_exact(features, np.arange(len(blocks)), features, nearest.index, between_blocks), axis=1)
 
 
-def _nearest_different(features: Features, which: NDArray[np.int64]) -> Float64Array:
+def _nearest_different(features: Features, which: NDArray[np.int64], between_blocks: Beat) -> Float64Array:
     """Distances of features[which] to the nearest vector that is not equal up to rounding; infinite without one."""
     center = features.mean(axis=0, dtype=np.float64)
     some, everyone = _Blocks(features[which], center), _Blocks(features, center)
     nearest = _Nearest(len(some), 1)
     for rows, row_vectors in some:
         for columns, column_vectors in everyone:
+            between_blocks()
             squares = _squared_distances(row_vectors, some.norms[rows], column_vectors, everyone.norms[columns])
             squares[squares <= 0] = np.inf
             nearest.update(rows, columns, squares)
-    distances = _exact(features, which, features, nearest.index)[:, 0]
+    distances = _exact(features, which, features, nearest.index, between_blocks)[:, 0]
     return np.where(np.isinf(nearest.squares[:, 0]), np.inf, distances)
 
 
@@ -241,11 +260,14 @@ def _squared_distances(a: Float64Array, a_norms: Float64Array, b: Float64Array, 
     return squares
 
 
-def _exact(a: Features, which: NDArray[np.int64], b: Features, index: NDArray[np.int64]) -> Float64Array:
+def _exact(
+    a: Features, which: NDArray[np.int64], b: Features, index: NDArray[np.int64], between_blocks: Beat
+) -> Float64Array:
     """Distances of a[which[i]] to each b[index[i]] from the differences themselves: exactly 0 for equal vectors."""
     distances = np.empty(index.shape)
     rows_at_once = max(1, _ROWS_AT_ONCE // index.shape[1])
     for start in range(0, len(index), rows_at_once):
+        between_blocks()
         rows = slice(start, start + rows_at_once)
         differences = a[which[rows], None].astype(np.float64) - b[index[rows]]
         distances[rows] = np.sqrt(np.einsum("nkd,nkd->nk", differences, differences))

@@ -16,6 +16,7 @@ from harness.design.own_parts import is_own
 from harness.errors import ProtocolError
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.manifest import ExperimentManifest
+from harness.store.pictures import ClassSheet
 from harness.store.status import RequiredEvaluation
 
 RESIZE = "bilinear-antialias"
@@ -30,7 +31,8 @@ class Protocol:
     """extractor_sha256: of its weights; reference: real images drawn from the data (`data_sha256`) or "all".
 
     Images are `resolution` pixels square, rounded to uint8; batch_size is None unless the generator is in
-    train mode, where batch norm makes values depend on it.
+    train mode, where batch norm makes values depend on it; channels is None unless the user's own images are read with
+    another number of channels than they come with.
     """
 
     extractor: str
@@ -45,6 +47,7 @@ class Protocol:
     generator_mode: str
     generator_weights: str
     batch_size: int | None
+    channels: int | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -52,8 +55,11 @@ class Protocol:
         return sha256_of(canonical_json(self.document()))
 
     def document(self) -> dict[str, Any]:
-        """All of it as plain values, as stored with every evaluation."""
-        return asdict(self)
+        """All of it as plain values, as stored with every evaluation; channels only where they are unusual."""
+        document = asdict(self)
+        if self.channels is None:
+            del document["channels"]
+        return document
 
     @property
     def verified(self) -> bool:
@@ -74,7 +80,7 @@ def protocol_of(
         extractor=settings.extractor,
         extractor_sha256=extractor_sha256,
         samples=settings.samples,
-        resolution=settings.resolution or experiment.baseline.resolution,
+        resolution=measured_resolution(settings, experiment),
         resize=RESIZE,
         rounding="uint8",
         precision=f"{settings.precision} features, float64 statistics",
@@ -83,12 +89,18 @@ def protocol_of(
         generator_mode=settings.generator_mode,
         generator_weights=settings.generator_weights,
         batch_size=batch_size if settings.generator_mode == "train" else None,
+        channels=1 if experiment.data.is_users and experiment.data.channels == 1 else None,
     )
+
+
+def measured_resolution(settings: EvaluationSettings, experiment: Experiment) -> int:
+    """Pixels that this block brings every image to, of all cells."""
+    return settings.resolution or experiment.baseline.resolution
 
 
 def differences(one: Protocol, other: Protocol) -> list[str]:
     """Where two protocols differ, a text each: `samples 1000 and 3000`; empty for one and the same."""
-    a, b = one.document(), other.document()
+    a, b = asdict(one), asdict(other)
     return [f"{name} {_short(a[name])} and {_short(b[name])}" for name in a if a[name] != b[name]]
 
 
@@ -140,10 +152,27 @@ def block_protocols(
     return protocols
 
 
-def first_classifier(protocols: Sequence[Protocol | None]) -> tuple[str, str] | None:
-    """Name and weights' SHA-256 of the first block's extractor, which tells classes; None where it was left out."""
-    first = protocols[0] if protocols else None
-    return (first.extractor, first.extractor_sha256) if first else None
+def asked_class_sheet(experiment: Experiment, protocols: Sequence[Protocol | None]) -> ClassSheet | None:
+    """The sheet that `[report] classes` asks for; None where it asks for none, or nothing can tell classes.
+
+    The first block that was not left out tells them, of the weights and at the resolution that it measures.
+    protocols: one per block.
+    """
+    blocks = zip(experiment.evaluation, protocols, strict=True)
+    first = next(((settings, protocol) for settings, protocol in blocks if protocol), None)
+    images = experiment.report.classes
+    return class_sheet(images, *first) if images is not None and first else None
+
+
+def class_sheet(images: int, settings: EvaluationSettings, protocol: Protocol) -> ClassSheet:
+    """A sheet of so many images as this block sees them."""
+    return ClassSheet(
+        images=images,
+        extractor=settings.extractor_name,
+        extractor_sha256=protocol.extractor_sha256,
+        weights=settings.generator_weights,
+        resolution=protocol.resolution,
+    )
 
 
 def is_prepared(experiment: Experiment, manifest: ExperimentManifest | None) -> bool:

@@ -1,8 +1,8 @@
 """The real images of a protocol as its extractor sees them: made once for a whole grid, under locks, kept as files.
 
-Features, the decomposition of their covariance, distances among neighbors and the kernel's mean each have a file in
-the experiment's cache, named by a hash of all that they depend on. They are written whole with their SHA-256 and never
-change; a damaged one is made again.
+Features, the decomposition of their covariance, distances among neighbors, the kernel's mean and class counts each
+have a file in the experiment's cache, named by a hash of all that they depend on. They are written whole with their
+SHA-256 and never change; a damaged one is made again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from harness.data.resize import resize
 from harness.errors import DamagedFileError, HarnessError
 from harness.evaluation.extractors import BATCH_SIZE, Extractor, feature_matrix
-from harness.evaluation.features import Features, require_features
+from harness.evaluation.features import Beat, Features, no_beat, require_features
 from harness.evaluation.floor import FLOOR_VERSION
 from harness.evaluation.frechet import Reference, reference_of
 from harness.evaluation.image_set import ImageSet
@@ -37,19 +37,28 @@ REFERENCE_VERSION = 2
 """Raised when the same protocol would give other features or statistics."""
 
 LOCK_PATIENCE_S = 1.0
-"""How long what another process makes is waited for between two calls of `between_batches`."""
+"""How long what another process makes is waited for between two calls of `between_blocks`."""
 
 RealImages = Callable[[], NDArray[np.uint8]]
-"""Gives the protocol's real images, uint8 [N, C, R, R]; called only where their features are not cached."""
+"""Gives the protocol's real images, uint8 [N, C, R, R]."""
+
+SpareImages = Callable[[int], NDArray[np.uint8]]
+"""Gives at most so many further ones."""
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+def no_spare(_count: int) -> NDArray[np.uint8]:
+    """No further real images than the reference."""
+    return np.empty((0, 1, 1, 1), dtype=np.uint8)
 
 
 class RealSet(ImageSet):
     """The real images of one protocol. Safe for several processes at a time over one folder.
 
-    between_batches: called often while this works or waits for another process; what it raises ends the work.
-    Raises StoreError where the folder is not writable, HarnessError where there are fewer than two images.
+    images: the reference; spare: at most so many further real images, for the floor. Each is asked for only where its
+    features are not kept, and read only where they are needed. between_blocks: called also while another process is
+    waited for. Raises StoreError where the folder is not writable, HarnessError where there are fewer than two images.
     """
 
     def __init__(
@@ -58,19 +67,25 @@ class RealSet(ImageSet):
         protocol: Protocol,
         images: RealImages,
         extractor: Extractor,
-        between_batches: Callable[[], None] = lambda: None,
+        between_blocks: Beat = no_beat,
+        *,
+        spare: SpareImages = no_spare,
     ) -> None:
+        super().__init__(self._reference_features, extractor.logits, between_blocks)
         self._folder = folder
         self._name = f"{extractor.name}-{reference_key(protocol)[:16]}"
-        self.between_batches = between_batches
-        features = self._kept(
-            "features", lambda: {"features": _features(protocol, images(), extractor, between_batches)}
-        )
-        super().__init__(features["features"], extractor.logits)
+        self._protocol = protocol
+        self._extractor = extractor
+        self._images = images
+        self._spare = spare
 
     def floor_file(self, samples: int) -> Path:
         """Where the floor under protocols of so many samples is kept."""
         return self._folder / f"floor-{self._name}-{samples}-{FLOOR_VERSION}.json"
+
+    def spare_features(self, count: int) -> Features:
+        """Features of at most `count` further real images."""
+        return self._kept(f"spare{count}", lambda: {"features": self._seen(self._spare(count))})["features"]
 
     @cached_property
     def reference(self) -> Reference:
@@ -79,20 +94,52 @@ class RealSet(ImageSet):
 
     @cached_property
     def manifold(self) -> Manifold:
-        kept = self._kept(
-            "neighbours", lambda: {str(k): radii for k, radii in manifold_of(self.features).radii.items()}
-        )
-        return Manifold(self.features, {int(k): radii for k, radii in kept.items()})
+        made = self._kept("neighbors", self._radii)
+        return Manifold(self.features, {int(k): radii for k, radii in made.items()}, self.between_blocks)
 
     @cached_property
     def kernel_term(self) -> float:
-        return float(self._kept("kernel", lambda: {"term": np.array([self_term(self.features)])})["term"][0])
+        return float(self._kept("kernel", self._kernel_term)["term"][0])
+
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        return self._kept("classes", lambda: {"counts": self.classified.counts})["counts"]
+
+    def _reference_features(self) -> Features:
+        return self._kept("features", lambda: {"features": self._seen(self._images(), least=2)})["features"]
+
+    def _radii(self) -> Arrays:
+        made = manifold_of(self.features, between_blocks=self.between_blocks)
+        return {str(k): radii for k, radii in made.radii.items()}
+
+    def _kernel_term(self) -> Arrays:
+        return {"term": np.array([self_term(self.features, between_blocks=self.between_blocks)])}
+
+    def _seen(self, images: NDArray[np.uint8], least: int = 0) -> Features:
+        """Features of real images, which are brought to the protocol's resolution first."""
+        if len(images) < least:
+            raise HarnessError(
+                f"the reference has {len(images)} real images; a covariance needs at least {least}",
+                remedy="Use more images, or a larger `reference`.",
+            )
+
+        def batches() -> Iterator[torch.Tensor]:
+            for start in range(0, len(images), BATCH_SIZE):
+                self.between_blocks()
+                # Copied: the array may be a read-only memory map, which torch refuses to wrap.
+                batch = torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))
+                yield resize(batch, self._protocol.resolution)
+
+        features = feature_matrix(self._extractor, batches())
+        if len(images):
+            require_features(features, least=least, what="the reference")
+        return features
 
     def _kept(self, what: str, make: Callable[[], Arrays]) -> Arrays:
         """The arrays of one file, made under its lock where they are missing or damaged."""
         file = self._folder / f"{what}-{self._name}.safetensors"
         while True:
-            self.between_batches()
+            self.between_blocks()
             with locks.held(file.with_suffix(".lock"), timeout_s=LOCK_PATIENCE_S) as mine:
                 if not mine:
                     continue  # another process makes them
@@ -101,9 +148,10 @@ class RealSet(ImageSet):
                 except (FileNotFoundError, DamagedFileError) as error:
                     if isinstance(error, DamagedFileError):
                         _log.warning("%s is damaged or unfinished; it is made again", file)
-                    arrays = {name: np.ascontiguousarray(array) for name, array in make().items()}
-                    atomic.write_hashed(file, safetensors.numpy.save(arrays))
-                    return arrays
+                atomic.remove_leftovers(file)
+                arrays = {name: np.ascontiguousarray(array) for name, array in make().items()}
+                atomic.write_hashed(file, safetensors.numpy.save(arrays))
+                return arrays
 
 
 def reference_key(protocol: Protocol) -> str:
@@ -118,35 +166,9 @@ def reference_key(protocol: Protocol) -> str:
         "precision": protocol.precision,
         "data_sha256": protocol.data_sha256,
         "reference": protocol.reference,
+        "channels": protocol.channels,
     }
     return atomic.sha256_of(atomic.canonical_json(depends_on))
-
-
-def real_features(
-    images: NDArray[np.uint8], resolution: int, extractor: Extractor, between_batches: Callable[[], None]
-) -> Features:
-    """Features [N, d] of real images uint8 [N, C, H, W], brought to `resolution` first."""
-
-    def batches() -> Iterator[torch.Tensor]:
-        for start in range(0, len(images), BATCH_SIZE):
-            between_batches()
-            # Copied: the array may be a read-only memory map, which torch refuses to wrap.
-            yield resize(torch.from_numpy(np.array(images[start : start + BATCH_SIZE])), resolution)
-
-    return feature_matrix(extractor, batches())
-
-
-def _features(
-    protocol: Protocol, images: NDArray[np.uint8], extractor: Extractor, between_batches: Callable[[], None]
-) -> Features:
-    if len(images) < 2:
-        raise HarnessError(
-            f"the reference has {len(images)} real images; a covariance needs at least 2",
-            remedy="Use more images, or a larger `reference`.",
-        )
-    features = real_features(images, protocol.resolution, extractor, between_batches)
-    require_features(features, least=2, what="the reference")
-    return features
 
 
 def _plain(reference: Reference) -> Arrays:

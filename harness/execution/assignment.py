@@ -22,18 +22,13 @@ WorkOutcome = Literal["finished", "interrupted", "diverged", "failed", "elsewher
 class EvaluationAssignment:
     """One `[[evaluation]]` block for one run. reference_images: the cached array at the protocol's resolution.
 
-    checkpoints: how many of the run's it measures.
+    images: generated images that the whole experiment is measured on with the block's extractor, of all blocks.
     """
 
     settings: EvaluationSettings
     protocol: Protocol
     reference_images: Path
-    checkpoints: int
-
-    @property
-    def images_of_a_run(self) -> int:
-        """Generated images that a whole run is measured on: what loading the extractor has to pay off for."""
-        return self.checkpoints * self.settings.repeats * self.settings.samples
+    images: int
 
 
 @dataclass(frozen=True)

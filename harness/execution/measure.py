@@ -14,13 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from harness.data.cache import open_images, reference_indices
-from harness.design.metrics import CLASS_METRICS, LOGIT_METRICS, METRICS
+from harness.design.metrics import CLASS_METRICS, LOGIT_METRICS, METRICS, MetricName
+from harness.errors import HarnessError, StoreError
 from harness.evaluation.evaluate import Repeat, evaluate, pool
 from harness.evaluation.extractors import BATCH_SIZE, Extractor, load_extractor
-from harness.evaluation.features import Features
+from harness.evaluation.features import Beat
 from harness.evaluation.floor import kept_floor
 from harness.evaluation.protocol import weights_key
-from harness.evaluation.reference import RealSet, real_features, reference_key
+from harness.evaluation.reference import RealSet, reference_key
 from harness.execution.assignment import Assignment, EvaluationAssignment
 from harness.gan.checkpoints import load_generator
 from harness.gan.sampling import CheckpointSampler, samples_match, write_sample_grid
@@ -56,19 +57,19 @@ class LoadedExtractors:
     def get(self, block: EvaluationAssignment) -> Extractor:
         key = (weights_key(block.settings), block.settings.precision)
         if key not in self._loaded:
-            self._loaded[key] = load_extractor(block.settings, self._device, block.images_of_a_run)
+            self._loaded[key] = load_extractor(block.settings, self._device, block.images)
         extractor = self._loaded[key]
         if LOGIT_METRICS.intersection(block.settings.metrics):
             extractor.logits(np.zeros((1, extractor.feature_dim)))  # weights without classes are told before any work
         return extractor
 
-    def real(self, block: EvaluationAssignment, cache: Path, between_batches: Callable[[], None]) -> RealSet:
-        """The block's real images; between_batches is called while they are made."""
+    def real(self, block: EvaluationAssignment, cache: Path, between_blocks: Beat) -> RealSet:
+        """The block's real images; between_blocks is called while they are made."""
         key = (cache, reference_key(block.protocol))
         if key not in self._real:
-            images = partial(_reference_images, block)
-            self._real[key] = RealSet(cache, block.protocol, images, self.get(block), between_batches)
-        self._real[key].between_batches = between_batches
+            images, spare = partial(_reference_images, block), partial(_spare_images, block)
+            self._real[key] = RealSet(cache, block.protocol, images, self.get(block), between_blocks, spare=spare)
+        self._real[key].between_blocks = between_blocks
         return self._real[key]
 
 
@@ -90,13 +91,25 @@ def measure(
     commit: Commit,
     extractors: LoadedExtractors,
     stop: Stop,
-) -> None:
-    """Whatever one `[[evaluation]]` block still lacks, stored after each checkpoint."""
+) -> list[HarnessError]:
+    """Whatever one `[[evaluation]]` block still lacks; returns why checkpoints cannot be measured, which bars no other.
+
+    Raises StoreError where nothing can be stored.
+    """
+    problems: list[HarnessError] = []
     wanted = [step for step in block.settings.steps_measured(assignment.training) if str(step) in commit.checkpoints]
     for step in wanted:
         stored = read_evaluation(assignment.directory, step, block.protocol.sha256)
-        if stored is None or not stored.has(block.settings.metrics, block.settings.repeats):
+        if stored and stored.floor and stored.has(block.settings.metrics, block.settings.repeats):
+            continue
+        try:
             _measure_checkpoint(assignment, block, step, stored, extractors, stop)
+        except StoreError:
+            raise
+        except HarnessError as error:
+            _log.error("step %d cannot be measured (%s): %s", step, block.settings.extractor_name, error)
+            problems.append(error)
+    return problems
 
 
 def _measure_checkpoint(
@@ -119,12 +132,16 @@ def _measure_checkpoint(
         protocol=block.protocol.document(),
         values={},
     )
-    evaluation = _with_floor(evaluation, assignment, block, real, extractor, stop)
+    had_floor = evaluation.floor is not None
+    evaluation = _with_floor(evaluation, block, real, extractor)
+    if stored and not had_floor:
+        _store(assignment, evaluation)
     pooled = [metric for metric in settings.metrics if METRICS[metric].pooled]
     pooling = not evaluation.has(pooled, settings.repeats)
+    measured_each: tuple[MetricName, ...] = settings.metrics if not pooled else (*settings.metrics, "fid")
     repeats: list[Repeat] = []
     for index in range(settings.repeats):
-        lacking = evaluation.lacking(settings.metrics, index)
+        lacking = evaluation.lacking(dict.fromkeys(measured_each), index)  # FID is stored with all that is pooled of it
         if lacking or pooling:
             started = time.monotonic()
             measured = evaluate(sampler, block.protocol, real, extractor, index, lacking, pooling=pooling)
@@ -154,30 +171,12 @@ def _sampler(
     return _StoppableSampler(sampler, stop), checkpoint.sha256
 
 
-def _with_floor(
-    evaluation: Evaluation,
-    assignment: Assignment,
-    block: EvaluationAssignment,
-    real: RealSet,
-    extractor: Extractor,
-    stop: Stop,
-) -> Evaluation:
+def _with_floor(evaluation: Evaluation, block: EvaluationAssignment, real: RealSet, extractor: Extractor) -> Evaluation:
     """The evaluation with what real images measure against each other, and with the classes where they are counted."""
-
-    def spare(count: int) -> Features:
-        images = _spare_images(block, count)
-        return real_features(images, block.protocol.resolution, extractor, lambda: leave_if_asked(stop))
-
-    floor = kept_floor(
-        real.floor_file(block.protocol.samples),
-        real,
-        spare,
-        block.protocol.samples,
-        block.settings.metrics,
-        lambda: leave_if_asked(stop),
-    )
+    samples, metrics = block.protocol.samples, block.settings.metrics
+    floor = kept_floor(real.floor_file(samples), real, real.spare_features, samples, metrics)
     evaluation = replace(evaluation, floor=floor, feature_dims=extractor.feature_dim)
-    if CLASS_METRICS.intersection(block.settings.metrics):
+    if CLASS_METRICS.intersection(metrics):
         counts = real.class_counts.tolist()
         return replace(evaluation, classes=list(extractor.classes), reference_class_counts=counts)
     return evaluation

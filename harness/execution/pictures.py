@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from harness.data.resize import resize
+from harness.evaluation.protocol import class_sheet as sheet_of_block
 from harness.execution.assignment import Assignment, EvaluationAssignment
 from harness.gan.checkpoints import Checkpoint, load_generator
-from harness.gan.grids import png_bytes
+from harness.gan.grids import png_bytes, require_room
 from harness.gan.latents import sample_latents, walk_latents, walk_times
 from harness.gan.sampling import generated
-from harness.gan.sheets import class_sheet, interpolation_sheet, progress_sheet, require_room
+from harness.gan.sheets import class_sheet, interpolation_sheet, progress_sheet
 from harness.store import atomic
 from harness.store.pictures import SETTINGS_TEXT, ClassSheet, Interpolations, missing_pictures, settings_text
 from harness.store.png import CHECKPOINT_TEXT
@@ -59,16 +62,22 @@ def draw_pictures(
         return
     require_run_folder(run)
     device = torch.device(assignment.device)
-    checkpoint = load_generator(run.checkpoint(step), device, assignment.own_code, assignment.hyperparameters)
+
+    @cache
+    def checkpoint(weights: Literal["raw", "ema"]) -> Checkpoint:
+        hp = assignment.hyperparameters
+        return load_generator(run.checkpoint(step), device, assignment.own_code, hp, weights=weights)
+
     for asked in lacking:
         path = run.picture(step, asked.kind)
         match asked:
             case Interpolations():
-                write_interpolations(path, checkpoint, asked, device, before_batch=leave_if_asked)
+                write_interpolations(path, checkpoint("raw"), asked, device, before_batch=leave_if_asked)
             case ClassSheet():
                 if block := _block_with(assignment, asked):
                     classifier = classifier_of(block)
-                    write_class_sheet(path, checkpoint, asked, classifier, device, before_batch=leave_if_asked)
+                    generator = checkpoint(asked.weights)
+                    write_class_sheet(path, generator, asked, classifier, device, before_batch=leave_if_asked)
 
 
 def write_interpolations(
@@ -100,7 +109,8 @@ def write_progress(
 ) -> None:
     """Writes a PNG of `count` latents at all checkpoints of a run, a row each; they are loaded one after the other.
 
-    The latents are the first of a sample grid. noted: what the settings say besides. Raises as `write_interpolations`.
+    The latents are those of a sample grid of `count` images, not the first of a larger one. noted: what the settings
+    say besides. Raises as `write_interpolations`.
     """
     rows: list[Tensor] = []
     steps: dict[int, str] = {}
@@ -128,13 +138,14 @@ def write_class_sheet(
 ) -> dict[str, int]:
     """Writes a PNG of images with the class that `classifier` takes each for; returns the images by class.
 
-    The images are those of a sample grid of as many. noted: what the settings say besides. Raises as
+    checkpoint: with the weights that are asked for; the images are those of a sample grid of as many, and the
+    classifier alone sees them at the resolution asked for. noted: what the settings say besides. Raises as
     `write_interpolations`.
     """
     hp = checkpoint.description.hyperparameters
-    require_room(asked.images, hp.resolution)
+    require_room(asked.images, hp.resolution, labelled=True)
     images = generated(checkpoint, sample_latents(asked.images, hp.latent_dim), device, "samples", before_batch)
-    taken_for = np.argmax(classifier.logits(classifier.features(images)), axis=1)
+    taken_for = np.argmax(classifier.logits(classifier.features(resize(images, asked.resolution))), axis=1)
     numbers = np.bincount(taken_for, minlength=len(classifier.classes)).tolist()
     counts = dict(zip(classifier.classes, numbers, strict=True))
     sheet = class_sheet(images, taken_for.tolist(), classifier.classes, asked.extractor)
@@ -143,10 +154,9 @@ def write_class_sheet(
 
 
 def _block_with(assignment: Assignment, asked: ClassSheet) -> EvaluationAssignment | None:
-    """The evaluation whose extractor was asked for."""
-    extractor = (asked.extractor, asked.extractor_sha256)
+    """The first evaluation that sees images as it was asked for."""
     blocks = assignment.evaluations
-    return next((b for b in blocks if (b.protocol.extractor, b.protocol.extractor_sha256) == extractor), None)
+    return next((b for b in blocks if sheet_of_block(asked.images, b.settings, b.protocol) == asked), None)
 
 
 def _texts(checkpoint: Checkpoint, settings: Mapping[str, Any]) -> dict[str, str]:

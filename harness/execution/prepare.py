@@ -19,6 +19,7 @@ from harness.design.expansion import Cell, Plan
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
 from harness.design.experiment_file import ExperimentFile
 from harness.design.factors import Hyperparameters
+from harness.design.metrics import METRICS
 from harness.design.own_parts import is_own, split_reference
 from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
 from harness.evaluation.extractor_weights import weights_file, weights_sha256
@@ -126,7 +127,7 @@ def _weights(settings: EvaluationSettings, observe: Observer) -> str | None:
     except WeightsError as error:
         if settings.required:
             raise
-        observe(Event("note", text=f"evaluation with {settings.extractor} is left out: {error.what}"))
+        observe(Event("note", text=f"evaluation with {settings.extractor_name} is left out: {error.what}"))
         return None
 
 
@@ -192,6 +193,14 @@ def _check_counts(plan: Plan, count: int) -> None:
                 f"reference = {settings.reference} is more than the {count} images there are",
                 where=f"evaluation.{index}.reference",
                 remedy='Lower it, or say "all".',
+            )
+        real = count if settings.reference == "all" else settings.reference
+        needing = max((METRICS[name] for name in settings.metrics), key=lambda metric: metric.least)
+        if real < needing.least:
+            raise DataError(
+                f"{needing.name} needs at least {needing.least} real images, and there are {real}",
+                where=f"evaluation.{index}.metrics",
+                remedy="Leave it out, or use more images.",
             )
 
 

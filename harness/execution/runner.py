@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from harness.data.own_code import OwnCode
 from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
-from harness.evaluation.protocol import block_protocols, first_classifier
+from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
 from harness.execution.devices import choose_device, choose_workers
@@ -67,7 +68,8 @@ def run_experiment(
             checks = checks or NetworkChecks(file.experiment.data.channels, prepared.own_code)
             with at_once():
                 checks.tell(_trained(todo, options), observe)
-            assignments = [_assignment(file, options, prepared, device, run) for run in todo]
+            images = _images_by_extractor(file)
+            assignments = [_assignment(file, options, prepared, device, run, images) for run in todo]
             for assignment in assignments:
                 expected = cost(assignment.hyperparameters) * assignment.training.steps
                 observe(Event("queued", assignment.name, steps=assignment.training.steps, cost=expected))
@@ -99,7 +101,12 @@ def _executor(options: RunOptions, device: str, threads: int, runs: int) -> Inli
 
 
 def _assignment(
-    file: ExperimentFile, options: RunOptions, prepared: Prepared, device: str, view: RunView
+    file: ExperimentFile,
+    options: RunOptions,
+    prepared: Prepared,
+    device: str,
+    view: RunView,
+    images: Mapping[str, int],
 ) -> Assignment:
     experiment, run = file.experiment, view.run
     directory = experiment_directory(options.runs_dir, experiment.name)
@@ -124,7 +131,7 @@ def _assignment(
                 settings,
                 protocol,
                 prepared.images[protocol.resolution],
-                checkpoints=len(settings.steps_measured(run.cell.training)),
+                images=images[weights_key(settings)],
             )
             for settings, protocol in zip(experiment.evaluation, protocols, strict=True)
             if protocol is not None
@@ -134,5 +141,18 @@ def _assignment(
         cache=directory.cache,
         device=device,
         threads=prepared.manifest.threads,
-        pictures=asked_pictures(experiment.report, first_classifier(protocols)),
+        pictures=asked_pictures(experiment.report, asked_class_sheet(experiment, protocols)),
     )
+
+
+def _images_by_extractor(file: ExperimentFile) -> Counter[str]:
+    """Generated images that the whole experiment is measured on, by `weights_key`: of the file alone, done or not.
+
+    What an extractor's loading has to pay off for, and so the same for all workers and at every resumption.
+    """
+    images: Counter[str] = Counter()
+    for settings in file.experiment.evaluation:
+        for run in file.plan.runs:
+            checkpoints = len(settings.steps_measured(run.cell.training))
+            images[weights_key(settings)] += checkpoints * settings.repeats * settings.samples
+    return images

@@ -181,10 +181,13 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
         if damaged is None:
             for step in sorted(int(step) for step in commit.checkpoints):
                 draw_samples(assignment, step, stop)
+            problems: list[HarnessError] = []
+            for evaluation in assignment.evaluations:
+                problems += measure(assignment, evaluation, commit, extractors, stop)
             if str(assignment.training.steps) in commit.checkpoints:
                 draw_pictures(assignment, assignment.training.steps, extractors.get, partial(leave_if_asked, stop))
-            for evaluation in assignment.evaluations:
-                measure(assignment, evaluation, commit, extractors, stop)
+            if problems:
+                raise problems[0]
             return result
         if assignment.work == "evaluate":
             raise DamagedFileError(

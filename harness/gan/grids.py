@@ -11,9 +11,20 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn.functional import pad
 
+from harness.design.picture_sizes import GAP, too_large
+from harness.errors import HarnessError
+
 SMALLEST_CELL = 32
 """Pixels; smaller images are enlarged by whole factors."""
-GAP = 2
+
+
+def require_room(count: int, resolution: int, *, labelled: bool = False) -> None:
+    """HarnessError where a picture of so many images would be too large to be opened; to be asked before drawing.
+
+    labelled: with a text under each image.
+    """
+    if why := too_large(count, resolution, labelled=labelled):
+        raise HarnessError(why, remedy="Ask for fewer images.")
 
 
 def compose_grid(images: Tensor) -> Tensor:

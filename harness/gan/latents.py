@@ -13,7 +13,10 @@ PARALLEL = 1e-6
 
 
 def sample_latents(count: int, latent_dim: int) -> Tensor:
-    """z ~ N(0, 1) [count, latent_dim] of a sample grid: the same at every step, for all seeds and cells."""
+    """z ~ N(0, 1) [count, latent_dim] of a sample grid: the same at every step, for all seeds and cells.
+
+    Only of equal count and latent_dim: the latents of a smaller grid need not be the first of a larger one.
+    """
     return normal_latents(count, latent_dim, random_stream(0, "samples"))
 
 

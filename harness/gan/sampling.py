@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from harness.data.resize import to_uint8
 from harness.errors import GeneratorError
 from harness.gan.checkpoints import Checkpoint, Description
-from harness.gan.grids import compose_grid, picture_of, png_bytes
+from harness.gan.grids import compose_grid, picture_of, png_bytes, require_room
 from harness.gan.latents import sample_latents
 from harness.gan.randomness import global_stream, normal_latents, random_stream
 from harness.store import atomic
@@ -98,6 +98,7 @@ def write_sample_grid(path: Path, checkpoint: Checkpoint, samples: int, device: 
     in eval mode. Raises ValueError for images that are neither gray nor RGB, GeneratorError as `generated`.
     """
     about = checkpoint.description
+    require_room(samples, about.hyperparameters.resolution)
     images = generated(checkpoint, sample_latents(samples, about.hyperparameters.latent_dim), device, "samples")
     label = GridLabel(about.key, about.step, checkpoint.sha256, samples)
     atomic.write_bytes(path, png_bytes(picture_of(compose_grid(images)), label.texts()))

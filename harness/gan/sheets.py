@@ -11,14 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from harness.errors import HarnessError
-from harness.gan.grids import GAP, enlarged, picture_of
-
-SMALLEST_CELL = 48
-"""Pixels that an image has at least, so that text under it can be read."""
-
-MAX_PIXELS = 80_000_000
-"""Of a sheet: what image viewers, and Pillow without a warning, still open."""
+from harness.design.picture_sizes import GAP, SMALLEST_SIDE, enlarged_side
+from harness.gan.grids import enlarged, picture_of
 
 MARGIN = 12
 SET_OFF = 12
@@ -48,16 +42,6 @@ class _Text:
         if self.width(text) <= width:
             return text
         return next((cut for n in range(len(text), 0, -1) if self.width(cut := text[:n] + "…") <= width), "…")
-
-
-def require_room(count: int, resolution: int) -> None:
-    """HarnessError where a sheet of so many images would be too large to be opened; to be asked before drawing."""
-    side = _enlarged_side(resolution) + GAP
-    if count * side**2 > MAX_PIXELS:
-        raise HarnessError(
-            f"{count} images of {side - GAP} pixels do not fit into one picture; {MAX_PIXELS // side**2} would",
-            remedy="Ask for fewer images.",
-        )
 
 
 def interpolation_sheet(images: Tensor, times: Sequence[float]) -> Image.Image:
@@ -113,7 +97,7 @@ def class_sheet(images: Tensor, taken_for: Sequence[int], classes: Sequence[str]
     side, text = _side(images), _text(images)
     names = [_legible(name, index) for index, name in enumerate(classes)]
     shown = [names[index] for index in taken_for]
-    column = max(side, min(_widest(text, shown), 2 * SMALLEST_CELL))
+    column = max(side, min(_widest(text, shown), 2 * SMALLEST_SIDE))
     columns = math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     pitch_x, pitch_y = column + 3 * GAP, side + text.line + 3 * GAP
@@ -230,11 +214,7 @@ def _legible(name: str, index: int) -> str:
 
 def _side(images: Tensor) -> int:
     """Pixels of an image on the sheet."""
-    return _enlarged_side(images.shape[-1])
-
-
-def _enlarged_side(resolution: int) -> int:
-    return resolution * math.ceil(SMALLEST_CELL / resolution)
+    return enlarged_side(images.shape[-1])
 
 
 def _text(images: Tensor) -> _Text:
@@ -253,5 +233,5 @@ def _blank(images: Tensor, width: int, height: int) -> tuple[Image.Image, ImageD
 
 
 def _paste_row(sheet: Image.Image, images: Tensor, lefts: Sequence[int], top: int) -> None:
-    for image, left in zip(enlarged(images, SMALLEST_CELL), lefts, strict=True):
+    for image, left in zip(enlarged(images, SMALLEST_SIDE), lefts, strict=True):
         sheet.paste(picture_of(image), (left, top))

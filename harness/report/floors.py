@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import stdev
 
+from harness.evaluation.frechet import fid_infinity_standard_error
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.markdown import code, counted, escape, shortened, spread
@@ -53,8 +54,8 @@ def floor_note(content: Content, columns: Sequence[Column]) -> str:
     real = _real_count(content, protocol.reference) if protocol else None
     if protocol and (floors[0].samples < protocol.samples or floors[0].reference < (real or 0)):
         text += (
-            " The data are too few for the protocol's numbers of images on both sides with none on both. With fewer "
-            "images FID's bias is larger, so that a generator may stand below this row."
+            " There are too few real images to fill both sides with the protocol's numbers and none on both; with "
+            "fewer images FID's bias is larger, so that a generator may stand below this row."
         )
     return text
 
@@ -78,7 +79,11 @@ def standard_error(content: Content, run: ReportRun, column: Column, step: int) 
     if column.metric not in _ERROR_FROM or evaluation is None:
         return None
     values = evaluation.series(_ERROR_FROM[column.metric], column.block.settings.repeats)
-    return stdev(values) / len(values) ** 0.5 if len(values) > 1 else None
+    if len(values) < 2:
+        return None
+    return (
+        fid_infinity_standard_error(values) if column.metric == "fid_infinity" else stdev(values) / len(values) ** 0.5
+    )
 
 
 def standard_errors_of(content: Content, cell: ReportCell, column: Column, step: int) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.modes import EXPECTED, THERE, UNEVEN, ModeVerdict, modes_verdict
+from harness.analysis.modes import CHANCE, THERE, UNEVEN, ModeVerdict, modes_verdict
 from harness.design.metrics import CLASS_METRICS
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
@@ -22,11 +22,12 @@ MOST_CLASSES = 12
 
 
 RULES = (
-    f"A class is judged where at least {EXPECTED} generated images of it were to be expected from its share of the "
-    f"real ones. The first that holds: *collapsed*: fewer than half of the judged classes are there, with at least "
+    "A class is judged where its share of the real images lets expect so many generated ones that their absence would "
+    "be no chance. The first that holds: *collapsed*: fewer than half of the judged classes are there, with at least "
     f"{THERE:g} of their real share; *classes missing*: a judged class has no image; *uneven*: a judged class has less "
     f"than 1/{UNEVEN:g} or more than {UNEVEN:g} times its real share, by more than chance; else all classes, shares as "
-    "in the data. Classes say nothing of variety within one class."
+    f"in the data. Chance alone would bring a verdict against one cell in at most {100 * CHANCE:g} % of cases, however "
+    "many classes there are. Classes say nothing of variety within one class."
 )
 
 

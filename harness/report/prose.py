@@ -10,6 +10,7 @@ from harness.report.columns import Column, joined_title
 from harness.report.content import Content, ReportCell, ReportRun, scale_of
 from harness.report.figures.fid import MOST_LINES
 from harness.report.markdown import code, counted, escape, number, shortened, spread, steps_text
+from harness.report.sheets import shown_classes
 from harness.report.tables import ONE_SEED, has_comparable_losses
 
 
@@ -127,18 +128,34 @@ def without_panels(content: Content, columns: Sequence[Column]) -> str:
 
 def classes_shown(content: Content, pictures: Sequence[object]) -> str:
     """What the sheets of classes are; empty where the file asks for none, and that there are none yet."""
-    images = content.view.plan.experiment.report.classes
-    if images is None:
+    if content.view.plan.experiment.report.classes is None:
         return ""
-    if not content.columns:
+    blocks = content.view.blocks
+    if not blocks:
         return "No class can be told: the file has no `[[evaluation]]` whose extractor could."
-    if not pictures:
+    if len(content.left_out) == len(blocks):
+        return (
+            "No class is told: the evaluation was left out because its weights are missing, so there is no extractor "
+            "that could."
+        )
+    sheet = shown_classes(content)
+    if not pictures or sheet is None:
         return "Nothing to show yet: no run has a sheet of classes of its last checkpoint."
     return (
-        f"{counted(images, 'image')} per cell from its last checkpoint, of the seed named over it, each with the class "
-        "that the extractor takes it for. The noise is fixed and the images are not selected. So few images miss rare "
-        "classes by chance; where there is a table above, it counts all that were measured."
+        f"{counted(sheet.images, 'image')} per cell from its last checkpoint, of the seed named over it, drawn with "
+        f"the generator's {sheet.weights} weights, each with the class that {code(sheet.extractor)} takes it for, "
+        f"which sees it at {sheet.resolution} pixels.{_measured_in_train_mode(content)} The noise is fixed and the "
+        "images are not selected. So few images miss rare classes by chance; where there is a table above, it counts "
+        "all that were measured."
     )
+
+
+def _measured_in_train_mode(content: Content) -> str:
+    """That sheets are drawn in another mode of batch norm than what is measured; empty where they are not."""
+    block = next(block for block in content.view.blocks if block.available)
+    if block.settings.generator_mode == "eval":
+        return ""
+    return " Batch norm is in eval mode here, though values are measured in train mode."
 
 
 def interpolations_shown(content: Content) -> str:

@@ -71,7 +71,7 @@ def protocol_table(content: Content, columns: Sequence[Column]) -> str:
     if protocol is not None:
         known = "" if protocol.verified else " **(unverified weights)**"
         rows += [
-            ["Extractor", escape(protocol.extractor)],
+            ["Extractor", escape(settings.extractor_name)],
             ["SHA-256 of its weights", code(protocol.extractor_sha256) + known],
             ["Generated images per repeat", str(protocol.samples)],
             ["Real images", f"{protocol.reference} of the data with SHA-256 {code(protocol.data_sha256)}"],

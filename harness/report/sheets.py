@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.evaluation.protocol import first_classifier
+from harness.evaluation.protocol import asked_class_sheet
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.figures.samples import SamplePanel, read_picture
 from harness.report.figures.style import CellStyle
-from harness.store.pictures import AskedPicture, PictureKind, asked_pictures
+from harness.store.pictures import AskedPicture, ClassSheet, PictureKind, asked_pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +39,14 @@ def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
 def picture_sheets(content: Content, styles: Sequence[CellStyle], kind: PictureKind) -> Sheets:
     """The pictures of one kind, of each cell's last checkpoint; none where the file does not ask for them, or nothing
     was prepared yet."""
-    protocols = content.runs[0].view.protocols if content.runs else ()
-    pictures = asked_pictures(content.view.plan.experiment.report, first_classifier(protocols))
+    pictures = asked_pictures(content.view.plan.experiment.report, shown_classes(content))
     asked = next((picture for picture in pictures if picture.kind == kind), None)
     return _of_kind(content, styles, asked) if asked else Sheets()
+
+
+def shown_classes(content: Content) -> ClassSheet | None:
+    """The sheet of classes that the file asks for; None where it asks for none, or nothing can tell classes yet."""
+    return asked_class_sheet(content.view.plan.experiment, content.runs[0].view.protocols)
 
 
 def checkpoint(run: ReportRun, step: int) -> dict[str, Any]:

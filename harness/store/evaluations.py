@@ -5,7 +5,7 @@ Written by the process that holds the run's lock; only ever extended (more repea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Floor:
         """TypeError for what is no floor, as `Evaluation`."""
         if not isinstance(self.values, dict) or not all(map(_is_list_of_numbers, self.values.values())):
             raise TypeError("a floor's values are lists of numbers")
+        if type(self.samples) is not int or type(self.reference) is not int:
+            raise TypeError("a floor's samples and reference are whole numbers")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Evaluation:
             raise TypeError("values are lists of numbers")
         if not isinstance(self.pooled, dict) or not all(_are_numbers(of_metric) for of_metric in self.pooled.values()):
             raise TypeError("pooled values are numbers by the number of repeats")
+        self._check_classes()
+        if not _is_number(self.seconds) or type(self.feature_dims) is not int:
+            raise TypeError("seconds and feature_dims are numbers")
+
+    def _check_classes(self) -> None:
+        if not isinstance(self.classes, list) or not all(isinstance(name, str) for name in self.classes):
+            raise TypeError("classes are texts")
+        counted = self.class_counts
+        if not isinstance(counted, list) or not all(map(_is_list_of_counts, [*counted, self.reference_class_counts])):
+            raise TypeError("counts by class are whole numbers")
+        if any(len(counts) != len(self.classes) for counts in [*counted, self.reference_class_counts]):
+            raise TypeError("there is a count for each class")
 
     def has(self, metrics: Sequence[str], repeats: int) -> bool:
         """Whether all `metrics` are there for at least `repeats` repeats, pooled ones for exactly these."""
@@ -76,7 +90,7 @@ class Evaluation:
             return [] if value is None else [value]
         return self.values.get(metric, [])[:repeats]
 
-    def lacking(self, metrics: Sequence[MetricName], repeat: int) -> list[MetricName]:
+    def lacking(self, metrics: Iterable[MetricName], repeat: int) -> list[MetricName]:
         """Those of `metrics` that this repeat has no value of; pooled ones are of no single repeat."""
         return [metric for metric in metrics if not _is_pooled(metric) and len(self.values.get(metric, ())) <= repeat]
 
@@ -147,6 +161,10 @@ def _are_numbers(values: object) -> bool:
 
 def _is_list_of_numbers(values: object) -> bool:
     return isinstance(values, list) and all(map(_is_number, values))
+
+
+def _is_list_of_counts(values: object) -> bool:
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
 
 
 def _is_number(value: object) -> bool:

@@ -52,11 +52,17 @@ class Interpolations:
 
 @dataclass(frozen=True)
 class ClassSheet:
-    """Images with the class that an extractor takes each for. extractor_sha256: of its weights."""
+    """Images with the class that an extractor takes each for.
+
+    extractor: its name for people; extractor_sha256: of its weights; weights: the generator's; resolution: pixels that
+    images are brought to for the extractor, as where it measures.
+    """
 
     images: int
     extractor: str
     extractor_sha256: str
+    weights: Literal["raw", "ema"]
+    resolution: int
 
     kind: ClassVar[PictureKind] = "classes"
 
@@ -67,22 +73,24 @@ class ClassSheet:
             "images": self.images,
             "extractor": self.extractor,
             "extractor_sha256": self.extractor_sha256,
+            "weights": self.weights,
+            "resolution": self.resolution,
         }
 
 
 AskedPicture = Interpolations | ClassSheet
 
 
-def asked_pictures(report: ReportSettings, classifier: tuple[str, str] | None) -> tuple[AskedPicture, ...]:
+def asked_pictures(report: ReportSettings, classes: ClassSheet | None) -> tuple[AskedPicture, ...]:
     """What `[report]` asks for at the last checkpoint of each run.
 
-    classifier: name and SHA-256 of the weights of the first evaluation's extractor; without one no classes are told.
+    classes: the sheet of classes; None where none is asked for, or nothing can tell them.
     """
     asked: list[AskedPicture] = []
     if report.interpolations:
         asked.append(Interpolations(*report.interpolations))
-    if report.classes and classifier:
-        asked.append(ClassSheet(report.classes, *classifier))
+    if classes:
+        asked.append(classes)
     return tuple(asked)
 
 

@@ -192,7 +192,7 @@ def _with_damage(run: RunDirectory, status: RunStatus) -> RunStatus:
 def missing_evaluations(
     run: RunDirectory, commit: Commit | None, required: Sequence[RequiredEvaluation]
 ) -> tuple[tuple[int, str], ...]:
-    """(step, protocol) that are asked for at checkpoints that exist, and not stored with all metrics and repeats."""
+    """(step, protocol) asked for at checkpoints that exist and not stored with all metrics and repeats and a floor."""
     written = {int(step) for step in commit.checkpoints} if commit else set()
     missing = []
     for block in required:
@@ -200,6 +200,6 @@ def missing_evaluations(
             if step not in written:
                 continue  # the checkpoint interval was another when that step was trained: shown as missing
             evaluation = read_evaluation(run, step, block.protocol)
-            if evaluation is None or not evaluation.has(block.metrics, block.repeats):
+            if evaluation is None or evaluation.floor is None or not evaluation.has(block.metrics, block.repeats):
                 missing.append((step, block.protocol))
     return tuple(missing)

@@ -15,8 +15,8 @@ from harness.design.keys import key_parts
 from harness.errors import DamagedFileError
 from harness.evaluation.protocol import (
     Protocol,
+    asked_class_sheet,
     block_protocols,
-    first_classifier,
     is_prepared,
     required_evaluations,
 )
@@ -180,7 +180,7 @@ def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
             by_batch[batch_size] = tuple(block_protocols(experiment, manifest, batch_size))
         run_directory = found.get(run.key[:8])
         required = required_evaluations(experiment, manifest, batch_size, training) if run_directory else None
-        pictures = asked_pictures(experiment.report, first_classifier(by_batch[batch_size]))
+        pictures = asked_pictures(experiment.report, asked_class_sheet(experiment, by_batch[batch_size]))
         status = isolated_status(run_directory, run.key, training.steps, required, pictures)
         views.append(RunView(run, run_directory, status, by_batch[batch_size]))
     return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
@@ -197,12 +197,15 @@ def _manifest(directory: ExperimentDirectory) -> ExperimentManifest | None:
 def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...]:
     prepared = is_prepared(plan.experiment, manifest)
     protocols = block_protocols(plan.experiment, manifest, plan.experiment.baseline.batch_size)
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     blocks = []
     for settings, protocol in zip(plan.experiment.evaluation, protocols, strict=True):
-        name = settings.extractor_name
-        seen[name] = count = seen.get(name, 0) + 1
-        column = name if count == 1 else f"{name}-{count}"
+        name = column = settings.extractor_name
+        count = 1
+        while column in taken:
+            count += 1
+            column = f"{name}-{count}"
+        taken.add(column)
         available = protocol is not None or not prepared
         blocks.append(Block(settings, column, available, verified=protocol is None or protocol.verified))
     return tuple(blocks)

@@ -56,10 +56,13 @@ KINDS = (
     Kind("records of metrics", "*/metrics.jsonl"),
     Kind("records of attempts", "*/attempts.jsonl"),
     Kind("a sample picture", "*/samples/*.png"),
+    Kind("a picture of the report's", "*/pictures/*.png"),
     Kind("run.json", "*/run.json"),
     Kind("experiment.json", "experiment.json"),
     Kind("an image cache", "cache/images-*.npy", finished=(False,)),
+    Kind("reference features", "cache/features-*.safetensors", finished=(False,)),
     Kind("reference statistics", "cache/reference-*.safetensors", finished=(False,)),
+    Kind("a floor", "cache/floor-*.json", finished=(False,)),
 )
 
 

@@ -94,7 +94,10 @@ CHECKPOINT = (
     *_written("*/checkpoints/step-*.safetensors", CHECKPOINTS),
     *_written("*/checkpoints/step-*.safetensors.sha256", CHECKPOINTS),
 )
-PICTURE = _written("*/samples/step-*.png", CHECKPOINTS)
+PICTURE = (
+    *_written("*/samples/step-*.png", CHECKPOINTS),
+    *_written("*/pictures/step-*.png", 2),
+)
 STATE = (
     *_written("*/state/step-*.pt", CHECKPOINTS),  # the last: between the state and its commit
     *_written("*/state/step-*.json", CHECKPOINTS),
@@ -102,9 +105,11 @@ STATE = (
 )
 EVALUATION = (
     Point("before call", "harness.execution.measure:evaluate", 2 * CHECKPOINTS),  # once a repeat
-    *_written("*/evaluations/step-*.json", CHECKPOINTS),
-    Point("before call", "harness.evaluation.evaluate:reference_of"),
+    *_written("*/evaluations/step-*.json", 3 * CHECKPOINTS),  # once a repeat, once with what is pooled
+    Point("before call", "harness.evaluation.reference:reference_of"),
+    *_written("*/cache/features-*.safetensors"),
     *_written("*/cache/reference-*.safetensors"),
+    *_written("*/cache/floor-*.json"),
 )
 PREPARATION = (
     Point("half written", "*/cache/images-*.npy", 2),

@@ -72,6 +72,8 @@ def read_picture(
         return None, "no picture was made"
     except StoreError as error:
         return None, f"{path.name}: {error.what}"
+    except Image.DecompressionBombError:
+        return None, "the picture is too large to be opened"
     except (OSError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG
         return None, "the picture is damaged"
     wrong = next((key for key, text in expected.items() if texts.get(key) != text), None)
