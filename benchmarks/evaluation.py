@@ -4,7 +4,7 @@
     python benchmarks/evaluation.py --docs docs/performance.md       also fills in the figures of that page
 
 Prints a table and leaves with 1 where values are not equal: a wrong number is not fast. README.md beside this file
-says what is measured.
+says what is measured. --real and --generated may be given several times, once for each scenario.
 """
 
 from __future__ import annotations
@@ -13,15 +13,24 @@ import argparse
 import json
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from measurements import make_images, measure_checkpoint, measure_distance, measure_precision, write_random_weights
-from results import Results, into_page, text_table
+from measurements import (
+    Tell,
+    make_images,
+    measure_checkpoint,
+    measure_distance,
+    measure_precision,
+    write_random_weights,
+)
+from results import Results, into_page, require_part, text_table
 
 from harness.design.evaluation_settings import EvaluationSettings
+from harness.evaluation.output_folder import make_writable
 from harness.evaluation.protocol import INCEPTION_SHA256
 from harness.execution.devices import allow_determinism
 from harness.store.atomic import sha256_of
@@ -30,20 +39,24 @@ RANDOM = "drawn at random (a network's time does not depend on them)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = parsed(arguments)
     allow_determinism()
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         print("error: torch cannot use a CUDA GPU here; leave out --device", file=sys.stderr)
         return 2
+    if options.output:
+        make_writable(options.output.parent)
+    page = options.docs.read_text(encoding="utf-8") if options.docs else ""
+    if options.docs:
+        require_part(page, device.type)
     command = shlex.join(["python", "benchmarks/evaluation.py", *_shown(arguments or sys.argv[1:])])
     results = measured(options, device, command)
     print(f"{results.stated()}\n\n{text_table(results.rows())}")
     if options.output:
         options.output.write_text(json.dumps(results.document(), indent=1) + "\n", encoding="utf-8")
     if options.docs and not results.failures:
-        page = into_page(options.docs.read_text(encoding="utf-8"), device.type, results)
-        options.docs.write_text(page, encoding="utf-8")
+        options.docs.write_text(into_page(page, device.type, results), encoding="utf-8")
     for failure in results.failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if results.failures else 0
@@ -57,25 +70,55 @@ def measured(options: argparse.Namespace, device: torch.device, command: str) ->
         content = weights.read_bytes()
         known = "pytorch-fid's" if sha256_of(content) == INCEPTION_SHA256 else f"SHA-256 {sha256_of(content)[:12]}..."
         settings = EvaluationSettings(extractor="inception", extractor_weights=str(weights), unverified_weights=True)
-        images = make_images(Path(folder), real=options.real, generated=options.generated, repeats=options.repeats)
-        tell("the Frechet distance alone")
+        tell = teller()
+        tell(f"the Fréchet distance alone: {options.dims} dims, {options.rounds} rounds")
         distance = measure_distance(options.dims, options.rounds)
-        tell("all repeats at one checkpoint, by both ways")
-        checkpoint = measure_checkpoint(images, settings, content, device, options.workers)
-        tell("bfloat16 beside float32")
-        precision = measure_precision(images, settings, device)
-    return Results(command, known if options.weights else RANDOM, distance, (checkpoint,), (precision,))
+        checkpoints, precisions = [], []
+        for number, (real, generated) in enumerate(zip(options.real, options.generated, strict=True)):
+            scenario = f"{real:,} real, {options.repeats} x {generated:,} generated images"
+            tell(f"{scenario}: drawing them")
+            images = make_images(Path(folder) / str(number), real=real, generated=generated, repeats=options.repeats)
+            checkpoints.append(
+                measure_checkpoint(
+                    images,
+                    settings,
+                    content,
+                    device,
+                    options.workers,
+                    peer_repeats=options.peer_repeats,
+                    tell=lambda what, scenario=scenario: tell(f"{scenario}: {what}"),
+                )  # fmt: skip
+            )
+            if not precisions:
+                tell(f"{scenario}: bfloat16 beside float32")
+                precisions.append(measure_precision(images, settings, device))
+        tell("done")
+    return Results(command, known if options.weights else RANDOM, distance, tuple(checkpoints), tuple(precisions))
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    made = parser()
+    options = made.parse_args(arguments)
+    options.real, options.generated = options.real or [450], options.generated or [250]
+    if len(options.real) != len(options.generated):
+        made.error("--real and --generated are given equally often, once for each scenario")
+    if options.peer_repeats is not None and options.peer_repeats > options.repeats:
+        made.error("--peer-repeats is at most --repeats")
+    return options
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description="Times of evaluation beside pytorch-fid's.", allow_abbrev=False)
-    made.add_argument("--real", type=count, default=450, help="real images (default: %(default)s)")
-    made.add_argument("--generated", type=count, default=250, help="generated images a repeat (default: %(default)s)")
-    made.add_argument("--repeats", type=int, default=5, help="repeats at the checkpoint (default: %(default)s)")
+    made.add_argument("--real", type=count, action="append", help="real images (default: 450); again: more scenarios")
+    made.add_argument("--generated", type=count, action="append", help="generated images a repeat (default: 250)")
+    made.add_argument("--repeats", type=positive, default=5, help="repeats at the checkpoint (default: %(default)s)")
+    made.add_argument("--peer-repeats", type=positive, help="measure so many by hand and scale the time; default: all")
     made.add_argument("--weights", type=Path, help="pytorch-fid's weights; default: a state dict drawn at random")
     made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of both networks (default: cpu)")
     made.add_argument("--dims", type=int, default=2048, help="of the distance measured alone (default: %(default)s)")
-    made.add_argument("--rounds", type=int, default=3, help="of the distance measured alone (default: %(default)s)")
+    made.add_argument(
+        "--rounds", type=positive, default=3, help="of the distance measured alone (default: %(default)s)"
+    )
     made.add_argument("--workers", type=int, help="processes that read pytorch-fid's images; default: as it takes")
     made.add_argument("--output", type=Path, help="write all figures as JSON")
     made.add_argument("--docs", type=Path, help="fill in the measured part of this page")
@@ -90,8 +133,21 @@ def count(text: str) -> int:
     return number
 
 
-def tell(what: str) -> None:
-    print(f"measuring {what} ...", file=sys.stderr, flush=True)
+def positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
+def teller() -> Tell:
+    """Tells a person who waits what begins, and how many seconds after the start."""
+    began = time.monotonic()
+
+    def tell(what: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _shown(arguments: Sequence[str]) -> list[str]:

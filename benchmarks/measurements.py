@@ -16,15 +16,18 @@ from PIL import Image
 
 from harness.data.resize import resize
 from harness.design.evaluation_settings import EvaluationSettings, Precision
-from harness.evaluation.extractors import Extractor, feature_matrix, load_extractor
+from harness.evaluation.extractors import Extractor, Features, feature_matrix, load_extractor
 from harness.evaluation.frechet import distance_to, frechet_distance, moments, reference_of
 from harness.evaluation.image_set import ImagePair, ImageSet
 from harness.evaluation.peer import PeerStatistics, PytorchFid, peer_distance, statistics_of
 
 T = TypeVar("T")
 
+Tell = Callable[[str], None]
+"""Told what begins now, for the person who waits."""
+
 DISTANCE_TOLERANCE = 1e-6
-"""Relative, of the Frechet distance alone, where the same mean and covariance go in."""
+"""Relative, of the Fréchet distance alone, where the same mean and covariance go in."""
 
 FID_TOLERANCE = 1e-3
 """Relative, from image to number in float32."""
@@ -56,14 +59,17 @@ class DistanceFigures:
 class CheckpointFigures:
     """Seconds of all repeats at one checkpoint, and each repeat's FID by both ways.
 
-    prepare_s: ours, what only a grid's first checkpoint pays: loading the extractor, real features, decomposition.
-    peer_load_s: the peer's network, which it too loads once.
+    load_s, real_features_s, decompose_s: ours, what only a grid's first checkpoint pays.
+    peer_load_s: the peer's network, which it too loads once. Its tuples may be shorter than ours: each of its repeats
+    costs the same, so that the seconds of all are those measured, scaled.
     """
 
     device: str
     real: int
     generated: int
-    prepare_s: float
+    load_s: float
+    real_features_s: float
+    decompose_s: float
     features_s: tuple[float, ...]
     distance_s: tuple[float, ...]
     peer_load_s: float
@@ -73,16 +79,35 @@ class CheckpointFigures:
     peer_fids: tuple[float, ...]
 
     @property
+    def repeats(self) -> int:
+        return len(self.fids)
+
+    @property
+    def peer_repeats(self) -> int:
+        """How many of them the peer measured."""
+        return len(self.peer_fids)
+
+    @property
     def later_s(self) -> float:
         return sum(self.features_s) + sum(self.distance_s)
 
     @property
     def first_s(self) -> float:
-        return self.prepare_s + self.later_s
+        return self.load_s + self.real_features_s + self.decompose_s + self.later_s
+
+    @property
+    def peer_all_features_s(self) -> float:
+        """Of all repeats, scaled from those measured; real and generated images."""
+        return sum(self.peer_features_s) * self.repeats / self.peer_repeats
+
+    @property
+    def peer_all_distance_s(self) -> float:
+        """Of all repeats, scaled from those measured."""
+        return sum(self.peer_distance_s) * self.repeats / self.peer_repeats
 
     @property
     def peer_s(self) -> float:
-        return sum(self.peer_features_s) + sum(self.peer_distance_s)
+        return self.peer_all_features_s + self.peer_all_distance_s
 
     @property
     def first_ratio(self) -> float:
@@ -94,16 +119,16 @@ class CheckpointFigures:
 
     @property
     def images_per_s(self) -> float:
-        return len(self.fids) * self.generated / sum(self.features_s)
+        return self.repeats * self.generated / sum(self.features_s)
 
     @property
     def peer_images_per_s(self) -> float:
-        return len(self.fids) * (self.real + self.generated) / sum(self.peer_features_s)
+        return self.peer_repeats * (self.real + self.generated) / sum(self.peer_features_s)
 
     @property
     def difference(self) -> float:
-        """The largest relative difference between the two ways' values."""
-        return max(relative(ours, theirs) for ours, theirs in zip(self.fids, self.peer_fids, strict=True))
+        """The largest relative difference between the two ways' values, of the repeats that both measured."""
+        return max(relative(ours, theirs) for ours, theirs in zip(self.fids, self.peer_fids, strict=False))
 
 
 @dataclass(frozen=True)
@@ -124,7 +149,7 @@ class PrecisionFigures:
 
 
 def measure_distance(dims: int = 2048, rounds: int = 3) -> DistanceFigures:
-    """The Frechet distance of two Gaussians of full rank, whose spectrum spans four orders of magnitude."""
+    """The Fréchet distance of two Gaussians of full rank, whose spectrum spans four orders of magnitude."""
     a, b = (moments(_made_up_features(seed, 2 * dims, dims)) for seed in (1, 2))
     reference = reference_of(a)
     theirs, decomposed, scratch = [], [], []
@@ -144,22 +169,36 @@ def measure_distance(dims: int = 2048, rounds: int = 3) -> DistanceFigures:
 
 
 def measure_checkpoint(
-    images: Images, settings: EvaluationSettings, weights: bytes, device: torch.device, workers: int | None = None
+    images: Images,
+    settings: EvaluationSettings,
+    weights: bytes,
+    device: torch.device,
+    workers: int | None = None,
+    *,
+    peer_repeats: int | None = None,
+    tell: Tell = lambda _what: None,
 ) -> CheckpointFigures:
     """All repeats at one checkpoint, by a grid's way and by hand, a repeat of each in turn.
 
     By hand: for each repeat the real features again, the generated ones, both from PNG files, and the distance.
-    workers: processes that read its images, None: as `python -m pytorch_fid` takes.
+    workers: processes that read its images, None: as `python -m pytorch_fid` takes. peer_repeats: so many by hand, None:
+    all; tell: told what begins.
     """
     import pytorch_fid.fid_score  # noqa: F401 - neither way pays for the import
 
     total = len(images.real) + sum(len(repeat) for repeat in images.generated)
+    tell("loading both networks, and ours on the real images")
     peer_load_s, peer = timed(lambda: PytorchFid(weights, device, workers))
-    prepare_s, (extractor, real) = timed(lambda: _prepared(images, settings, device, total))
+    load_s, extractor = timed(lambda: load_extractor(settings, device, images=total))
+    real_features_s, real_features = timed(lambda: feature_matrix(extractor, [images.real]))
+    decompose_s, real = timed(lambda: _decomposed(extractor, real_features))
     ours: list[tuple[float, float, float]] = []
     theirs: list[tuple[float, float, float]] = []
-    for repeat, files in zip(images.generated, images.generated_files, strict=True):
-        theirs.append(_by_hand(peer, images.real_files, files))
+    for index, (repeat, files) in enumerate(zip(images.generated, images.generated_files, strict=True)):
+        if peer_repeats is None or index < peer_repeats:
+            tell(f"repeat {index + 1} of {len(images.generated)} by hand")
+            theirs.append(_by_hand(peer, images.real_files, files))
+        tell(f"repeat {index + 1} of {len(images.generated)} as in a grid")
         features_s, features = timed(lambda repeat=repeat: feature_matrix(extractor, [repeat]))
         distance_s, fid = timed(lambda features=features: ImagePair(real.like(features), real).fid)
         ours.append((features_s, distance_s, fid))
@@ -169,7 +208,9 @@ def measure_checkpoint(
         device=device.type,
         real=len(images.real),
         generated=len(images.generated[0]),
-        prepare_s=prepare_s,
+        load_s=load_s,
+        real_features_s=real_features_s,
+        decompose_s=decompose_s,
         features_s=features_s,
         distance_s=distance_s,
         peer_load_s=peer_load_s,
@@ -258,14 +299,11 @@ def relative(value: float, expected: float) -> float:
     return abs(value - expected) / abs(expected)
 
 
-def _prepared(
-    images: Images, settings: EvaluationSettings, device: torch.device, total: int
-) -> tuple[Extractor, ImageSet]:
-    """What a grid does once: the extractor, and the real images' features, decomposed."""
-    extractor = load_extractor(settings, device, images=total)
-    real = ImageSet(feature_matrix(extractor, [images.real]), extractor.logits)
+def _decomposed(extractor: Extractor, features: Features) -> ImageSet:
+    """What a grid does once with the real images' features."""
+    real = ImageSet(features, extractor.logits)
     assert real.reference.mean.shape == (extractor.feature_dim,)  # decomposed now, not at the first distance
-    return extractor, real
+    return real
 
 
 def _by_hand(peer: PytorchFid, real: Sequence[Path], generated: Sequence[Path]) -> tuple[float, float, float]:

@@ -39,10 +39,10 @@ class Results:
         found = []
         if not self.distance.difference <= DISTANCE_TOLERANCE:
             found.append(
-                f"the Frechet distance differs by {self.distance.difference:.1e}, more than {DISTANCE_TOLERANCE:g}"
+                f"the Fréchet distance differs by {self.distance.difference:.1e}, more than {DISTANCE_TOLERANCE:g}"
             )
         found += [
-            f"FID on {figures.device} differs by {figures.difference:.1e}, more than {FID_TOLERANCE:g}"
+            f"FID of {sizes(figures)} on {figures.device} differs by {figures.difference:.1e}, more than {FID_TOLERANCE:g}"
             for figures in self.checkpoints
             if not figures.difference <= FID_TOLERANCE
         ]
@@ -50,7 +50,10 @@ class Results:
 
     def document(self) -> dict[str, Any]:
         """All figures, and what is derived from them, as plain values."""
-        derived = ("first_s", "later_s", "peer_s", "first_ratio", "later_ratio", "images_per_s", "peer_images_per_s")
+        derived = (
+            "repeats", "peer_repeats", "first_s", "later_s", "peer_s", "first_ratio", "later_ratio", "images_per_s",
+            "peer_images_per_s",
+        )  # fmt: skip
         return {
             "command": self.command,
             "weights": self.weights,
@@ -79,8 +82,13 @@ class Results:
         """What was measured where, in one paragraph."""
         of = machine()
         sizes = "; ".join(
-            f"{len(one.fids)} repeats of {one.generated:,} generated images against {one.real:,} real ones"
-            for one in self.checkpoints[:1]
+            f"{one.repeats} repeats of {one.generated:,} generated images against {one.real:,} real ones"
+            + (
+                ""
+                if one.peer_repeats == one.repeats
+                else f" ({one.peer_repeats} of them by hand, its time scaled to all)"
+            )
+            for one in self.checkpoints
         )
         return (
             f"`{self.command}` on {of['cpu']}, {of['threads']} threads, torch {of['torch']}, {of['system']}: "
@@ -96,7 +104,7 @@ def unmeasured() -> str:
 def distance_rows(figures: DistanceFigures) -> list[Row]:
     differ, peer = f"{figures.difference:.0e}", seconds(figures.peer_s)
     return [
-        (f"Frechet distance, d = {figures.dims}, {what}", seconds(ours), peer, f"{figures.peer_s / ours:.1f}", differ)
+        (f"Fréchet distance, d = {figures.dims}, {what}", seconds(ours), peer, f"{figures.peer_s / ours:.1f}", differ)
         for what, ours in (
             ("reference decomposed", figures.reference_decomposed_s),
             ("from scratch", figures.from_scratch_s),
@@ -104,28 +112,42 @@ def distance_rows(figures: DistanceFigures) -> list[Row]:
     ]
 
 
+def sizes(figures: CheckpointFigures) -> str:
+    return f"{figures.real:,} real and {figures.repeats} x {figures.generated:,} generated"
+
+
 def checkpoint_rows(figures: CheckpointFigures) -> list[Row]:
-    repeats, on = len(figures.fids), figures.device
-    differ = f"{figures.difference:.0e}"
-    first, later = seconds(figures.peer_load_s + figures.peer_s), seconds(figures.peer_s)
+    """Both checkpoints' sums, and the parts that they are made of."""
+    what, by_hand = f"{sizes(figures)}, {figures.device}", _by_hand(figures)
+    later = seconds(figures.peer_s) + by_hand
     rates = (figures.images_per_s, figures.peer_images_per_s)
+    differ = f"{figures.difference:.0e}"
+    first = seconds(figures.peer_load_s + figures.peer_s) + by_hand
     return [
+        (f"{what}: a grid's first checkpoint", seconds(figures.first_s), first, f"{figures.first_ratio:.1f}", differ),
+        _part("loading the network", figures.load_s, figures.peer_load_s),
+        ("- of it, real images once: network", seconds(figures.real_features_s), "(in every repeat)", "", ""),
+        ("- of it, real images once: decomposition", seconds(figures.decompose_s), "(in every repeat)", "", ""),
+        (f"{what}: every later checkpoint", seconds(figures.later_s), later, f"{figures.later_ratio:.1f}", differ),
+        _part("network, files (by hand: real images again)", sum(figures.features_s), figures.peer_all_features_s),
+        _part("statistics and distance", sum(figures.distance_s), figures.peer_all_distance_s),
         (
-            f"{repeats} repeats, a grid's first checkpoint, {on}",
-            seconds(figures.first_s),
-            first,
-            f"{figures.first_ratio:.1f}",
-            differ,
+            f"{what}: the network alone",
+            *(f"{rate:.1f} images/s" for rate in rates),
+            f"{rates[0] / rates[1]:.1f}",
+            "",
         ),
-        (
-            f"{repeats} repeats, every later checkpoint, {on}",
-            seconds(figures.later_s),
-            later,
-            f"{figures.later_ratio:.1f}",
-            differ,
-        ),
-        (f"Inception alone, {on}", *(f"{rate:.1f} images/s" for rate in rates), f"{rates[0] / rates[1]:.1f}", ""),
     ]
+
+
+def _part(what: str, ours: float, peers: float) -> Row:
+    return (f"- of it, {what}", seconds(ours), seconds(peers), f"{peers / ours:.1f}", "")
+
+
+def _by_hand(figures: CheckpointFigures) -> str:
+    """What of the peer's time was measured, where it was not all of it."""
+    few, all_of_them = figures.peer_repeats, figures.repeats
+    return "" if few == all_of_them else f" ({few} of {all_of_them} repeats measured, scaled)"
 
 
 def precision_row(figures: PrecisionFigures) -> Row:
@@ -177,9 +199,14 @@ def cpu_name() -> str:
 
 def into_page(text: str, device: str, results: Results) -> str:
     """`text` with the measured part of `device` replaced; ValueError where the page has none or several."""
+    body = f"{results.stated()}\n\n{markdown_table(results.rows())}\n"
+    return require_part(text, device).sub(lambda found: f"{found[1]}{body}{found[2]}", text)
+
+
+def require_part(text: str, device: str) -> re.Pattern[str]:
+    """What finds the measured part of `device`; ValueError where the page has none or several."""
     begin, end = f"<!-- measured: evaluation on {device} -->", "<!-- measured end -->"
     part = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
     if len(part.findall(text)) != 1:
         raise ValueError(f"the page has no single part between {begin} and {end}")
-    body = f"{results.stated()}\n\n{markdown_table(results.rows())}\n"
-    return part.sub(lambda found: f"{found[1]}{body}{found[2]}", text)
+    return part

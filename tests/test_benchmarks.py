@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 
 from harness.design.evaluation_settings import EvaluationSettings
+from harness.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +43,8 @@ def figures(measurements: ModuleType, results: ModuleType, *, distance: float = 
         measurements.DistanceFigures(2048, 3, 9.0, 0.5, 1.0, distance),
         (
             measurements.CheckpointFigures(
-                device="cpu", real=100, generated=50, prepare_s=10.0, features_s=(2.0, 2.0), distance_s=(0.5, 0.5),
+                device="cpu", real=100, generated=50, load_s=1.0, real_features_s=6.0, decompose_s=3.0,
+                features_s=(2.0, 2.0), distance_s=(0.5, 0.5),
                 peer_load_s=2.0, peer_features_s=(15.0, 15.0), peer_distance_s=(9.0, 9.0),
                 fids=(fid, 100.0), peer_fids=(100.0, 100.0),
             ),
@@ -76,14 +79,58 @@ def test_ratios_count_what_each_side_pays(measurements: ModuleType, results: Mod
     assert (one.images_per_s, one.peer_images_per_s) == (100 / 4, 300 / 30)
 
 
+def test_repeats_that_the_peer_left_out_are_scaled_and_said(measurements: ModuleType, results: ModuleType) -> None:
+    whole = figures(measurements, results)
+    one = whole.checkpoints[0]  # type: ignore[attr-defined]
+    fewer = replace(one, peer_features_s=(15.0,), peer_distance_s=(9.0,), peer_fids=(100.0,), fids=(100.0, 7.0))
+    assert (fewer.peer_s, fewer.later_ratio, fewer.peer_images_per_s) == (one.peer_s, one.later_ratio, 150 / 15)
+    assert fewer.difference == 0.0  # of the one that both measured
+    rows = results.checkpoint_rows(fewer)
+    assert [row[2] for row in rows if "checkpoint" in row[0]] == [
+        f"{total} s (1 of 2 repeats measured, scaled)" for total in (50, 48)
+    ]
+    partly = replace(whole, checkpoints=(one, fewer))  # type: ignore[type-var]
+    assert partly.stated().count("2 repeats of 50 generated") == 2
+    assert "(1 of them by hand, its time scaled to all)" in partly.stated()
+
+
+def test_scenarios_are_pairs(command: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (command.parsed([]).real, command.parsed([]).generated) == ([450], [250])
+    two = command.parsed(["--real", "60", "--generated", "50", "--real", "70", "--generated", "55"])
+    assert (two.real, two.generated) == ([60, 70], [50, 55])
+    for wrong in (["--real", "60", "--real", "70", "--generated", "50"], ["--repeats", "2", "--peer-repeats", "3"]):
+        with pytest.raises(SystemExit):
+            command.parsed(wrong)
+    assert "once for each scenario" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_is_said_before_anything_is_measured(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measured: list[object] = []
+    monkeypatch.setattr(command, "measured", lambda *arguments: measured.append(arguments))
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StoreError):
+        command.main(["--output", str(tmp_path / "file" / "x.json")])
+    with pytest.raises(ValueError, match="no single part"):
+        command.main(["--docs", str(tmp_path / "file")])
+    assert measured == []
+
+
 def test_the_table_has_every_measurement_and_says_what_is_not_measured(
     measurements: ModuleType, results: ModuleType
 ) -> None:
     made_up = figures(measurements, results)
     rows = {row[0]: row[1:] for row in made_up.rows()}  # type: ignore[attr-defined]
-    assert rows["Frechet distance, d = 2048, reference decomposed"] == ("0.5 s", "9 s", "18.0", "1e-09")
-    assert rows["2 repeats, a grid's first checkpoint, cpu"] == ("15 s", "50 s", "3.3", "0e+00")
-    assert rows["2 repeats, every later checkpoint, cpu"][2] == "9.6"
+    assert rows["Fréchet distance, d = 2048, reference decomposed"] == ("0.5 s", "9 s", "18.0", "1e-09")
+    sizes = "100 real and 2 x 50 generated, cpu"
+    assert rows[f"{sizes}: a grid's first checkpoint"] == ("15 s", "50 s", "3.3", "0e+00")
+    assert rows["- of it, loading the network"][:2] == ("1 s", "2 s")
+    assert rows["- of it, real images once: network"][0] == "6 s"
+    assert rows["- of it, real images once: decomposition"][0] == "3 s"
+    assert rows[f"{sizes}: every later checkpoint"][2] == "9.6"
+    assert rows["- of it, network, files (by hand: real images again)"] == ("4 s", "30 s", "7.5", "")
+    assert rows["- of it, statistics and distance"] == ("1 s", "18 s", "18.0", "")
     assert "FID 101" in rows["bfloat16, cpu, beside our float32"][0]
     if not torch.cuda.is_available():
         assert rows["the same on CUDA"][0] == "unmeasured: no GPU"
@@ -96,10 +143,10 @@ def test_the_table_has_every_measurement_and_says_what_is_not_measured(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"distance": 2e-6}, "the Frechet distance differs by 2.0e-06"),
-        ({"distance": float("nan")}, "the Frechet distance differs by nan"),
-        ({"fid": 100.2}, "FID on cpu differs by 2.0e-03"),
-        ({"fid": float("nan")}, "FID on cpu differs by nan"),
+        ({"distance": 2e-6}, "the Fréchet distance differs by 2.0e-06"),
+        ({"distance": float("nan")}, "the Fréchet distance differs by nan"),
+        ({"fid": 100.2}, "FID of 100 real and 2 x 50 generated on cpu differs by 2.0e-03"),
+        ({"fid": float("nan")}, "generated on cpu differs by nan"),
     ],
 )
 def test_values_that_are_not_equal_end_it_with_1_and_reach_no_page(
@@ -139,8 +186,13 @@ def test_both_ways_give_the_same_values(measurements: ModuleType, random_incepti
     )
     images = measurements.make_images(tmp_path, real=8, generated=6, repeats=2)
     cpu = torch.device("cpu")
-    found = measurements.measure_checkpoint(images, settings, random_inception.read_bytes(), cpu, workers=0)
+    told: list[str] = []
+    found = measurements.measure_checkpoint(
+        images, settings, random_inception.read_bytes(), cpu, workers=0, peer_repeats=1, tell=told.append
+    )
     assert found.difference <= measurements.FID_TOLERANCE
+    assert (found.repeats, found.peer_repeats) == (2, 1)
+    assert told[1:] == ["repeat 1 of 2 by hand", "repeat 1 of 2 as in a grid", "repeat 2 of 2 as in a grid"]
     assert len(found.fids) == 2 and found.fids[0] != found.fids[1]
     reduced = measurements.measure_precision(images, settings, cpu)
     assert reduced.float32_fid == pytest.approx(found.fids[0], rel=1e-6)

@@ -32,6 +32,10 @@ def test_titles_are_unique() -> None:
         ({"metrics": ["fid_infinity"], "repeats": 1}, "say repeats = 2 or more"),
         ({"metrics": ["nearest_share"], "reference": 500}, 'say reference = "all"'),
         ({"extractor": "mnist", "extractor_weights": "x"}, "the weights of mnist ship with harness"),
+        (
+            {"extractor": "digits", "unverified_weights": True},
+            "unverified_weights is for inception; the weights of digits",
+        ),
         ({"extractor": "trained"}, "harness extractor train"),
         ({"extractor": "trained", "extractor_weights": "x", "unverified_weights": True}, "carry their own SHA-256"),
         ({"metrics": ["accuracy"]}, "literal_error"),

@@ -154,8 +154,10 @@ def test_data_without_classes_are_refused_before_anything_is_read(here: Path) ->
 
 def test_an_output_that_is_a_file_is_named(here: Path) -> None:
     (here / "out").write_text("")
+    told: list[int] = []
     with pytest.raises(StoreError, match="out"):
-        train_quietly(squares(here / "set"), here / "out")
+        train_extractor(squares(here / "set"), 8, here / "out", epochs=1, watch=lambda epoch, _loss: told.append(epoch))
+    assert told == []  # nothing was trained for nothing
 
 
 def test_a_file_put_in_the_place_of_another_is_seen(here: Path) -> None:

@@ -16,7 +16,9 @@ from pytorch_fid import fid_score, inception
 
 from experiments import harness
 from harness.cli.app import app
-from harness.errors import DataError, DeviceError, HarnessError, ProtocolError, WeightsError
+from harness.errors import DataError, DeviceError, HarnessError, ProtocolError, StoreError, WeightsError
+from harness.evaluation import fid_of_files
+from harness.evaluation.extractor_weights import DIGITS_WEIGHTS
 from harness.evaluation.frechet import moments
 from harness.evaluation.peer import PytorchFid, peer_distance, statistics_of
 from harness.evaluation.protocol import INCEPTION_SHA256
@@ -115,6 +117,39 @@ def test_one_number_and_what_it_rests_on(two: Path, capsys: pytest.CaptureFixtur
     assert float(shown.out.split()[-1]) > 1
     assert "note: FID (digits) compares only with numbers of the same weights" in shown.err
     assert "too few" not in shown.err
+    digest = hashlib.sha256(DIGITS_WEIGHTS.read_bytes()).hexdigest()
+    assert f"A: 80 images, B: 70 images, digits {digest[:8]}..., float32" in shown.err.splitlines()
+    assert "of other images it gives a number without meaning" in shown.err
+    call("a", "b", "--extractor", "digits", "--json")
+    assert capsys.readouterr().err.startswith("A: 80 images, B: 70 images, digits ")
+
+
+@pytest.mark.parametrize("folder", ["file/deep", "/proc/nothing"])
+def test_where_statistics_cannot_be_written_is_said_before_anything_is_measured(two: Path, folder: str) -> None:
+    Path("file").write_text("in the way")
+    if not Path("/proc").is_dir() and folder.startswith("/proc"):
+        pytest.skip("no /proc here")
+    Path("b", "0.png").write_bytes(Path("b", "0.png").read_bytes()[:60])  # reading it would be another error
+    with pytest.raises(StoreError):
+        call("a", "b", "--extractor", "digits", "--save-stats", f"{folder}/a.npz")
+
+
+def test_the_number_is_shown_though_its_statistics_cannot_be_written(
+    two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure_and_lose_the_folder(*arguments: Any, **options: Any) -> Any:
+        sides = measure(*arguments, **options)
+        Path("out").rmdir()
+        Path("out").write_text("in the way")
+        return sides
+
+    measure = fid_of_files.measure
+    monkeypatch.setattr(fid_of_files, "measure", measure_and_lose_the_folder)
+    with pytest.raises(StoreError):
+        call("a", "b", "--extractor", "digits", "--save-stats", "out/a.npz")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("FID (digits): ")
+    assert "mean and covariance" not in shown.err
 
 
 def test_statistics_stand_for_their_folder(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,8 +174,16 @@ def test_files_of_pytorch_fid_are_taken_with_a_note(two: Path, capsys: pytest.Ca
     document = called(capsys, "a", "theirs.npz", "--extractor", "digits")
     assert document["fid"] == pytest.approx(called(capsys, "a", "b", "--extractor", "digits")["fid"], rel=1e-6)
     assert document["notes"][0].startswith("theirs.npz does not say which extractor made it")
+    assert document["verified"] is None
+    assert [side["extractor"] for side in document["sources"]] == ["digits", None]
+    call("a", "theirs.npz", "--extractor", "digits")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("FID (digits; theirs.npz: not stated): ")
+    assert shown.err.startswith("A: 80 images, B: number of images not stated, digits ")
     call("theirs.npz", "theirs.npz")
-    assert capsys.readouterr().out.startswith("FID (extractor not known): ")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("FID (extractor not known): ")
+    assert shown.err.startswith("A: number of images not stated, B: number of images not stated, extractor not stated")
 
 
 def test_pytorch_fids_number_stands_beside_ours(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,6 +278,24 @@ def test_other_weights_are_refused_with_both_hashes_and_this_commands_option(
     assert "unverified_weights = true" not in str(raised.value)
     with pytest.raises(WeightsError, match=r"other.pth: not weights of pytorch-fid's Inception"):
         call("a", "b", "--weights", "other.pth", "--allow-unverified-weights")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.filterwarnings("error")
+def test_cut_off_weights_are_named_without_torchs_own_texts(two: Path, zipped: bool) -> None:
+    state = {f"layer.{index}": torch.zeros(40, 40) for index in range(4)}
+    torch.save(state, "whole.pth", _use_new_zipfile_serialization=zipped)
+    whole = Path("whole.pth").read_bytes()
+    contents = [whole, *(whole[: len(whole) * tenths // 10] for tenths in range(10)), b"<html>Not found</html>"]
+    contents += [whole[:1] + bytes([protocol]) + whole[2:] for protocol in (9, 200)]
+    for content in contents:
+        Path("w.pth").write_bytes(content)
+        with pytest.raises(WeightsError) as raised:
+            call("a", "b", "--weights", "w.pth", "--allow-unverified-weights")
+        assert raised.value.what == (
+            "not weights of pytorch-fid's Inception network: cut off, or another file "
+            f"(SHA-256 {hashlib.sha256(content).hexdigest()}; pytorch-fid's is {INCEPTION_SHA256})"
+        )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch can use a GPU here")

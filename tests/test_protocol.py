@@ -16,6 +16,7 @@ from harness.evaluation.protocol import (
     INCEPTION_SHA256,
     RESIZE,
     Protocol,
+    caveat,
     differences,
     protocol_of,
     require_same,
@@ -47,6 +48,25 @@ def test_every_field_is_in_the_fingerprint(field: str) -> None:
     value = getattr(protocol(), field)
     changed: object = value + 1 if isinstance(value, int) else f"{value} changed"
     assert replace(protocol(), **{field: changed}).sha256 != protocol().sha256
+
+
+@pytest.mark.parametrize(
+    ("extractor", "source", "said"),
+    [
+        ("digits", "digits", ""),
+        ("mnist", "mnist", ""),
+        ("mnist", "digits", "takes many of them for another digit"),
+        ("digits", "mnist", "Use `mnist`"),
+        ("digits", "cifar10", "Use `inception`"),
+        ("mnist", "mydata.py:load", "unless the images of mydata.py:load are such"),
+        ("inception", "digits", ""),
+    ],
+)
+def test_an_extractor_that_was_made_for_other_images_has_its_caveat(extractor: str, source: str, said: str) -> None:
+    settings = EvaluationSettings.model_validate({"extractor": extractor})
+    text = caveat(settings, DataSettings.model_validate({"source": source}))
+    assert said in text and bool(said) == bool(text)
+    assert ("hardly a measure of quality" in text) == bool(said)
 
 
 def test_names_the_filter_that_is_used() -> None:

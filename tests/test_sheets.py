@@ -164,6 +164,19 @@ def test_bars_count_the_images_of_each_class() -> None:
     assert full.size == sheet.size
 
 
+def test_of_many_classes_none_is_called_missing_by_few_images() -> None:
+    """50 images can never show 1,008 classes: the list is of those that they are of."""
+    few = class_sheet(noise(50, 1, 8, 8), [index % 3 for index in range(50)], [f"c{n}" for n in range(100)], "mine")
+    many = class_sheet(noise(50, 1, 8, 8), [index % 3 for index in range(50)], [f"c{n}" for n in range(10)], "mine")
+
+    def lines(sheet: Image.Image) -> int:
+        beside = pixels(sheet)[:, 480:, 0] < 100
+        return len(runs_of(beside.any(axis=1)))
+
+    assert len(bars(few)) == len(bars(many)) == 3
+    assert lines(few) < 3 + 3 + 2 < 10 <= lines(many)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_names_of_any_length_and_script_fit(channels: int) -> None:
     names = ("a very long name of a class that no image is as wide as", "猫", "", "x\ny", "żółw", "ankle boot")

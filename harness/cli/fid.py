@@ -15,6 +15,8 @@ from harness.design.evaluation_settings import EvaluationSettings, ExtractorName
 from harness.errors import HarnessError, WeightsError
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.evaluation.fid_of_files import Source
     from harness.evaluation.image_files import ImageFiles
     from harness.evaluation.statistics_file import Statistics
@@ -64,63 +66,114 @@ def fid(
 
     import torch
 
-    from harness.evaluation.fid_of_files import measure, measure_by_pytorch_fid, notes_on, open_source
-    from harness.evaluation.statistics_file import Statistics, distance, write_statistics
-    from harness.execution.devices import allow_determinism, available_cores, choose_device
+    from harness.evaluation.fid_of_files import open_source
+    from harness.evaluation.output_folder import make_writable
+    from harness.evaluation.statistics_file import Statistics, write_statistics
+    from harness.execution.devices import allow_determinism, choose_device
 
     sources = [open_source(path, resolution) for path in (a, b) if path is not None]
     if save_stats and isinstance(sources[0], Statistics):
         raise HarnessError("A holds statistics already", where=str(a), remedy="Copy the file.")
+    if save_stats:
+        make_writable(save_stats.parent)
     allow_determinism()
     where = torch.device(choose_device(choice))
-    readers = 1 if where.type == "cpu" else min(available_cores(), 8)  # one keeps up with a CPU, not with a GPU
     if against:
         import pytorch_fid.fid_score  # noqa: F401 - before either is timed
 
+    sides, document = _measured(sources, settings, where)
+    try:
+        if save_stats:
+            write_statistics(save_stats, sides[0])
+            document["saved"] = str(save_stats)
+        if against:
+            document["against"] = _peers(sources, settings, where, document["fid"])
+    finally:  # a disk that is full now does not take away what was measured
+        _show(document, as_json=as_json)
+
+
+def _measured(
+    sources: Sequence[Source], settings: EvaluationSettings, device: torch.device
+) -> tuple[list[Statistics], dict[str, Any]]:
+    """Statistics of each source, and all that is told of them; `fid` is in it where there are two."""
+    from harness.evaluation.fid_of_files import measure, notes_on
+    from harness.evaluation.statistics_file import distance
+    from harness.execution.devices import available_cores
+
+    readers = 1 if device.type == "cpu" else min(available_cores(), 8)  # one keeps up with a CPU, not with a GPU
     began = time.perf_counter()
     try:
-        sides = measure(sources, settings, where, readers=readers, tell=_teller())
+        sides = measure(sources, settings, device, readers=readers, tell=_teller())
     except WeightsError as error:
         raise WeightsError(error.what, where=error.where, remedy=_weights_remedy(settings, error.remedy)) from error
     document = _description(sources, sides)
     document["notes"] = notes_on(sources, sides)
-    if b is not None:
+    if len(sides) == 2:
         document["fid"] = distance(*sides)
     document["seconds"] = time.perf_counter() - began
-    if save_stats:
-        write_statistics(save_stats, sides[0])
-        document["saved"] = str(save_stats)
-    if against:
-        theirs = measure_by_pytorch_fid(sources[0], sources[1], settings, where)
-        document["against"] = {
-            "peer": PEER,
-            "fid": theirs.fid,
-            "difference": document["fid"] - theirs.fid,
-            "relative_difference": abs(document["fid"] - theirs.fid) / abs(theirs.fid) if theirs.fid else None,
-            "seconds": theirs.seconds,
-        }
+    return sides, document
+
+
+def _peers(
+    sources: Sequence[Source], settings: EvaluationSettings, device: torch.device, ours: float
+) -> dict[str, Any]:
+    """The peer's number, and how far ours is from it."""
+    from harness.evaluation.fid_of_files import measure_by_pytorch_fid
+
+    theirs = measure_by_pytorch_fid(sources[0], sources[1], settings, device)
+    return {
+        "peer": PEER,
+        "fid": theirs.fid,
+        "difference": ours - theirs.fid,
+        "relative_difference": abs(ours - theirs.fid) / abs(theirs.fid) if theirs.fid else None,
+        "seconds": theirs.seconds,
+    }
+
+
+def _show(document: dict[str, Any], *, as_json: bool) -> None:
+    """Words to stderr, numbers to stdout."""
+    say(_basis(document))
     if as_json:
         show_json(document)
-    else:
-        _show(document)
-
-
-def _show(document: dict[str, Any]) -> None:
-    """Words to stderr, numbers to stdout."""
+        return
     for note in document["notes"]:
         say(f"note: {note}")
     if "saved" in document:
         say(f"{document['saved']}: mean and covariance of the features of {document['sources'][0]['path']}")
     if "fid" not in document:
         return
-    name = document["extractor"] or "extractor not known"
-    mark = ", unverified weights" if document["verified"] is False else ""
-    show(f"FID ({name}{mark}): {document['fid']:.8g}")
+    show(f"FID ({_extractor(document)}): {document['fid']:.8g}")
     if peer := document.get("against"):
         show(f"{PEER}: {peer['fid']:.8g}")
         relative = peer["relative_difference"]
         show(f"difference: {peer['difference']:.1e}" + ("" if relative is None else f", relative {relative:.1e}"))
         show(f"seconds: {document['seconds']:.1f}; {PEER}: {peer['seconds']:.1f}")
+
+
+def _basis(document: dict[str, Any]) -> str:
+    """`A: 12 images, B: 12 images, inception 6726825d..., float32`."""
+    parts = [
+        f"{name}: " + ("number of images not stated" if side["images"] is None else f"{side['images']:,} images")
+        for name, side in zip("AB", document["sources"], strict=False)
+    ]
+    if document["extractor"] is None:
+        return ", ".join([*parts, "extractor not stated"])
+    return ", ".join([*parts, f"{document['extractor']} {document['weights_sha256'][:8]}...", document["precision"]])
+
+
+def _extractor(document: dict[str, Any]) -> str:
+    """Whose features were compared, as far as both sides say: `digits; c.npz: not stated`."""
+    if document["extractor"] is None:
+        return "extractor not known"
+    mark = ", unverified weights" if document["verified"] is False else ""
+    unknown = [side["path"] for side in document["sources"] if side["extractor"] is None]
+    return f"{document['extractor']}{mark}" + "".join(f"; {path}: not stated" for path in unknown)
+
+
+def _verified(sides: Sequence[Statistics]) -> bool | None:
+    """Whether all weights are the known ones; None where a side does not say what made it."""
+    known = [side.origin.making and side.origin.making.verified for side in sides]
+    return False if False in known else None if None in known else True
 
 
 def _description(sources: Sequence[Source], sides: Sequence[Statistics]) -> dict[str, Any]:
@@ -129,7 +182,7 @@ def _description(sources: Sequence[Source], sides: Sequence[Statistics]) -> dict
     return {
         "extractor": making and making.extractor,
         "weights_sha256": making and making.extractor_sha256,
-        "verified": making and making.verified,
+        "verified": _verified(sides),
         "precision": making and making.precision,
         "resolution": making and making.resolution,
         "dims": sides[0].origin.dims,
@@ -137,6 +190,7 @@ def _description(sources: Sequence[Source], sides: Sequence[Statistics]) -> dict
             {
                 "path": side.origin.where,
                 "images": side.count,
+                "extractor": side.origin.making and side.origin.making.extractor,
                 "size": getattr(source, "size", None),
                 "rank_deficient": side.is_rank_deficient,
             }

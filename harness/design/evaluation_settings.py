@@ -51,15 +51,22 @@ class EvaluationSettings(Model):
 
     @model_validator(mode="after")
     def _weights_fit_extractor(self) -> Self:
-        if self.extractor in ("digits", "mnist") and (self.extractor_weights or self.unverified_weights):
+        ships = self.extractor in ("digits", "mnist")
+        if ships and self.extractor_weights:
             raise ValueError(
                 "extractor_weights is for inception and trained extractors; the weights of "
-                f"{self.extractor} ship with harness"
+                f"{self.extractor} ship with harness: leave it out"
+            )
+        if ships and self.unverified_weights:
+            raise ValueError(
+                f"unverified_weights is for inception; the weights of {self.extractor} ship with harness: leave it out"
             )
         if self.extractor == "trained" and not self.extractor_weights:
             raise ValueError('extractor = "trained" needs extractor_weights; `harness extractor train FILE` makes them')
         if self.extractor == "trained" and self.unverified_weights:
-            raise ValueError("unverified_weights is for inception; trained weights carry their own SHA-256")
+            raise ValueError(
+                "unverified_weights is for inception; trained weights carry their own SHA-256: leave it out"
+            )
         return self
 
     @model_validator(mode="after")

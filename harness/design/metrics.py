@@ -53,28 +53,47 @@ class Metric:
 
 
 _TABLE = (
-    Metric("fid", "FID", "lower", 2, "Fréchet distance between Gaussians fitted to the features"),
+    Metric("fid", "FID", "lower", 2, "squared Fréchet distance of Gaussians fitted to the features"),
     Metric("fid_pooled", "Pooled FID", "lower", 2, "FID of all repeats' images together", pooled=True),
     Metric(
         "fid_infinity", "FID∞", "lower", 2, "FID extrapolated to infinitely many generated images", pooled=True
     ),
-    Metric("kid", "KID", "lower", 2, "squared maximum mean discrepancy with a cubic kernel, unbiased"),
+    Metric("kid", "KID", "lower", 2, "squared maximum mean discrepancy with a cubic kernel, estimated without bias"),
     Metric(
-        "precision", "Precision", "higher", PRECISION_NEIGHBOURS + 1, "share of generated images among the real ones"
+        "precision", "Precision", "higher", PRECISION_NEIGHBOURS + 1,
+        f"share of generated images within a real image's neighborhood, out to its {PRECISION_NEIGHBOURS}rd nearest "
+        "real one",
     ),
-    Metric("recall", "Recall", "higher", PRECISION_NEIGHBOURS + 1, "share of real images among the generated ones"),
-    Metric("density", "Density", "higher", DENSITY_NEIGHBOURS + 1, "real neighbourhoods that hold a generated image"),
-    Metric("coverage", "Coverage", "higher", DENSITY_NEIGHBOURS + 1, "share of real images with a generated one near"),
-    Metric("inception_score", "Inception Score", "higher", 2, "exp of the mean KL of class shares to their mean"),
+    Metric(
+        "recall", "Recall", "higher", PRECISION_NEIGHBOURS + 1,
+        "share of real images within a generated image's neighborhood, out to its "
+        f"{PRECISION_NEIGHBOURS}rd nearest generated one",
+    ),
+    Metric(
+        "density", "Density", "higher", DENSITY_NEIGHBOURS + 1,
+        f"real neighborhoods that a generated image lies in, over {DENSITY_NEIGHBOURS}, mean; each out to its "
+        f"{DENSITY_NEIGHBOURS}th nearest real image",
+    ),
+    Metric(
+        "coverage", "Coverage", "higher", DENSITY_NEIGHBOURS + 1,
+        "share of real images with a generated one within their neighborhood, out to the "
+        f"{DENSITY_NEIGHBOURS}th nearest real one",
+    ),
+    Metric(
+        "inception_score", "Inception Score", "higher", 2,
+        "exp of the mean KL of an image's class probabilities to their mean over the generated images",
+    ),
     Metric("missing_classes", "Missing classes", "lower", 2, "classes of the real images that no generated one is of"),
     Metric("class_kl", "Class KL", "lower", 2, "KL of the generated images' class shares to the real ones', in nats"),
     Metric(
-        "nearest_ratio", "Nearest-neighbour ratio", "neither", 2,
-        "median distance to the nearest training image over that among training images; far below 1: copies",
+        "nearest_ratio", "1-NN ratio", "neither", 2,
+        "median distance of a generated image to the nearest training image, over that of a training image to its "
+        "nearest other; far below 1: copies",
     ),
     Metric(
         "nearest_share", "Nearer than real", "neither", 2,
-        "share of generated images nearer to a training image than 95 % of training images are; 0.05 is to be expected",
+        "share of generated images nearer to a training image than 95 % of training images are to their nearest other; "
+        "0.05 is to be expected",
     ),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""From folders of images and statistics files to what a Frechet distance takes, by our extractor or by pytorch-fid."""
+"""From folders of images and statistics files to what a Fréchet distance takes, by our extractor or by pytorch-fid."""
 
 from __future__ import annotations
 
@@ -96,6 +96,11 @@ def notes_on(sources: Sequence[Source], sides: Sequence[Statistics]) -> list[str
     if not makings:
         return notes
     making = makings[0]
+    if making.extractor in ("digits", "mnist"):
+        notes.append(
+            f"{making.extractor} is a classifier of gray handwritten digits like those of the source "
+            f"{making.extractor}; of other images it gives a number without meaning"
+        )
     if making.extractor != "inception":
         notes.append(
             f"FID ({making.extractor}) compares only with numbers of the same weights, never with an inception FID"

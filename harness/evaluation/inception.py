@@ -14,7 +14,9 @@ import logging
 import os
 import pickle
 import shutil
+import struct
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ from torch.nn import functional
 
 from harness.design.evaluation_settings import Precision
 from harness.errors import WeightsError
+from harness.evaluation.protocol import INCEPTION_SHA256
+from harness.store.atomic import sha256_of
 
 FEATURES = 2048
 OUTPUTS = 1008
@@ -222,23 +226,29 @@ def _pytorch_fids(content: bytes, where: str) -> tuple[nn.ModuleList, NDArray[np
     from pytorch_fid.inception import InceptionV3
 
     try:
-        state = dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's surprise at a damaged file
+            state = dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
         last = state.get("fc.weight")
         absent = {"fc.weight": torch.zeros(OUTPUTS, FEATURES), "fc.bias": torch.zeros(OUTPUTS)}
         with weights_for_pytorch_fid({**absent, **state}), torch.random.fork_rng(devices=[]):
             network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]])
     except (
+        AssertionError,
         RuntimeError,
         pickle.UnpicklingError,
         EOFError,
+        OSError,
         TypeError,
         ValueError,
+        OverflowError,
         AttributeError,
         LookupError,
-    ) as error:
-        reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        struct.error,
+    ) as error:  # whose texts speak of torch's own parts, not of the file
         raise WeightsError(
-            f"not weights of pytorch-fid's Inception network: {reason}",
+            "not weights of pytorch-fid's Inception network: cut off, or another file "
+            f"(SHA-256 {sha256_of(content)}; pytorch-fid's is {INCEPTION_SHA256})",
             where=where,
             remedy="Use the file that pytorch-fid downloads.",
         ) from error

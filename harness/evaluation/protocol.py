@@ -212,8 +212,14 @@ def required_evaluations(
 def caveat(settings: EvaluationSettings, data: DataSettings) -> str:
     """What a reader must know of an extractor that was made for other images; empty where it fits."""
     name = settings.extractor
-    if name not in ("digits", "mnist") or data.source in ("digits", "mnist"):
+    if name not in ("digits", "mnist") or data.source == name:
         return ""
+    if data.source in ("digits", "mnist"):
+        return (
+            f"The extractor `{name}` is a classifier of other digits than those of the source {data.source}: it takes "
+            "many of them for another digit, so its numbers are hardly a measure of quality here, and its classes even "
+            f"less. Use `{data.source}`."
+        )
     if is_own(data.source):
         return (
             f"The extractor `{name}` is a classifier of gray digits; unless the images of "

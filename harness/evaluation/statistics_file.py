@@ -81,7 +81,7 @@ class Statistics:
 
 
 def distance(a: Statistics, b: Statistics) -> float:
-    """The squared Frechet distance (`frechet.py`); raises as `require_comparable`."""
+    """The squared Fréchet distance (`frechet.py`); raises as `require_comparable`."""
     require_comparable(a.origin, b.origin)
     # Eigenvalues that are zero but for rounding are found on the decomposed side: that of the unknown count.
     first, second = (b, a) if b.count is None else (a, b)

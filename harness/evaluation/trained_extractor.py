@@ -22,6 +22,7 @@ from harness.design.experiment import DataSettings
 from harness.errors import DataError
 from harness.evaluation.classifier import Classifier, fitting_architecture, to_bytes
 from harness.evaluation.classifier_training import Recipe, Watch, held_out_mask, predictions, train
+from harness.evaluation.output_folder import make_writable
 from harness.store import atomic
 
 HELD_OUT = 0.1
@@ -70,7 +71,7 @@ def train_extractor(
     """Trains on the CPU in one thread; equal data, settings, torch and kind of processor give an equal file.
 
     epochs: default as `default_epochs`. Raises DataError where the data have no classes or too few images, StoreError
-    where `output` is not writable.
+    where `output` is not writable, both before anything is trained.
     """
     labels_of(data)  # looks at names only, before images are read for minutes
     whole, names = _labeled(data, resolution)
@@ -81,6 +82,7 @@ def train_extractor(
             where=data.root,
             remedy='Add images, or use extractor = "inception".',
         )
+    make_writable(output)
     recipe = Recipe(
         paths=((resolution,), (max(4, resolution * 3 // 4), resolution)),
         stream="trained extractor",
@@ -156,7 +158,6 @@ def _store(
         "recipe": {**asdict(recipe), "optimizer": "AdamW, cosine schedule", "loss": "cross-entropy"},
         "torch": torch.__version__,
     }
-    atomic.make_folder(output)
     atomic.write_bytes(file, content)
     atomic.write_json(file.with_suffix(".json"), note)
     return TrainedExtractor(file, digest, str(counts["rule"]), accuracy, classes)

@@ -117,18 +117,24 @@ def class_sheet(images: Tensor, taken_for: Sequence[int], classes: Sequence[str]
     return sheet
 
 
+FAIR_SHARE = 5
+"""Images for each class below which a class that none is of may be no more than chance, and is not called missing."""
+
+
 class _Bars:
-    """Numbers of images by class, a bar each."""
+    """Numbers of images by class, a bar each; of many classes, beside few images, only those that images are of."""
 
     def __init__(self, counts: Sequence[int], names: Sequence[str], text: _Text, extractor: str) -> None:
         self._counts, self._text = counts, text
         self._names = [text.fitted(name, 2 * _BAR_LENGTH) for name in names]
-        missing = sum(count == 0 for count in counts)
+        none = sum(count == 0 for count in counts)
+        self._tells = sum(counts) >= FAIR_SHARE * len(counts)
         self._head = f"{sum(counts)} images by class"
         self._by = f"as {extractor} takes them"
-        self._foot = (
-            f"{missing} of {len(counts)} classes missing" if missing else f"all {len(counts)} classes are there"
-        )
+        self._foot = f"all {len(counts)} classes are there"
+        if none:
+            shown = f"{len(counts) - none} of {len(counts)} classes; too few images to call others missing"
+            self._foot = f"{none} of {len(counts)} classes missing" if self._tells else shown
         self._names_width = _widest(text, self._names)
 
     @property
@@ -139,13 +145,13 @@ class _Bars:
         )
 
     def height(self, most: int) -> int:
-        return self._text.line * (min(most, len(self._counts)) + 5)
+        return self._text.line * (min(most, len(self._listed())) + 5)
 
     def draw(self, draw: ImageDraw.ImageDraw, x: int, y: int, most: int) -> None:
         """At most `most` bars: all classes in their order, or the largest first."""
         font, line = self._text.font, self._text.line
-        order = list(range(len(self._counts)))
-        if len(order) > most:
+        order = self._listed()
+        if len(order) > most or not self._tells:
             order = sorted(order, key=lambda index: -self._counts[index])
         draw.text((x, y + line), self._head, font=font, fill=_INK, anchor="ls")
         draw.text((x, y + 2 * line), self._by, font=font, fill=_FAINT, anchor="ls")
@@ -165,6 +171,9 @@ class _Bars:
             draw.text((x, y + line), told, font=font, fill=_FAINT, anchor="ls")
             y += line
         draw.text((x, y + round(1.2 * line)), self._foot, font=font, fill=_INK, anchor="ls")
+
+    def _listed(self) -> list[int]:
+        return [index for index, count in enumerate(self._counts) if count or self._tells]
 
     @staticmethod
     def _rest(classes: int, images: int) -> str:

@@ -44,6 +44,11 @@ class Column:
         return f"{self.measures.title} ({self.source})"
 
     @property
+    def floor_metric(self) -> str:
+        """The metric of real images that this column is read beside: FID where values are pooled of it."""
+        return "fid" if self.measures.pooled else self.metric
+
+    @property
     def values_asked(self) -> int:
         """How many values each measured checkpoint has when nothing is missing."""
         return 1 if self.measures.pooled else self.block.settings.repeats
@@ -55,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ColumnFloor:
-    """Real images against other real ones in one column: values, one per random split.
+    """Real images against other real ones in one column: values of its `floor_metric`, one per random split.
 
     samples, reference: real images in the place of the generated and of the real ones. differing: whether another
     evaluation of this column holds another floor; this one is of the first.

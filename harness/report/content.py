@@ -86,11 +86,11 @@ class Content:
 
     @property
     def groups(self) -> list[list[Column]]:
-        """The columns of one protocol together, each group in the file's order."""
+        """The columns of one protocol together, each group in the file's order but for FID, which leads it."""
         by_name: dict[str, list[Column]] = {}
         for column in self.columns:
             by_name.setdefault(column.name, []).append(column)
-        return list(by_name.values())
+        return [sorted(group, key=lambda column: column.metric != "fid") for group in by_name.values()]
 
     def levels(self, cell: ReportCell) -> dict[str, str]:
         """The cell's level of every factor that varies, `-` where a factor changes nothing there."""
@@ -182,7 +182,7 @@ def _checkpoints(view: RunView) -> dict[int, str]:
 
 
 def _unique_labels(cells: Sequence[Cell]) -> dict[str, str]:
-    """Labels by cell name; where two cells are labelled alike, the name is added."""
+    """Labels by cell name; where two cells are labeled alike, the name is added."""
     plain = {cell.name: " ".join(cell.label.split()) or cell.name for cell in cells}
     often = Counter(plain.values())
     return {name: label if often[label] == 1 else f"{label} ({name})" for name, label in plain.items()}
@@ -238,9 +238,9 @@ def _floor(column: Column, sources: Sources) -> ColumnFloor | None:
     """From the first evaluation that has one."""
     floors = [found.floor for (name, _, _), found in sources.items() if name == column.name and found.floor]
     found = [
-        (floor.samples, floor.reference, tuple(floor.values[column.metric]))
+        (floor.samples, floor.reference, tuple(floor.values[column.floor_metric]))
         for floor in floors
-        if floor.values.get(column.metric)
+        if floor.values.get(column.floor_metric)
     ]
     return ColumnFloor(*found[0], differing=len(set(found)) > 1) if found else None
 
