@@ -87,7 +87,7 @@ def measured(options: argparse.Namespace, device: torch.device, command: str) ->
                     options.workers,
                     peer_repeats=options.peer_repeats,
                     tell=lambda what, scenario=scenario: tell(f"{scenario}: {what}"),
-                )  # fmt: skip
+                )
             )
             if not precisions:
                 tell(f"{scenario}: bfloat16 beside float32")

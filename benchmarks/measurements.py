@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from figures import CheckpointFigures, DistanceFigures, PrecisionFigures, relative
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,12 +27,6 @@ T = TypeVar("T")
 Tell = Callable[[str], None]
 """Told what begins now, for the person who waits."""
 
-DISTANCE_TOLERANCE = 1e-6
-"""Relative, of the Fréchet distance alone, where the same mean and covariance go in."""
-
-FID_TOLERANCE = 1e-3
-"""Relative, from image to number in float32."""
-
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -41,111 +36,6 @@ class Images:
     generated: tuple[torch.Tensor, ...]
     real_files: tuple[Path, ...]
     generated_files: tuple[tuple[Path, ...], ...]
-
-
-@dataclass(frozen=True)
-class DistanceFigures:
-    """Median seconds of `rounds`; difference: relative, the larger one of ours."""
-
-    dims: int
-    rounds: int
-    peer_s: float
-    reference_decomposed_s: float
-    from_scratch_s: float
-    difference: float
-
-
-@dataclass(frozen=True)
-class CheckpointFigures:
-    """Seconds of all repeats at one checkpoint, and each repeat's FID by both ways.
-
-    load_s, real_features_s, decompose_s: ours, what only a grid's first checkpoint pays.
-    peer_load_s: the peer's network, which it too loads once. Its tuples may be shorter than ours: each of its repeats
-    costs the same, so that the seconds of all are those measured, scaled.
-    """
-
-    device: str
-    real: int
-    generated: int
-    load_s: float
-    real_features_s: float
-    decompose_s: float
-    features_s: tuple[float, ...]
-    distance_s: tuple[float, ...]
-    peer_load_s: float
-    peer_features_s: tuple[float, ...]
-    peer_distance_s: tuple[float, ...]
-    fids: tuple[float, ...]
-    peer_fids: tuple[float, ...]
-
-    @property
-    def repeats(self) -> int:
-        return len(self.fids)
-
-    @property
-    def peer_repeats(self) -> int:
-        """How many of them the peer measured."""
-        return len(self.peer_fids)
-
-    @property
-    def later_s(self) -> float:
-        return sum(self.features_s) + sum(self.distance_s)
-
-    @property
-    def first_s(self) -> float:
-        return self.load_s + self.real_features_s + self.decompose_s + self.later_s
-
-    @property
-    def peer_all_features_s(self) -> float:
-        """Of all repeats, scaled from those measured; real and generated images."""
-        return sum(self.peer_features_s) * self.repeats / self.peer_repeats
-
-    @property
-    def peer_all_distance_s(self) -> float:
-        """Of all repeats, scaled from those measured."""
-        return sum(self.peer_distance_s) * self.repeats / self.peer_repeats
-
-    @property
-    def peer_s(self) -> float:
-        return self.peer_all_features_s + self.peer_all_distance_s
-
-    @property
-    def first_ratio(self) -> float:
-        return (self.peer_load_s + self.peer_s) / self.first_s
-
-    @property
-    def later_ratio(self) -> float:
-        return self.peer_s / self.later_s
-
-    @property
-    def images_per_s(self) -> float:
-        return self.repeats * self.generated / sum(self.features_s)
-
-    @property
-    def peer_images_per_s(self) -> float:
-        return self.peer_repeats * (self.real + self.generated) / sum(self.peer_features_s)
-
-    @property
-    def difference(self) -> float:
-        """The largest relative difference between the two ways' values, of the repeats that both measured."""
-        return max(relative(ours, theirs) for ours, theirs in zip(self.fids, self.peer_fids, strict=False))
-
-
-@dataclass(frozen=True)
-class PrecisionFigures:
-    """The same images in float32 and in another precision: images a second, and FID."""
-
-    device: str
-    precision: Precision
-    images: int
-    float32_images_per_s: float
-    images_per_s: float
-    float32_fid: float
-    fid: float
-
-    @property
-    def difference(self) -> float:
-        return relative(self.fid, self.float32_fid)
 
 
 def measure_distance(dims: int = 2048, rounds: int = 3) -> DistanceFigures:
@@ -181,8 +71,8 @@ def measure_checkpoint(
     """All repeats at one checkpoint, by a grid's way and by hand, a repeat of each in turn.
 
     By hand: for each repeat the real features again, the generated ones, both from PNG files, and the distance.
-    workers: processes that read its images, None: as `python -m pytorch_fid` takes. peer_repeats: so many by hand, None:
-    all; tell: told what begins.
+    workers: processes that read its images, None: as `python -m pytorch_fid` takes; peer_repeats: so many by hand,
+    None: all; tell: told what begins.
     """
     import pytorch_fid.fid_score  # noqa: F401 - neither way pays for the import
 
@@ -293,10 +183,6 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
-
-
-def relative(value: float, expected: float) -> float:
-    return abs(value - expected) / abs(expected)
 
 
 def _decomposed(extractor: Extractor, features: Features) -> ImageSet:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measurements import (
+from figures import (
     DISTANCE_TOLERANCE,
     FID_TOLERANCE,
     CheckpointFigures,
@@ -42,7 +42,8 @@ class Results:
                 f"the Fréchet distance differs by {self.distance.difference:.1e}, more than {DISTANCE_TOLERANCE:g}"
             )
         found += [
-            f"FID of {sizes(figures)} on {figures.device} differs by {figures.difference:.1e}, more than {FID_TOLERANCE:g}"
+            f"FID of {sizes(figures)} on {figures.device} differs by {figures.difference:.1e}, "
+            f"more than {FID_TOLERANCE:g}"
             for figures in self.checkpoints
             if not figures.difference <= FID_TOLERANCE
         ]

@@ -214,7 +214,8 @@ def _evaluate(directory: RunDirectory, run: Run, plan: Plan, runs_dir: Path, at:
             continue  # its weights are missing
         rng = np.random.default_rng([step, run.seed, run.cell.hyperparameters.latent_dim, index])
         center = story.fid * (1 + 400 / step) / 2 + rng.normal(0, 0.8)
-        values = {"fid": [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]}
+        fids = [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]
+        values = {"fid": fids} if "fid" in floor_metrics(settings.metrics) else {}  # as with all that is pooled of it
         pooled: dict[str, dict[str, float]] = {}
         for metric in settings.metrics:
             if METRICS[metric].pooled:
@@ -247,8 +248,12 @@ def _value(metric: str, center: float, noise: float) -> float:
 
 def floor_of(metrics: Sequence[str]) -> Floor:
     """Two real halves of 50 images: FID 4 on average, the other metrics 0.9."""
-    values = {metric: [0.9, 0.9] for metric in metrics if not METRICS[metric].pooled}
-    return Floor(50, 50, {**values, "fid": [3.5, 4.5]})
+    return Floor(50, 50, {metric: [3.5, 4.5] if metric == "fid" else [0.9, 0.9] for metric in floor_metrics(metrics)})
+
+
+def floor_metrics(metrics: Sequence[str]) -> list[str]:
+    """Those that real images have against real ones: FID for what is pooled of it."""
+    return list(dict.fromkeys("fid" if METRICS[metric].pooled else metric for metric in metrics))
 
 
 def write_picture(directory: RunDirectory, key: str, checkpoint_sha256: str, asked: AskedPicture, step: int) -> None:

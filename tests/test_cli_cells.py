@@ -109,7 +109,7 @@ def test_a_name_beats_a_label_and_a_label_of_two_cells_means_none(tmp_path: Path
     write_file(tmp_path, LEVELS + '[labels]\nbaseline = "both"\n"latent_dim=8" = "x"\n"limit=500" = "x"\n')
     view = view_here(tmp_path)
     assert find_cell(view, "both") == "both"
-    with pytest.raises(HarnessError, match="2 cells are labelled 'x'"):
+    with pytest.raises(HarnessError, match="2 cells are labeled 'x'"):
         find_cell(view, "x")
 
 

@@ -16,7 +16,7 @@ from report_data import interval_records, write_samples
 
 from harness.analysis.dynamics import LossScale, loss_dynamics
 from harness.analysis.summary import Measurement
-from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last
+from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last, is_in_view
 from harness.report.figures.panels import MetricPanel, metric_panels
 from harness.report.figures.samples import SamplePanel, read_picture, sample_grids, wide_sheets
 from harness.report.figures.style import cell_styles, figure_style, new_figure, png, round_steps, wrapped
@@ -96,9 +96,9 @@ def metrics(cells: int, count: int = 4) -> list[MetricPanel]:
 def figures_of(kind: str, count: int) -> list[Figure]:
     match kind:
         case "against step":
-            return against_step(curves(count), "FID (inception, unverified weights)")
+            return against_step(curves(count), "FID (inception, unverified weights)", floor=25.0)
         case "against step, wide":
-            return against_step(curves(count, scale=1.3), "FID (digits)")
+            return against_step(curves(count, scale=1.3), "FID (digits)", floor=20.0)
         case "at last":
             return at_last(last_values(count), "FID (inception, unverified weights)")
         case "losses":
@@ -121,7 +121,7 @@ def value_label(figure: Figure) -> str:
     return figure.get_supylabel() or figure.axes[0].get_ylabel()
 
 
-LOSSES = ["G, smoothed (cell's colour)", "D per term, smoothed", "recorded (raw)"]
+LOSSES = ["G, smoothed (cell's color)", "D per term, smoothed", "recorded (raw)"]
 KINDS = ["against step", "against step, wide", "at last", "losses", "probabilities", "samples", "metrics", "sheets"]
 
 
@@ -166,7 +166,7 @@ def test_every_cell_has_a_style_of_its_own_and_the_baseline_is_black() -> None:
 
 
 def test_a_cell_keeps_its_color_in_every_figure() -> None:
-    """The second cell's colour, as the figures draw it."""
+    """The second cell's color, as the figures draw it."""
     blue = cell_styles([True, False])[1].color
     step_lines = against_step(curves(2), "FID")[0].axes[0].lines
     dots = at_last(last_values(2), "FID")[0].axes[0].lines
@@ -292,3 +292,43 @@ def test_a_picture_of_another_checkpoint_is_never_used(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "none.png", expected) == (None, "no picture was made")
     path.write_bytes(path.read_bytes()[:200])
     assert read_picture(path, expected) == (None, "the picture is damaged")
+
+
+def test_the_floor_is_a_dotted_line_where_it_is_in_view() -> None:
+    """Means of these curves lie from 32.3 to 41, within one range of 8.7 or so."""
+    for count in (3, 13):
+        (figure, *_) = against_step(curves(count), "FID", 30.0)
+        dotted = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == ":"]
+        drawn = [axes for axes in figure.axes if axes.lines]
+        assert len(dotted) == len(drawn) and {line.get_ydata()[0] for line in dotted} == {30.0}
+        assert "real images against\nreal images" in legend_of(figure)
+        (far, *_) = against_step(curves(count), "FID", -500.0)
+        assert not [line for axes in far.axes for line in axes.lines if line.get_linestyle() == ":"]
+        assert "real images against\nreal images" not in legend_of(far)
+
+
+@pytest.mark.parametrize(
+    ("floor", "values", "seen"),
+    [
+        (1.0, [4.0, 5.0], True),
+        (0.9, [4.0, 5.0], False),
+        (8.1, [4.0, 5.0], False),
+        (4.5, [4.0, 4.0], False),
+        (4.0, [4.0, 4.0], True),
+        (0.0, [1.0, 100.0], False),
+        (2e-6, [1.0, 100.0], True),
+        (5e-7, [1.0, 100.0], False),
+        (1.0, [], False),
+    ],
+)
+def test_a_floor_is_in_view_within_three_ranges_of_the_values(floor: float, values: list[float], seen: bool) -> None:
+    assert is_in_view(floor, values) is seen
+
+
+def test_pooled_values_have_dots_and_no_ticks_of_repeats() -> None:
+    cells = [replace(cell, values={0: [9.0], 1: [10.0]}) for cell in last_values(2)]
+    (figure,) = at_last(cells, "FID∞ (digits)", pooled=True)
+    assert legend_of(figure) == ["one seed, its repeats together", "mean over seeds", "the baseline's mean"]
+    assert not [line for line in figure.axes[0].lines if line.get_marker() == "|" and len(line.get_xdata())]
+    (single,) = at_last(cells, "FID (digits)")
+    assert legend_of(single)[:2] == ["one repeat", "mean of one seed's repeats"]

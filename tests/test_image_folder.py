@@ -236,7 +236,7 @@ def test_chains_of_links_and_dots_that_leave_the_folder_are_refused(hops: str, t
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
-def test_a_neighbour_whose_name_only_begins_alike_is_outside(tmp_path: Path) -> None:
+def test_a_neighbor_whose_name_only_begins_alike_is_outside(tmp_path: Path) -> None:
     save_image(tmp_path / "mine-too" / "secret.png")
     save_image(tmp_path / "mine" / "a.png")
     (tmp_path / "mine" / "b.png").symlink_to("../mine-too/secret.png")

@@ -30,7 +30,7 @@ def test_a_key_is_found_in_any_spelling(tmp_path: Path, key: str, cell: str) -> 
     assert cell_named(plan, named).label == "seen"
 
 
-def test_a_level_is_labelled_in_every_cell_that_has_it(tmp_path: Path) -> None:
+def test_a_level_is_labeled_in_every_cell_that_has_it(tmp_path: Path) -> None:
     text = '[[grid]]\nlevels.lr = [1e-3]\nlevels.latent_dim = [8, 9]\n[labels]\n"lr=1e-3" = "fast"'
     assert [cell.label for cell in plan_of(tmp_path, text).cells][1:] == ["latent_dim=8, fast", "latent_dim=9, fast"]
 

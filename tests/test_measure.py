@@ -143,7 +143,11 @@ def test_what_was_measured_before_a_stop_is_kept(copy: Path) -> None:
 def test_a_reference_that_is_cached_is_not_made_again(copy: Path) -> None:
     cache = copy.parent / "runs" / "tiny" / "cache"
     before = {file: file.stat().st_mtime_ns for file in cache.glob("*-digits-*")}
-    assert {file.name.split("-")[0] for file in before if file.suffix == ".safetensors"} == {"features", "reference", "spare64"}
+    assert {file.name.split("-")[0] for file in before if file.suffix == ".safetensors"} == {
+        "features",
+        "reference",
+        "spare64",
+    }
     run_here(copy, "evaluation.0.repeats=3", work="evaluate")
     assert {file: file.stat().st_mtime_ns for file in before} == before
 

@@ -22,9 +22,9 @@ def test_what_there_is_room_for_opens_without_a_warning(resolution: int) -> None
     assert too_large(most, resolution) is None and too_large(most + 1, resolution) is not None
     grid = compose_grid(torch.zeros(1, 1, resolution, resolution, dtype=torch.uint8).expand(most, -1, -1, -1))
     assert grid.shape[1] * grid.shape[2] < PILLOW_WARNS
-    labelled = most_images(resolution, labelled=True)
-    images = torch.zeros(1, 1, resolution, resolution, dtype=torch.uint8).expand(labelled, -1, -1, -1)
-    sheet = class_sheet(images, [n % 10 for n in range(labelled)], tuple("0123456789"), "digits")
+    labeled = most_images(resolution, labeled=True)
+    images = torch.zeros(1, 1, resolution, resolution, dtype=torch.uint8).expand(labeled, -1, -1, -1)
+    sheet = class_sheet(images, [n % 10 for n in range(labeled)], tuple("0123456789"), "digits")
     assert sheet.width * sheet.height < PILLOW_WARNS
 
 

@@ -139,7 +139,8 @@ def test_one_seed_says_that_nothing_compares(tmp_path: Path) -> None:
     text = lived(small_plan(seeds=[3]), tmp_path)
     assert "One seed: no comparison is possible." in section(text, "summary")
     assert "**One seed: no comparison is possible.**" in section(text, "comparison")
-    assert "±" not in re.sub(r"^↓.*$", "", section(text, "comparison"), flags=re.MULTILINE)
+    cells = re.findall(r"^\| +\d+ \|.*$", section(text, "comparison"), flags=re.MULTILINE)
+    assert len(cells) == 4 and not any("±" in line for line in cells)
     assert "better" not in text
 
 
@@ -197,7 +198,9 @@ def test_unverified_weights_are_marked_wherever_their_numbers_stand(tmp_path: Pa
     text = lived(plan, tmp_path)
     for name in ("summary", "protocol", "comparison", "against-step"):
         assert "FID (inception, unverified weights)" in section(text, name)
-    assert f"`{SHA}` **(unverified weights)**" in section(text, "protocol")
+    assert f"`{SHA[:16]}`… **(unverified weights)**" in section(text, "protocol")
+    assert SHA not in section(text, "protocol")
+    assert evidence(tmp_path / "report")["columns"][0]["protocol"]["extractor_sha256"] == SHA
 
 
 def test_mixed_machines_are_said_and_hosts_are_not(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from harness.errors import ProtocolError
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, gather
 from harness.report.csv_files import comparison_csv, runs_csv
-from harness.report.floors import rank_note, real_images, standard_error
 from harness.report.markdown import number, spread
 from harness.report.problems import problems
+from harness.report.standard_errors import standard_error
 from harness.report.tables import comparison_table, other_metrics_tables
 from harness.store import atomic
-from harness.store.evaluations import Evaluation, Floor, write_evaluation
+from harness.store.evaluations import Evaluation, write_evaluation
 from harness.tracking.reader import read_experiment
 
 
@@ -75,7 +75,7 @@ def test_the_best_checkpoint_is_so_in_the_metrics_own_direction(content: Content
 
 
 def test_a_first_metric_of_which_more_is_closer_is_shown_so(tmp_path: Path) -> None:
-    block = {"metrics": ["recall", "fid"], "samples": 100, "repeats": 3}
+    block = {"metrics": ["recall", "kid"], "samples": 100, "repeats": 3}
     text = lived(measured_plan(evaluation=[block], grid=[]), tmp_path)
     rows = rows_of(next(part for part in section(text, "comparison").split("\n\n") if part.startswith("|")))
     assert {"Recall (digits) ↑", "Best (at step)"} <= set(rows[0])
@@ -107,12 +107,12 @@ def test_pooled_values_of_another_number_of_repeats_are_missing(measured: Path) 
 def test_further_metrics_share_tables_that_are_not_too_wide(content: Content, measured: Path) -> None:
     (group,) = content.groups
     tables = other_metrics_tables(content, group[1:])
-    assert [len(rows_of(table)[0]) for table in tables] == [10, 10]
-    first, second = (cell_rows(table) for table in tables)
-    (kid,) = [one for one in content.of_cell(content.cells[3], group[3]) if one.step == 400]
-    assert first[3]["KID ↓"] == f"{number(kid.mean)} ± {spread(kid.sd_seeds)}"
+    assert [len(rows_of(table)[0]) for table in tables] == [8, 8, 8]
+    first, _, third = (cell_rows(table) for table in tables)
+    (found,) = [one for one in content.of_cell(content.cells[3], column_of(content, "precision")) if one.step == 400]
+    assert first[3]["Precision ↑"] == f"{number(found.mean)} ± {spread(found.sd_seeds)}"
     assert first[3]["Seeds"] == "2" and first[3]["Step"] == "400"
-    assert "Nearest-neighbour ratio" in second[0] and second[3]["Missing classes ↓"] == "1.0 ± 0.0"
+    assert "1-NN ratio" in third[0] and third[3]["Missing classes ↓"] == "1.0 ± 0.0"
     shown = section(text_of(measured), "comparison")
     assert all(table in shown for table in tables)
     assert shown.count("### ") == 2
@@ -129,104 +129,6 @@ def test_small_panels_are_of_some_metrics_and_few_cells(measured: Path, tmp_path
         many, "against-step"
     )
     assert not (tmp_path / "report" / "figures" / "metrics-digits-against-step.png").exists()
-
-
-def test_the_floor_stands_over_the_cells_with_its_numbers(content: Content, measured: Path) -> None:
-    fid = content.columns[0]
-    real, *cells = rows_of(comparison_table(content, fid))
-    assert real["Cell"] == "*real images against real images (50 against 50)*"
-    assert (real["FID (digits) ↓"], real["÷ floor"], real["SD over repeats"]) == ("4.000", "1", "0.71")
-    (baseline,) = [one for one in content.of_cell(content.cells[0], fid) if one.step == 400]
-    assert cells[0]["÷ floor"] == number(baseline.mean / 4.0, 3)
-    other, _ = other_metrics_tables(content, content.columns[1:])
-    real = rows_of(other)[0]
-    assert (real["KID ↓"], real["Pooled FID ↓"], real["FID∞ ↓"]) == ("0.9000", "–", "–")
-    document = atomic.read_json(measured / "report" / "report.json")
-    column = document["columns"][0]
-    assert column["floor"]["values"] == [3.5, 4.5] and (column["floor"]["samples"], column["better"]) == (50, "lower")
-    ratios = {one["mean_over_floor"] for one in document["numbers"] if one["column"] == "KID (digits)"}
-    assert ratios == {None}
-
-
-def test_the_number_of_real_images_is_said_where_it_is_not_the_protocols(content: Content, tmp_path: Path) -> None:
-    assert real_images(content, content.columns).endswith("(50 against 50)")
-    exact = small_plan(evaluation=[{"samples": 50, "reference": 50, "repeats": 3}], grid=[])
-    content = content_of(exact, tmp_path)
-    assert real_images(content, content.columns) == "real images against real images"
-    assert "too few" not in section(report(exact, tmp_path, tmp_path / "report"), "comparison")
-
-
-def test_evaluations_without_a_floor_say_so(tmp_path: Path) -> None:
-    plan = small_plan(grid=[])
-    text = section(lived(plan, tmp_path, {"baseline": Story(floor=False)}), "comparison")
-    real, baseline = rows_of(next(part for part in text.split("\n\n") if part.startswith("|")))
-    assert (real["FID (digits) ↓"], baseline["÷ floor"]) == ("–", "–")
-    assert "(the floor) was not measured: these evaluations are older." in text
-
-
-def test_the_floor_of_any_evaluation_will_do_and_two_that_differ_are_told(tmp_path: Path) -> None:
-    content = content_of(small_plan(), tmp_path, {"baseline": Story(floor=False)})
-    assert content.floors["FID (digits)"].values == (3.5, 4.5)
-    assert problems(content, []) == []
-    changed = change(content, tmp_path, 5, floor=Floor(50, 50, {"fid": [3.5, 4.6]}))
-    assert changed.floors["FID (digits)"].values == (3.5, 4.5)
-    (told,) = problems(changed, [])
-    assert told.startswith("FID (digits): evaluations hold different floors")
-
-
-def test_standard_errors_come_from_the_repeats(content: Content, measured: Path) -> None:
-    run = content.runs[0]
-    fids = content.run_values(run, content.columns[0])[400]
-    mean = sum(fids) / 3
-    expected = (sum((value - mean) ** 2 for value in fids) / 2 / 3) ** 0.5
-    infinity = column_of(content, "fid_infinity")
-    assert standard_error(content, run, infinity, 400) == pytest.approx(expected)
-    assert standard_error(content, run, content.columns[0], 400) is None
-    shown = section(text_of(measured), "comparison")
-    assert "FID∞ (digits): standard error of one checkpoint's value, from its repeats (SD of the repeats' FIDs" in shown
-    assert "KID (digits): standard error" in shown
-    numbers = atomic.read_json(measured / "report" / "report.json")["numbers"]
-    (found,) = [
-        source["standard_error"]
-        for one in numbers
-        if one["column"] == infinity.title and one["step"] == 400
-        for source in one["sources"]
-        if source["key"] == run.key
-    ]
-    assert found == pytest.approx(expected)
-
-
-def test_one_repeat_has_no_standard_error(tmp_path: Path) -> None:
-    plan = small_plan(evaluation=[{"repeats": 1, "samples": 100, "metrics": ["fid", "kid"]}], grid=[])
-    content = content_of(plan, tmp_path)
-    assert standard_error(content, content.runs[0], column_of(content, "kid"), 400) is None
-    assert "standard error" not in report(plan, tmp_path, tmp_path / "report")
-
-
-def test_a_covariance_that_is_not_of_full_rank_is_marked(tmp_path: Path) -> None:
-    def noted(samples: int, images: int, **changes: Any) -> str:
-        runs = tmp_path / f"{samples} {images} {changes}"
-        plan = small_plan(evaluation=[{"samples": samples, **changes}], grid=[])
-        prepare(plan, runs, images=images)
-        content = gather(read_experiment(plan, runs))
-        return rank_note(content, content.columns)
-
-    assert noted(65, 1000) == ""
-    assert noted(64, 1000).startswith("64 generated images per repeat are fewer than the 64 features + 1")
-    assert noted(65, 64).startswith("64 real images are fewer than")
-    assert noted(65, 1000, reference=40).startswith("40 real images are fewer than")
-    assert "of full rank, and FID depends" in noted(10, 1000)
-    assert noted(10, 1000, metrics=["kid"]) == ""
-    assert "2048 features" in noted(100, 1000, extractor="inception")
-    trained = {"extractor": "trained", "extractor_weights": "some.safetensors"}
-    assert noted(10, 1000, **trained) == ""  # nobody noted how many features it has
-
-
-def test_an_evaluation_says_how_many_features_its_extractor_has(tmp_path: Path) -> None:
-    content = content_of(small_plan(grid=[]), tmp_path)
-    assert rank_note(content, content.columns) == ""
-    changed = change(content, tmp_path, 0, feature_dims=512)
-    assert "512 features" in rank_note(changed, changed.columns)
 
 
 def test_evaluations_of_another_protocol_are_refused_with_what_differs(tmp_path: Path) -> None:
@@ -246,7 +148,8 @@ def test_every_table_of_numbers_names_its_protocol(measured: Path, content: Cont
     text = text_of(measured)
     assert section(text, "comparison").count(mark) == 2
     assert section(text, "modes").count(mark) == 1
-    assert f"`{protocol.sha256}`" in section(text, "protocol")
+    assert f"`{protocol.sha256[:16]}`…" in section(text, "protocol")
+    assert atomic.read_json(measured / "report" / "report.json")["columns"][0]["protocol_sha256"] == protocol.sha256
 
 
 def test_csv_files_have_every_metric_with_floor_and_standard_error(content: Content) -> None:
@@ -259,7 +162,9 @@ def test_csv_files_have_every_metric_with_floor_and_standard_error(content: Cont
     assert (kid["floor"], kid["mean_over_floor"], fid["standard_error_of_a_seed"]) == ("0.9", "", "")
     errors = [standard_error(content, run, column_of(content, "kid"), 400) or 0 for run in content.cells[0].runs]
     assert float(kid["standard_error_of_a_seed"]) == pytest.approx((sum(error**2 for error in errors) / 2) ** 0.5)
-    assert (pooled["floor"], pooled["sd_over_repeats"], pooled["most_repeats"]) == ("", "", "1")
+    assert (fid["floor_splits"], float(fid["floor_sd_over_splits"])) == ("2", pytest.approx(0.5**0.5))
+    assert (pooled["floor"], pooled["floor_metric"], pooled["mean_over_floor"]) == ("4.0", "fid", "")
+    assert (pooled["sd_over_repeats"], pooled["most_repeats"]) == ("", "1")
     run = csv_rows(runs_csv(content))[0]
     assert all(run[f"{metric}.digits"] for metric in METRICS)
     assert (run["fid_pooled.digits_sd_over_repeats"], run["kid.digits_repeats"]) == ("", "3")

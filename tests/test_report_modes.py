@@ -55,7 +55,8 @@ def test_shares_stand_beside_the_real_ones(told: Path) -> None:
     assert [row["Cell"] for row in rows][:3] == ["*real images (1000)*", "**baseline**", "latent\\_dim=100"]
     real, _, wide, _, mlp = rows
     assert {real[f"`{digit}`"] for digit in range(10)} == {"10 %"}
-    assert (wide["`0`"], wide["`1`"], wide["Missing"], wide["Largest share"]) == ("0 %", "20 %", "1", "1: 20 %")
+    assert (wide["`0`"], wide["`1`"], wide["Largest share"]) == ("0 %", "20 %", "1: 20 %")
+    assert wide["Judged classes missing"] == "1 of 10 judged"
     assert (mlp["`1`"], mlp["`7`"], mlp["Images"], mlp["Step"]) == ("60 %", "40 %", "600 of 2 seeds", "400")
     assert all("Class KL (digits) ↓" in row for row in rows)
 
@@ -94,9 +95,29 @@ def test_many_classes_have_no_column_each(tmp_path: Path) -> None:
     content = content_of(measured_plan(grid=[], seeds=[0]), tmp_path)
     (part,) = mode_parts(change(content, tmp_path, 0, **kinds))
     rows = rows_of(part.table)
-    assert list(rows[0]) == ["#", "Cell", "Missing", "Largest share", "Class KL (digits) ↓", "Images", "Step"]
-    assert rows[1]["Largest share"] == "class 0: 0.10 %"
+    assert list(rows[0]) == [
+        "#", "Cell", "Judged classes missing", "Largest share", "Class KL (digits) ↓", "Images", "Step",
+    ]  # fmt: skip
+    assert (rows[1]["Largest share"], rows[1]["Judged classes missing"]) == ("class 0: 0.10 %", "–")
     assert max(len(line) for line in part.verdicts) < 200
+
+
+def test_no_class_is_missing_where_none_could_be_judged(tmp_path: Path) -> None:
+    content = content_of(measured_plan(grid=[], seeds=[0]), tmp_path, {"baseline": Story(classes=(1, 1, *(0,) * 8))})
+    (part,) = mode_parts(content)
+    assert rows_of(part.table)[1]["Judged classes missing"] == "–"
+    assert part.verdicts == ["**baseline**: too few images to tell."]
+
+
+def test_of_one_class_in_the_real_images_nothing_is_told(tmp_path: Path) -> None:
+    content = content_of(measured_plan(grid=[], seeds=[0]), tmp_path, {"baseline": Story(classes=(100, *(0,) * 9))})
+    one = change(content, tmp_path, 0, reference_class_counts=[1000, *[0] * 9])
+    (part,) = mode_parts(one)
+    assert part.verdicts == ["**baseline**: the extractor sees one class in the real images."]
+    few = change(content, tmp_path, 0, reference_class_counts=[1000, *[1] * 9])
+    (part,) = mode_parts(few)
+    assert part.verdicts == ["**baseline**: too few images to tell."]
+    assert rows_of(part.table)[1]["Judged classes missing"] == "0 of 1 judged"
 
 
 def test_cells_whose_classes_were_not_counted_stay_in_the_table(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_file_of_exactly_the_allowed_size_is_read(tmp_path: Path) -> None:
     assert read(tmp_path, 'name = "e"\n'.ljust(MAX_BYTES, "#")).experiment.name == "e"
 
 
-def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
+def test_a_missing_file_suggests_its_neighbor(tmp_path: Path) -> None:
     (tmp_path / "ablation.toml").write_text('name = "e"')
     with pytest.raises(ExperimentFileError, match=r"no such file\n  Did you mean .*/ablation.toml\?"):
         read_experiment_file(tmp_path / "abaltion.toml")

@@ -88,7 +88,7 @@ def find_cell(view: ExperimentView, text: str, option: str = "cell") -> str:
     if len(named) == 1:
         return named[0]
     if named:
-        raise HarnessError(f"{len(named)} cells are labelled {text!r}", where=where, remedy=f"Name one: {_some(named)}")
+        raise HarnessError(f"{len(named)} cells are labeled {text!r}", where=where, remedy=f"Name one: {_some(named)}")
     raise HarnessError(
         f"no cell is called {text!r}", where=where, remedy=f"There are: {_some([cell.name for cell in plan.cells])}"
     )

@@ -24,10 +24,10 @@ MetricName = Literal[
     "nearest_share",
 ]
 
-PRECISION_NEIGHBOURS = 3
+PRECISION_NEIGHBORS = 3
 """k of precision and recall (Kynkäänniemi et al. 2019)."""
 
-DENSITY_NEIGHBOURS = 5
+DENSITY_NEIGHBORS = 5
 """k of density and coverage (Naeem et al. 2020)."""
 
 
@@ -60,24 +60,20 @@ _TABLE = (
     ),
     Metric("kid", "KID", "lower", 2, "squared maximum mean discrepancy with a cubic kernel, estimated without bias"),
     Metric(
-        "precision", "Precision", "higher", PRECISION_NEIGHBOURS + 1,
-        f"share of generated images within a real image's neighborhood, out to its {PRECISION_NEIGHBOURS}rd nearest "
-        "real one",
+        "precision", "Precision", "higher", PRECISION_NEIGHBORS + 1,
+        "share of generated images within a real image's neighborhood",
     ),
     Metric(
-        "recall", "Recall", "higher", PRECISION_NEIGHBOURS + 1,
-        "share of real images within a generated image's neighborhood, out to its "
-        f"{PRECISION_NEIGHBOURS}rd nearest generated one",
+        "recall", "Recall", "higher", PRECISION_NEIGHBORS + 1,
+        "share of real images within a generated image's neighborhood",
     ),
     Metric(
-        "density", "Density", "higher", DENSITY_NEIGHBOURS + 1,
-        f"real neighborhoods that a generated image lies in, over {DENSITY_NEIGHBOURS}, mean; each out to its "
-        f"{DENSITY_NEIGHBOURS}th nearest real image",
+        "density", "Density", "higher", DENSITY_NEIGHBORS + 1,
+        f"real neighborhoods that a generated image lies in, over {DENSITY_NEIGHBORS}, mean",
     ),
     Metric(
-        "coverage", "Coverage", "higher", DENSITY_NEIGHBOURS + 1,
-        "share of real images with a generated one within their neighborhood, out to the "
-        f"{DENSITY_NEIGHBOURS}th nearest real one",
+        "coverage", "Coverage", "higher", DENSITY_NEIGHBORS + 1,
+        "share of real images' neighborhoods that a generated image lies in",
     ),
     Metric(
         "inception_score", "Inception Score", "higher", 2,

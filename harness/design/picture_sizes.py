@@ -27,14 +27,14 @@ def enlarged_side(resolution: int) -> int:
     return resolution * math.ceil(SMALLEST_SIDE / resolution)
 
 
-def most_images(resolution: int, *, labelled: bool = False) -> int:
-    """How many images of so many pixels one picture holds; labelled: with a text under each."""
-    return MAX_PIXELS // (enlarged_side(resolution) + GAP + (LABEL if labelled else 0)) ** 2
+def most_images(resolution: int, *, labeled: bool = False) -> int:
+    """How many images of so many pixels one picture holds; labeled: with a text under each."""
+    return MAX_PIXELS // (enlarged_side(resolution) + GAP + (LABEL if labeled else 0)) ** 2
 
 
-def too_large(count: int, resolution: int, *, labelled: bool = False) -> str | None:
+def too_large(count: int, resolution: int, *, labeled: bool = False) -> str | None:
     """Why one picture does not hold `count` images; None where it does."""
-    most = most_images(resolution, labelled=labelled)
+    most = most_images(resolution, labeled=labeled)
     if count <= most:
         return None
     side = enlarged_side(resolution)
@@ -48,8 +48,8 @@ def refuse_large_pictures(report: ReportSettings, cells: Mapping[int, str]) -> N
     asked = {"samples": (report.samples, False), "interpolations": (pairs * points, False)}
     asked["classes"] = (report.classes or 0, True)
     largest = max(cells, key=enlarged_side)
-    for key, (count, labelled) in asked.items():
-        if why := too_large(count, largest, labelled=labelled):
+    for key, (count, labeled) in asked.items():
+        if why := too_large(count, largest, labeled=labeled):
             raise ExperimentFileError(
                 f"in cell {cells[largest]} (resolution {largest}) {why}",
                 where=f"report.{key}",

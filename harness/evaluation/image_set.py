@@ -101,7 +101,7 @@ class ImagePair:
         return frechet.distance_to(real.reference, generated.moments)
 
     @cached_property
-    def _neighbours(self) -> manifold.Comparison:
+    def _neighbors(self) -> manifold.Comparison:
         generated = self.generated
         return manifold.compare(self.real.manifold, generated.manifold, between_blocks=generated.between_blocks)
 
@@ -118,7 +118,7 @@ class ImagePair:
                 beat = generated.between_blocks
                 return kernel.kid(generated.features, real.features, real.kernel_term, between_blocks=beat)
             case "precision" | "recall" | "density" | "coverage" | "nearest_ratio" | "nearest_share":
-                return float(getattr(self._neighbours, metric))
+                return float(getattr(self._neighbors, metric))
             case "inception_score":
                 return generated.classified.inception_score
             case "missing_classes":

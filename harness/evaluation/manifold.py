@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.design.metrics import DENSITY_NEIGHBOURS, METRICS, PRECISION_NEIGHBOURS, MetricName
+from harness.design.metrics import DENSITY_NEIGHBORS, METRICS, PRECISION_NEIGHBORS, MetricName
 from harness.errors import HarnessError
 from harness.evaluation.features import (
     Beat,
@@ -78,26 +78,26 @@ class Comparison:
     @property
     def precision(self) -> float:
         """Share of generated images on the real manifold, 0 to 1; Kynkäänniemi et al. 2019, eq. 2."""
-        self._require("precision", self.real, PRECISION_NEIGHBOURS)
+        self._require("precision", self.real, PRECISION_NEIGHBORS)
         return float(self.within_real.mean())
 
     @property
     def recall(self) -> float:
         """Share of real images on the generated manifold, 0 to 1; Kynkäänniemi et al. 2019, eq. 2."""
-        self._require("recall", self.generated, PRECISION_NEIGHBOURS)
+        self._require("recall", self.generated, PRECISION_NEIGHBORS)
         return float(self.within_generated.mean())
 
     @property
     def density(self) -> float:
         """Real balls that a generated image lies in, divided by k: 1 is to be expected of real images, and more is
         possible; Naeem et al. 2020, sec. 3."""
-        self._require("density", self.real, DENSITY_NEIGHBOURS)
-        return self.held / (DENSITY_NEIGHBOURS * len(self.nearest))
+        self._require("density", self.real, DENSITY_NEIGHBORS)
+        return self.held / (DENSITY_NEIGHBORS * len(self.nearest))
 
     @property
     def coverage(self) -> float:
         """Share of real balls that hold a generated image, 0 to 1; Naeem et al. 2020, sec. 3."""
-        self._require("coverage", self.real, DENSITY_NEIGHBOURS)
+        self._require("coverage", self.real, DENSITY_NEIGHBORS)
         return float(self.holding.mean())
 
     @property
@@ -123,25 +123,25 @@ class Comparison:
             )
         return apart
 
-    def _require(self, metric: MetricName, balls: Manifold, neighbours: int) -> None:
+    def _require(self, metric: MetricName, balls: Manifold, neighbors: int) -> None:
         for side in (self.generated, self.real):
             require_count(len(side.features), least=METRICS[metric].least, what=METRICS[metric].title)
-        if neighbours not in balls.radii:
-            raise ValueError(f"{metric} is of the {neighbours} nearest neighbours, which were not looked for")
+        if neighbors not in balls.radii:
+            raise ValueError(f"{metric} is of the {neighbors} nearest neighbors, which were not looked for")
 
 
 def manifold_of(
     features: Features,
-    neighbours: Sequence[int] = (1, PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS),
+    neighbors: Sequence[int] = (1, PRECISION_NEIGHBORS, DENSITY_NEIGHBORS),
     *,
     between_blocks: Beat = no_beat,
 ) -> Manifold:
-    """The manifold of features [n, d], with the radii of those k in `neighbours` that n images have (k < n).
+    """The manifold of features [n, d], with the radii of those k in `neighbors` that n images have (k < n).
 
     HarnessError for fewer than two images or features that are not finite.
     """
     require_features(features, least=2, what="a comparison of nearest neighbors")
-    possible = sorted(k for k in neighbours if k < len(features))
+    possible = sorted(k for k in neighbors if k < len(features))
     distances = _nearest_others(features, max(possible, default=1), between_blocks)
     return Manifold(features, {k: np.ascontiguousarray(distances[:, k - 1]) for k in possible}, between_blocks)
 
@@ -151,8 +151,8 @@ def compare(real: Manifold, generated: Manifold, *, between_blocks: Beat = no_be
     require_same_dims(generated.features, real.features)
     center = real.features.mean(axis=0, dtype=np.float64)
     ours, theirs = _Blocks(generated.features, center), _Blocks(real.features, center)
-    precise, dense = (_squares(real, k) for k in (PRECISION_NEIGHBOURS, DENSITY_NEIGHBOURS))
-    recalled = _squares(generated, PRECISION_NEIGHBOURS)
+    precise, dense = (_squares(real, k) for k in (PRECISION_NEIGHBORS, DENSITY_NEIGHBORS))
+    recalled = _squares(generated, PRECISION_NEIGHBORS)
     within_real, within_generated, holding = (np.zeros(n, dtype=bool) for n in (len(ours), len(theirs), len(theirs)))
     held = 0
     nearest = _Nearest(len(ours), 1)

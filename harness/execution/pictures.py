@@ -143,7 +143,7 @@ def write_class_sheet(
     `write_interpolations`.
     """
     hp = checkpoint.description.hyperparameters
-    require_room(asked.images, hp.resolution, labelled=True)
+    require_room(asked.images, hp.resolution, labeled=True)
     images = generated(checkpoint, sample_latents(asked.images, hp.latent_dim), device, "samples", before_batch)
     taken_for = np.argmax(classifier.logits(classifier.features(resize(images, asked.resolution))), axis=1)
     numbers = np.bincount(taken_for, minlength=len(classifier.classes)).tolist()

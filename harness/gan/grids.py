@@ -18,12 +18,12 @@ SMALLEST_CELL = 32
 """Pixels; smaller images are enlarged by whole factors."""
 
 
-def require_room(count: int, resolution: int, *, labelled: bool = False) -> None:
+def require_room(count: int, resolution: int, *, labeled: bool = False) -> None:
     """HarnessError where a picture of so many images would be too large to be opened; to be asked before drawing.
 
-    labelled: with a text under each image.
+    labeled: with a text under each image.
     """
-    if why := too_large(count, resolution, labelled=labelled):
+    if why := too_large(count, resolution, labeled=labeled):
         raise HarnessError(why, remedy="Ask for fewer images.")
 
 

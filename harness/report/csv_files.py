@@ -9,18 +9,19 @@ from collections.abc import Iterable, Sequence
 from harness.design.factors import NO_LEVEL
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
-from harness.report.floors import standard_errors_of, times_floor
+from harness.report.floors import times_floor
+from harness.report.standard_errors import cell_error
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 _NUMBERS = (
     "metric", "column", "protocol_sha256", "step", "is_last", "mean", "sd_over_seeds", "sd_over_repeats", "seeds",
-    "fewest_repeats", "most_repeats", "standard_error_of_a_seed", "floor", "floor_samples", "floor_reference",
-    "mean_over_floor",
+    "fewest_repeats", "most_repeats", "standard_error_of_a_seed", "floor", "floor_sd_over_splits", "floor_splits",
+    "floor_metric", "floor_samples", "floor_reference", "mean_over_floor",
 )  # fmt: skip
 """What comparison.csv says of one cell, column and checkpoint. standard_error_of_a_seed: of one seed's value, from
-its repeats (the root mean square over seeds)."""
+its repeats (the root mean square over seeds). floor_metric: what the floor is of, which is FID for pooled metrics."""
 
 
 def comparison_csv(content: Content) -> str:
@@ -42,7 +43,10 @@ def _steps_of(content: Content, column: Column, cell: ReportCell) -> Iterable[li
     found = {measurement.step: measurement for measurement in content.of_cell(cell, column)}
     fingerprint = column.protocol.sha256 if column.protocol else ""
     floor = content.floors.get(column.title)
-    of_floor: list[object] = [floor.mean, floor.samples, floor.reference] if floor else [""] * 3
+    of_floor: list[object] = [""] * 6
+    if floor:
+        numbers = [floor.samples, floor.reference]
+        of_floor = [floor.mean, _or_empty(floor.sd), len(floor.values), column.floor_metric, *numbers]
     for step in column.steps(cell.cell):
         head = [column.metric, column.name, fingerprint, step]
         if step not in found:
@@ -52,13 +56,9 @@ def _steps_of(content: Content, column: Column, cell: ReportCell) -> Iterable[li
         is_last = "yes" if step == max(found) else "no"
         yield [
             *head, is_last, at.mean, _or_empty(at.sd_seeds), _or_empty(at.sd_repeats), len(at.seeds), *at.repeats,
-            _root_mean_square(standard_errors_of(content, cell, column, step)), *of_floor,
+            _or_empty(cell_error(content, cell, column, step)), *of_floor,
             _or_empty(times_floor(content, column, at.mean)),
         ]  # fmt: skip
-
-
-def _root_mean_square(values: Sequence[float]) -> float | str:
-    return (sum(value**2 for value in values) / len(values)) ** 0.5 if values else ""
 
 
 def runs_csv(content: Content) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from harness.analysis.dynamics import LossDynamics
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
-from harness.report.floors import standard_error, times_floor
+from harness.report.floors import times_floor
 from harness.report.modes import CellClasses, classes_of, groups_with_classes
 from harness.report.pictures import Pictures
+from harness.report.standard_errors import standard_error
 
 
 def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def _column(content: Content, column: Column) -> dict[str, Any]:
         "protocol": asdict(protocol) if protocol else None,
         "verified_weights": protocol.verified if protocol else None,
         "floor": {
+            "metric": column.floor_metric,
             "samples": floor.samples,
             "reference": floor.reference,
             "values": list(floor.values),

@@ -27,7 +27,7 @@ def times_floor(content: Content, column: Column, mean: float) -> float | None:
 def ratio_text(content: Content, column: Column, mean: float) -> str:
     """`4.95`, with ≈ before it where the floor is of other numbers of images than the protocol's."""
     ratio = times_floor(content, column, mean)
-    return f"{'' if is_of_equal_numbers(content, column) else '≈ '}{number(ratio, 3)}" if ratio is not None else "–"
+    return f"{'' if is_of_equal_numbers(content, column) else '≈'}{number(ratio, 3)}" if ratio is not None else "–"
 
 
 def is_of_equal_numbers(content: Content, column: Column) -> bool:
@@ -52,7 +52,8 @@ def floor_note(content: Content, columns: Sequence[Column]) -> str:
     """What the row of real images is, or why there is none yet."""
     floors = [floor for column in columns if (floor := content.floors.get(column.title))]
     if not floors:
-        return f"How real images compare with other real ones under this protocol (the floor) {_lacking(content, columns)}"
+        lacking = _lacking(content, columns)
+        return f"How real images compare with other real ones under this protocol (the floor) {lacking}"
     floor = floors[0]
     text = (
         f"The row in italics is the floor: {floor.samples} real images in the place of the generated ones, against "
@@ -64,7 +65,7 @@ def floor_note(content: Content, columns: Sequence[Column]) -> str:
             f" Pooled values have no floor of their own: theirs is FID's at {counted(floor.samples, 'image')}, so no "
             "ratio to it is given."
         )
-    if columns[0].metric == "fid" and times_floor(content, columns[0], 1.0) and not is_of_equal_numbers(content, columns[0]):
+    if times_floor(content, columns[0], 1.0) is not None and not is_of_equal_numbers(content, columns[0]):
         text += " ≈: the floor is of other numbers of images than the cells, so the ratio is a rough one."
     return f"{text}{_too_few(content, columns, floor)}"
 
@@ -119,7 +120,7 @@ def rank_note(content: Content, columns: Sequence[Column]) -> str:
     by_reason: dict[str, list[str]] = {}
     for column in columns:
         if column.metric in _GAUSSIAN:
-            counts = {_generated(column, protocol.samples): None, (real, "real images"): None}
+            counts = [_generated(column, protocol.samples), (real, "real images")]
             few = [f"{count} {what}" for count, what in counts if count is not None and count - 1 < dims]
             if few:
                 by_reason.setdefault(" and ".join(few), []).append(column.measures.title)

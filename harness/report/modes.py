@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,12 @@ MOST_CLASSES = 12
 
 RULES = (
     "A class is judged where its share of the real images lets expect so many generated ones that their absence would "
-    "be no chance. The first that holds: *collapsed*: fewer than half of the judged classes are there, with at least "
-    f"{THERE:g} of their real share; *classes missing*: a judged class has no image; *uneven*: a judged class has less "
-    f"than 1/{UNEVEN:g} or more than {UNEVEN:g} times its real share, by more than chance; else all classes, shares as "
-    f"in the data. Chance alone would bring a verdict against one cell in at most {100 * CHANCE:g} % of cases, however "
-    "many classes there are. Classes say nothing of variety within one class."
+    "be no chance; with fewer than two such classes nothing is told. The first that holds: *collapsed*: fewer than "
+    f"half of the judged classes are there, with at least {THERE:g} of their real share; *classes missing*: a judged "
+    f"class has no image; *uneven*: a judged class has less than 1/{UNEVEN:g} or more than {UNEVEN:g} times its real "
+    "share, by more than chance; else all classes, shares as in the data. Chance alone would bring a verdict against "
+    f"one cell in at most {100 * CHANCE:g} % of cases, however many classes there are. Classes say nothing of variety "
+    "within one class."
 )
 
 
@@ -60,11 +61,20 @@ class CellClasses:
 
     @property
     def verdict(self) -> ModeVerdict:
-        return modes_verdict(self.counts, self.reference, self.classes)
+        return self._judged(self.counts)
 
     def by_seed_verdicts(self) -> dict[int, ModeVerdict]:
         """Of each seed alone."""
-        return {seed: modes_verdict(counts, self.reference, self.classes) for seed, counts in self.by_seed.items()}
+        return {seed: self._judged(counts) for seed, counts in self.by_seed.items()}
+
+    def _judged(self, counts: Sequence[int]) -> ModeVerdict:
+        """Undecided where fewer than two classes are judged: one class has no shares that could be uneven."""
+        found = modes_verdict(counts, self.reference, self.classes)
+        if found.judged > 1:
+            return found
+        one_real = sum(count > 0 for count in self.reference) == 1
+        why = "the extractor sees one class in the real images" if one_real else "too few images to tell"
+        return replace(found, kind="undecided", verdict=why)
 
 
 def is_asked_for(content: Content) -> bool:
@@ -135,7 +145,7 @@ def _table(content: Content, group: Sequence[Column], found: dict[ReportCell, Ce
     first = next(iter(found.values()))
     shown = first.classes if len(first.classes) <= MOST_CLASSES else []
     divergence = [column for column in group if column.metric == "class_kl"]
-    headers = ["#", "Cell", *(code(name) for name in shown), "Missing", "Largest share"]
+    headers = ["#", "Cell", *(code(name) for name in shown), "Judged classes missing", "Largest share"]
     headers += [*(with_arrow(column) for column in divergence), "Images", "Step"]
     largest = _largest(first.reference, first.classes)
     real = [*_shares(first.reference, shown), "–", largest, *("–" for _ in divergence), "–", "–"]
@@ -147,11 +157,16 @@ def _table(content: Content, group: Sequence[Column], found: dict[ReportCell, Ce
             continue
         classes, counts = found[cell], found[cell].counts
         rows.append([
-            *head, *_shares(counts, shown), str(len(classes.verdict.missing)), _largest(counts, first.classes),
+            *head, *_shares(counts, shown), _missing(classes.verdict), _largest(counts, first.classes),
             *(mean_text(content, cell, column) for column in divergence),
             f"{sum(counts)} of {counted(len(classes.by_seed), 'seed')}", str(classes.step),
         ])  # fmt: skip
     return table(headers, rows, right=[0, *range(2, len(headers))])
+
+
+def _missing(verdict: ModeVerdict) -> str:
+    """`1 of 10 judged`; a dash where none could be judged."""
+    return f"{len(verdict.missing)} of {verdict.judged} judged" if verdict.judged else "–"
 
 
 def _shares(counts: Sequence[int], shown: Sequence[str]) -> list[str]:

@@ -140,7 +140,8 @@ def _against_step(content: Content, column: Column, styles: Sequence[CellStyle])
         for run in cell.runs
         for step in content.run_values(run, column)
     ]
-    figures = against_step(curves, column.title)
+    floor = content.floors.get(column.title)
+    figures = against_step(curves, column.title, floor.mean if floor else None)
     return _files(content, f"{_slug(column)}-against-step", f"{column.title} against the step", figures, sources)
 
 
@@ -159,7 +160,8 @@ def _at_last(content: Content, column: Column, styles: Sequence[CellStyle]) -> l
                     sources.append(checkpoint(run, step) | {"protocol_sha256": _fingerprint(column)})
         rows.append(LastValues(label, cell.mark, styles[cell.number - 1], cell.cell.is_baseline, values))
     title = f"{column.title} at the last checkpoint"
-    return _files(content, f"{_slug(column)}-last", title, at_last(rows, column.title), sources)
+    figures = at_last(rows, column.title, column.measures.pooled)
+    return _files(content, f"{_slug(column)}-last", title, figures, sources)
 
 
 def _training_panel(cell: ReportCell, style: CellStyle) -> TrainingPanel:

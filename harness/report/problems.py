@@ -52,15 +52,21 @@ def _is_stopped(run: ReportRun) -> bool:
 
 def _stopped(cell: ReportCell, run: ReportRun) -> str:
     status = run.view.status
-    reason = f": {escape(status.reason)}" if status.reason else ""
+    reason = f": {_told(status.reason)}" if status.reason else ""
     log = f" Its log is {code('log.txt')} in the run's folder, whose name ends in {code(run.key[:8])}."
     head = f"{escape(cell.label)}, seed {run.seed}: **{status.state}** after step {status.step}{reason}"
     return f"{head.rstrip('.')}.{log if status.state == 'failed' else ''}"
 
 
+def _told(reason: str) -> str:
+    """What is wrong and its remedy, which stand on lines of their own, as sentences on one."""
+    *heads, last = [escape(line) for line in reason.splitlines() if line.strip()] or [""]
+    return " ".join([*(head if head.endswith((".", "!", "?", ":")) else f"{head}." for head in heads), last])
+
+
 def _standing(cell: ReportCell, run: ReportRun) -> str:
     status = run.view.status
-    reason = f": {escape(status.reason)}" if status.reason else ""
+    reason = f": {_told(status.reason)}" if status.reason else ""
     return f"{escape(cell.label)}, seed {run.seed}: {status.state} at step {status.step}{reason}".rstrip(".") + "."
 
 

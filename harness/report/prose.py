@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from harness.analysis.dynamics import HYSTERESIS_NATS, default_window
 from harness.design.factors import canonical_level
-from harness.report.columns import Column, joined_title
+from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun, scale_of
-from harness.report.figures.fid import MOST_LINES
 from harness.report.markdown import code, counted, escape, number, shortened, spread, steps_text
 from harness.report.sheets import shown_classes
 from harness.report.tables import ONE_SEED, has_comparable_losses
@@ -101,29 +100,6 @@ def seeds_note(content: Content, column: Column) -> str:
     if len({last.step for last in measured.values()}) > 1:
         notes.append("Not all cells stand at the same step, so their last checkpoints are not alike.")
     return " ".join(notes)
-
-
-def direction(column: Column) -> str:
-    """` Lower means closer to the real images.`; empty where neither direction does."""
-    which = {"lower": "Lower", "higher": "Higher", "neither": ""}[column.measures.better]
-    return f" {which} means closer to the real images." if which else ""
-
-
-def pooled_note(column: Column) -> str:
-    """That a pooled metric has one value per checkpoint, and so no spread over repeats; empty for others."""
-    if not column.measures.pooled:
-        return ""
-    return "It is one value of all repeats' images together, so there is no SD over repeats."
-
-
-def without_panels(content: Content, columns: Sequence[Column]) -> str:
-    """Why metrics that could be shown against the step are not; empty where there are none or they are shown."""
-    if not columns or len(content.cells_in(columns[0])) <= MOST_LINES:
-        return ""
-    return (
-        f"{escape(joined_title(columns))} at every checkpoint: see `comparison.csv`; more than {MOST_LINES} cells are "
-        "too many for one panel."
-    )
 
 
 def classes_shown(content: Content, pictures: Sequence[object]) -> str:
@@ -219,7 +195,7 @@ def losses_shown(content: Content) -> str:
     text = (
         "One panel per cell, shown by the seed named over it; vertical scales differ between panels. "
         f"{terms if True in two_terms else ''}Pale lines are the recorded means, thick lines the same smoothed over "
-        f"{windows(content)} (a centred moving average, left out where it would reach over either end)."
+        f"{windows(content)} (a centered moving average, left out where it would reach over either end)."
     )
     if not any(has_comparable_losses(cell) for cell in content.cells):
         return text

@@ -17,15 +17,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from harness import __version__
 from harness.errors import DamagedFileError, StoreError
 from harness.evaluation.protocol import caveat
-from harness.report import floors, prose, settings, tables
+from harness.report import captions, floors, prose, settings, tables
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, gather
 from harness.report.csv_files import comparison_csv, runs_csv
 from harness.report.evidence import evidence
-from harness.report.markdown import counted, escape, fenced
+from harness.report.markdown import code, counted, escape, fenced
 from harness.report.modes import RULES, is_asked_for, mode_parts
 from harness.report.pictures import IN_PANELS, Picture, Pictures, draw
 from harness.report.problems import left_out, problems
+from harness.report.standard_errors import errors_note
 from harness.store import atomic
 from harness.store.reading import read_bytes
 from harness.tracking.reader import ExperimentView
@@ -70,7 +71,8 @@ class GroupSection:
     others: list[str]
     errors_note: str
     abouts: list[str]
-    direction: str
+    against_step_caption: str
+    at_last_caption: str
     against_step: list[Picture]
     at_last: list[Picture]
     panels: list[Picture]
@@ -185,17 +187,20 @@ def _group_section(content: Content, columns: list[Column], pictures: Pictures) 
         comparison=tables.comparison_table(content, first),
         floor_note=floors.floor_note(content, columns),
         rank_note=floors.rank_note(content, columns),
-        pooled_note=prose.pooled_note(first),
+        pooled_note=captions.pooled_note(columns),
         note=prose.seeds_note(content, first),
         others=tables.other_metrics_tables(content, others),
-        errors_note=" ".join(floors.error_notes(content, columns)),
-        abouts=[f"{escape(column.measures.title)}: {escape(column.measures.about)}." for column in others],
-        direction=prose.direction(first),
+        errors_note=errors_note(content, columns),
+        abouts=[
+            f"{escape(of.title)} ({code(of.name)}): {escape(of.about)}." for of in (one.measures for one in columns)
+        ],
+        against_step_caption=captions.against_step_caption(content, first),
+        at_last_caption=captions.at_last_caption(first),
         against_step=pictures.against_step.get(first.title, []),
         at_last=pictures.at_last.get(first.title, []),
         panels=pictures.panels.get(first.title, []),
         panel_titles=escape(joined_title(in_panels)) if in_panels else "",
-        without_panels=prose.without_panels(content, in_panels),
+        without_panels=captions.without_panels(content, in_panels),
     )
 
 

@@ -15,6 +15,9 @@ from harness.store.changes import BIT_RELEVANT
 WITHOUT_SPLIT = ("digits", "folder")
 """Sources that are one set of images, neither training nor test split."""
 
+SHOWN_DIGITS = 16
+"""Of a SHA-256 in a table."""
+
 
 def baseline_table(content: Content) -> str:
     """Every factor at the baseline, and all levels of those that vary; only levels that change something."""
@@ -62,7 +65,10 @@ def _training_line(content: Content, training: TrainingSettings) -> str:
 
 
 def protocol_table(content: Content, columns: Sequence[Column]) -> str:
-    """All that the values of these columns, of one protocol, depend on besides the generator."""
+    """All that the values of these columns, of one protocol, depend on besides the generator.
+
+    Hashes are cut; report.json has them whole.
+    """
     column = columns[0]
     settings, protocol = column.block.settings, column.protocol
     rows = [["Metrics", "; ".join(escape(one.measures.title) for one in columns)]] if len(columns) > 1 else []
@@ -72,19 +78,23 @@ def protocol_table(content: Content, columns: Sequence[Column]) -> str:
         known = "" if protocol.verified else " **(unverified weights)**"
         rows += [
             ["Extractor", escape(settings.extractor_name)],
-            ["SHA-256 of its weights", code(protocol.extractor_sha256) + known],
+            ["SHA-256 of its weights", _shown(protocol.extractor_sha256) + known],
             ["Generated images per repeat", str(protocol.samples)],
-            ["Real images", f"{protocol.reference} of the data with SHA-256 {code(protocol.data_sha256)}"],
+            ["Real images", f"{protocol.reference} of the data with SHA-256 {_shown(protocol.data_sha256)}"],
             ["Resolution", f"{protocol.resolution} pixels, {escape(protocol.resize)}, rounded to {protocol.rounding}"],
             ["Precision", escape(protocol.precision)],
             ["Generator", f"{protocol.generator_weights} weights, batch norm in {protocol.generator_mode} mode"],
         ]
         if protocol.batch_size is not None:
             rows.append(["Batch size", str(protocol.batch_size)])
-        rows.append(["Fingerprint of this protocol", code(protocol.sha256)])
+        rows.append(["Fingerprint of this protocol", _shown(protocol.sha256)])
     else:
         rows.append(["Fingerprint of this protocol", "not known before data and weights are prepared"])
     return table(["What", "Value"], rows)
+
+
+def _shown(sha256: str) -> str:
+    return f"{code(sha256[:SHOWN_DIGITS])}…"
 
 
 def environment_note(content: Content) -> str:

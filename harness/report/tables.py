@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from harness.analysis.summary import Measurement
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, scale_of
-from harness.report.floors import real_images, times_floor
+from harness.report.floors import REAL, floor_text, ratio_text
 from harness.report.markdown import code, escape, number, spread, table
+from harness.report.standard_errors import cell_error
 
 ONE_SEED = "one seed: no comparison is possible"
 
@@ -33,11 +34,9 @@ def with_arrow(column: Column) -> str:
 
 def _floor_row(content: Content, column: Column) -> list[str]:
     floor = content.floors.get(column.title)
-    return [
-        "–", f"*{real_images(content, [column])}*", *("–" for _ in content.view.plan.factors),
-        number(floor.mean) if floor else "–", *(["1" if floor else "–"] if column.metric == "fid" else []),
-        spread(floor.sd) if floor else "–", "–", f"{len(floor.values)} splits" if floor else "–", *["–"] * 4,
-    ]  # fmt: skip
+    ratio = ["1" if floor else "–"] if column.metric == "fid" else []
+    levels_of = ["–"] * len(content.view.plan.factors)
+    return ["–", f"*{REAL}*", *levels_of, floor_text(column, floor), *ratio, *["–"] * 7]
 
 
 def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[str]:
@@ -51,10 +50,10 @@ def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[
         ratio = ["–"] if column.metric == "fid" else []
         return [*head, "not measured", *ratio, "–", f"0 of {len(runs)}", "–", "–", "–", *tail]
     last, best = summary.last, summary.best
-    ratio = [number(times_floor(content, column, last.mean), 3)] if column.metric == "fid" else []
+    ratio = [ratio_text(content, column, last.mean)] if column.metric == "fid" else []
     return [
         *head,
-        mean_and_spread(last),
+        mean_text(content, cell, column),
         *ratio,
         spread(last.sd_repeats),
         seeds_text(last, len(runs)),
@@ -65,7 +64,7 @@ def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[
     ]
 
 
-MOST_METRICS = 6
+MOST_METRICS = 4
 """Metrics that one table holds; more go into a further one below it."""
 
 
@@ -78,9 +77,8 @@ def other_metrics_tables(content: Content, columns: Sequence[Column]) -> list[st
 
 def _other_metrics(content: Content, columns: Sequence[Column]) -> str:
     headers = ["#", "Cell", *(f"{column.measures.title} {column.measures.arrow}".rstrip() for column in columns)]
-    floors = [content.floors.get(column.title) for column in columns]
-    real = [_mean(column, floor.mean) if floor else "–" for column, floor in zip(columns, floors, strict=True)]
-    rows = [["–", f"*{real_images(content, columns)}*", *real, "–", "–"]]
+    real = [floor_text(column, content.floors.get(column.title)) for column in columns]
+    rows = [["–", f"*{REAL}*", *real, "–", "–"]]
     for cell in content.cells_in(columns[0]):
         last = [summary.last for column in columns if (summary := content.summary(cell, column))]
         values = [mean_text(content, cell, column) for column in columns]
@@ -91,33 +89,22 @@ def _other_metrics(content: Content, columns: Sequence[Column]) -> str:
 
 
 def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
-    """The mean at the last checkpoint, ± the SD over seeds where there are several."""
+    """`12.31 ± 0.40 (SE 0.11)`: the mean at the last checkpoint, ± the SD over seeds where there are several, and the
+    standard error of one seed's value where the metric has one."""
     summary = content.summary(cell, column)
     if summary is None:
         return "not measured"
-    last = summary.last
-    mean = _mean(column, last.mean)
-    if last.sd_seeds is None:
-        return mean
-    return (
-        f"{mean} ± {last.sd_seeds:.1f}" if column.metric == "missing_classes" else f"{mean} ± {spread(last.sd_seeds)}"
-    )
-
-
-def _mean(column: Column, value: float) -> str:
-    return f"{value:.1f}" if column.metric == "missing_classes" else number(value)
+    last, is_count = summary.last, column.metric == "missing_classes"
+    text = f"{last.mean:.1f}" if is_count else number(last.mean)
+    if last.sd_seeds is not None:
+        text += f" ± {last.sd_seeds:.1f}" if is_count else f" ± {spread(last.sd_seeds)}"
+    error = cell_error(content, cell, column, last.step)
+    return text if error is None else f"{text} (SE {spread(error)})"
 
 
 def seeds_text(found: Measurement, runs: int) -> str:
     """`3`, or `2 of 3` where some are not measured."""
     return str(runs) if len(found.seeds) == runs else f"{len(found.seeds)} of {runs}"
-
-
-def mean_and_spread(found: Measurement) -> str:
-    """`12.31 ± 0.40`, the SD over seeds; with one seed the mean alone, and that it is one."""
-    if found.sd_seeds is None:
-        return f"{number(found.mean)} (one seed)"
-    return f"{number(found.mean)} ± {spread(found.sd_seeds)}"
 
 
 def repeats_text(found: Measurement) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +34,10 @@ from harness.report.figures.style import (
 
 MOST_LINES = 8
 """Cells that one panel can hold; more get a panel each."""
+FARTHEST_FLOOR = 3.0
+"""Ranges of the values that a floor may lie off them: farther, and it would press the values together."""
 ROWS_PER_PAGE = 40
+FLOOR_LABEL = "real images against\nreal images"
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,43 @@ class LastValues:
 
 
 @figure_style()
-def against_step(cells: Sequence[CellCurve], title: str) -> list[Figure]:
+def against_step(cells: Sequence[CellCurve], title: str, floor: float | None = None) -> list[Figure]:
     """`title` against the step: mean over seeds, the band from the lowest to the highest seed.
 
-    Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page.
+    Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page. floor: real
+    images against real images, a dotted line where it is in view.
     """
     values = [mean for cell in cells for point in cell.points for mean in point.seed_means]
     factor = span(values)
+    line = floor if floor is not None and is_in_view(floor, values) else None
     if len(cells) <= MOST_LINES:
-        return [_one_panel(cells, title, factor)]
-    return [_many_panels(page, cells, title, factor) for page in pages(cells)]
+        return [_one_panel(cells, title, factor, line)]
+    return [_many_panels(page, cells, title, factor, line) for page in pages(cells)]
 
 
-def _one_panel(cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
+def is_in_view(floor: float, values: Sequence[float]) -> bool:
+    """Whether a floor can be drawn beside `values`: at most three of their ranges off them, as their axis is scaled."""
+    if not values:
+        return False
+    low, high = min(values), max(values)
+    if span(values) > WIDE:
+        if floor <= 0:
+            return False
+        floor, low, high = math.log(floor), math.log(low), math.log(high)
+    return max(low - floor, floor - high) <= FARTHEST_FLOOR * (high - low)
+
+
+def floor_line() -> Line2D:
+    """A legend's handle of the floor."""
+    return Line2D([], [], color=GRAY, linewidth=1, linestyle=":")
+
+
+def draw_floor(axes: Axes, floor: float) -> None:
+    """A dotted line across a panel."""
+    axes.axhline(floor, color=GRAY, linewidth=1, linestyle=":")
+
+
+def _one_panel(cells: Sequence[CellCurve], title: str, factor: float, floor: float | None) -> Figure:
     figure = new_figure(8.4, max(4.2, 0.55 * len(cells)))
     axes = figure.subplots()
     for cell in cells:
@@ -80,11 +108,18 @@ def _one_panel(cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
     labels = [
         wrapped(cell.label if cell.points else f"{cell.label} (not measured)", 30, 3, cell.mark) for cell in cells
     ]
-    figure.legend([cell.style.line() for cell in cells], labels, loc="outside right upper", handlelength=3.4)
+    handles = [cell.style.line() for cell in cells]
+    if floor is not None:
+        draw_floor(axes, floor)
+        handles.append(floor_line())
+        labels.append(FLOOR_LABEL)
+    figure.legend(handles, labels, loc="outside right upper", handlelength=3.4)
     return figure
 
 
-def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: str, factor: float) -> Figure:
+def _many_panels(
+    page: Sequence[CellCurve], cells: Sequence[CellCurve], title: str, factor: float, floor: float | None
+) -> Figure:
     figure, panels = panel_grid(len(page), panel_height=2.3)
     for axes, cell in zip(panels, page, strict=True):
         cell_title(axes, wrapped(cell.label, TITLE_WIDTH, 3, cell.mark), cell.style)
@@ -94,6 +129,8 @@ def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: s
         for other in cells:
             axes.plot([p.step for p in other.points], [p.mean for p in other.points], color=PALE, linewidth=0.7)
         curve(axes, cell)
+        if floor is not None:
+            draw_floor(axes, floor)
         step_and_value(axes, cells, factor)
     drawn = [axes for axes, cell in zip(panels, page, strict=True) if cell.points]
     for axes in drawn[1:]:
@@ -101,11 +138,12 @@ def _many_panels(page: Sequence[CellCurve], cells: Sequence[CellCurve], title: s
         axes.sharey(drawn[0])
     figure.supxlabel("step", fontsize=9)
     figure.supylabel(_axis_label(title, factor), fontsize=9)
-    top_legend(
-        figure,
-        [Line2D([], [], color="black", linewidth=1.8), Line2D([], [], color=PALE, linewidth=1)],
-        ["the panel's cell, in its colour", "the other cells"],
-    )
+    handles = [Line2D([], [], color="black", linewidth=1.8), Line2D([], [], color=PALE, linewidth=1)]
+    labels = ["the panel's cell, in its color", "the other cells"]
+    if floor is not None:
+        handles.append(floor_line())
+        labels.append(FLOOR_LABEL)
+    top_legend(figure, handles, labels)
     return figure
 
 
@@ -136,33 +174,26 @@ def step_and_value(axes: Axes, cells: Sequence[CellCurve], factor: float) -> Non
 
 
 @figure_style()
-def at_last(cells: Sequence[LastValues], title: str) -> list[Figure]:
+def at_last(cells: Sequence[LastValues], title: str, pooled: bool = False) -> list[Figure]:
     """`title` at the last checkpoint, a row per cell: every repeat a tick, every seed's mean a dot, their mean a bar.
 
-    The baseline's mean over seeds is a vertical line. 40 rows to a page.
+    The baseline's mean over seeds is a vertical line. 40 rows to a page. pooled: whether each seed has one value of all
+    its repeats together, so that there are no ticks.
     """
     everything = [value for cell in cells for values in cell.values.values() for value in values]
     baseline = next((_mean_over_seeds(cell) for cell in cells if cell.is_baseline and cell.values), None)
-    return [_rows(page, title, baseline, everything) for page in pages(cells, ROWS_PER_PAGE)]
+    return [_rows(page, title, baseline, everything, pooled) for page in pages(cells, ROWS_PER_PAGE)]
 
 
-def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, everything: Sequence[float]) -> Figure:
+def _rows(
+    cells: Sequence[LastValues], title: str, baseline: float | None, everything: Sequence[float], pooled: bool
+) -> Figure:
     figure = new_figure(8.4, 1.5 + 0.42 * len(cells))
     axes = figure.subplots()
     for row, cell in enumerate(cells):
-        _row(axes, row, cell)
-    handles = [
-        Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle=""),
-        Line2D([], [], color=GRAY, marker="o", markersize=5, linestyle=""),
-    ]
-    labels = ["one repeat", "mean of one seed's repeats"]
-    if any(len(cell.values) > 1 for cell in cells):
-        handles.append(Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.2, linestyle=""))
-        labels.append("mean over seeds")
+        _row(axes, row, cell, pooled)
     if baseline is not None:
         axes.axvline(baseline, color="black", linewidth=1, linestyle="--", zorder=1)
-        handles.append(Line2D([], [], color="black", linewidth=1, linestyle="--"))
-        labels.append("the baseline's mean")
     names = [wrapped(cell.label, 36, 2, cell.mark) for cell in cells]
     axes.set_yticks(range(len(cells)), names)
     axes.set_ylim(len(cells) - 0.5, -0.5)
@@ -176,11 +207,28 @@ def _rows(cells: Sequence[LastValues], title: str, baseline: float | None, every
             axes.set_xlim(min(everything) - margin, max(everything) + margin)
     else:
         axes.set_xticks([])
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, handlelength=2.2)
+    marks = _marks(pooled, any(len(cell.values) > 1 for cell in cells), baseline is not None)
+    figure.legend(list(marks.values()), list(marks), loc="outside upper center", ncols=2, handlelength=2.2)
     return figure
 
 
-def _row(axes: Axes, row: int, cell: LastValues) -> None:
+def _marks(pooled: bool, several_seeds: bool, has_baseline: bool) -> dict[str, Line2D]:
+    """The legend's handles by label."""
+    dot = Line2D([], [], color=GRAY, marker="o", markersize=5, linestyle="")
+    if pooled:
+        marks = {"one seed, its repeats together": dot}
+    else:
+        tick = Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="")
+        marks = {"one repeat": tick, "mean of one seed's repeats": dot}
+    if several_seeds:
+        bar = Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.2, linestyle="")
+        marks["mean over seeds"] = bar
+    if has_baseline:
+        marks["the baseline's mean"] = Line2D([], [], color="black", linewidth=1, linestyle="--")
+    return marks
+
+
+def _row(axes: Axes, row: int, cell: LastValues, pooled: bool) -> None:
     if not cell.values:
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         place = axes.get_yaxis_transform()
@@ -190,7 +238,8 @@ def _row(axes: Axes, row: int, cell: LastValues) -> None:
     for index, values in enumerate(cell.values.values()):
         y = row + (index - (len(cell.values) - 1) / 2) * height
         color, mean = cell.style.color, sum(values) / len(values)
-        axes.plot(values, [y] * len(values), color=color, marker="|", markersize=11, linestyle="", alpha=0.6, zorder=3)
+        ticks = [] if pooled else values
+        axes.plot(ticks, [y] * len(ticks), color=color, marker="|", markersize=11, linestyle="", alpha=0.6, zorder=3)
         axes.plot(
             mean, y, color=color, marker=cell.style.marker, markersize=5.5, markeredgecolor="white",
             markeredgewidth=0.6, linestyle="", zorder=4,

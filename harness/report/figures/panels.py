@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from harness.report.figures.fid import CellCurve, curve, step_and_value
+from harness.report.figures.fid import FLOOR_LABEL, CellCurve, curve, draw_floor, floor_line, step_and_value
 from harness.report.figures.style import (
-    GRAY,
     WIDE,
     empty_panel,
     figure_style,
@@ -53,7 +51,7 @@ def metric_panels(panels: Sequence[MetricPanel], source: str) -> list[Figure]:
         for cell in panel.cells:
             curve(axes, cell)
         if panel.floor is not None and factor <= WIDE:
-            axes.axhline(panel.floor, color=GRAY, linewidth=1, linestyle=":")
+            draw_floor(axes, panel.floor)
             has_floor = True
         step_and_value(axes, panel.cells, factor)
     figure.supxlabel("step", fontsize=9)
@@ -66,6 +64,6 @@ def _legend(figure: Figure, cells: Sequence[CellCurve], has_floor: bool) -> None
     handles = [cell.style.line() for cell in cells]
     labels = [wrapped(cell.label, 30, 3, cell.mark) for cell in cells]
     if has_floor:
-        handles.append(Line2D([], [], color=GRAY, linewidth=1, linestyle=":"))
-        labels.append("real images against\nreal images")
+        handles.append(floor_line())
+        labels.append(FLOOR_LABEL)
     figure.legend(handles, labels, loc="outside right upper", handlelength=3.4)

@@ -94,7 +94,7 @@ def sample_grids(panels: Sequence[SamplePanel]) -> list[Figure]:
 
 @figure_style()
 def wide_sheets(panels: Sequence[SamplePanel]) -> list[Figure]:
-    """Every cell's sheet of many or labelled images under its name, larger than sample grids; 6 to a page."""
+    """Every cell's sheet of many or labeled images under its name, larger than sample grids; 6 to a page."""
     return [_page(page, WIDE_SHEET) for page in pages(panels, WIDE_SHEET.to_a_page)]
 
 

@@ -38,7 +38,7 @@ PALE = "#c8c8c8"
 
 _BASELINE_COLOR = "#000000"
 _CELL_COLORS = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5))
-"""Seaborn's colour-blind-safe palette without its gray and its two palest colours."""
+"""Seaborn's color-blind-safe palette without its gray and its two palest colors."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _DASHES: tuple[tuple[float, ...], ...] = (
     (), (5, 1.5), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (9, 2), (4, 1, 1, 1, 1, 1), (1, 1), (8, 1, 3, 1),
@@ -52,7 +52,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class CellStyle:
-    """Colour, marker and dashes (on and off lengths; empty: solid) of one cell; the latter two tell cells in gray."""
+    """Color, marker and dashes (on and off lengths; empty: solid) of one cell; the latter two tell cells in gray."""
 
     color: str
     marker: str
@@ -143,7 +143,7 @@ def top_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str])
 
 
 def cell_title(axes: Axes, label: str, style: CellStyle) -> None:
-    """The cell's name over its panel, under a rule in the cell's colour."""
+    """The cell's name over its panel, under a rule in the cell's color."""
     axes.set_title(label, color="black", pad=6)
     axes.spines["top"].set(color=style.color, linewidth=3)
 
@@ -177,7 +177,7 @@ def span(values: Sequence[float]) -> float:
 
 
 def log_axis(axes: Axes, name: Literal["x", "y"], factor: float) -> None:
-    """Makes an axis logarithmic, labelled in plain numbers; factor: that its values span."""
+    """Makes an axis logarithmic, labeled in plain numbers; factor: that its values span."""
     axis = axes.xaxis if name == "x" else axes.yaxis
     axes.set_xscale("log") if name == "x" else axes.set_yscale("log")
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if factor < MANY_TICKS else (1.0,)))

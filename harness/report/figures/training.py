@@ -76,7 +76,7 @@ def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
     figure.supylabel("loss [nats]" if all(comparable) else "loss, in its own units", fontsize=9)
     discriminator = _discriminator_label({dynamics.terms for dynamics in shown})
     handles = {
-        "G, smoothed (cell's colour)": Line2D([], [], color="black", linewidth=1.8),
+        "G, smoothed (cell's color)": Line2D([], [], color="black", linewidth=1.8),
         discriminator: Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
         "recorded (raw)": Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
         "crossing": _crossing_handle(),
@@ -150,7 +150,7 @@ def _probability_page(page: Sequence[TrainingPanel], end: int) -> Figure:
         for metric, (_, dash) in PROBABILITIES.items()
     ]
     labels = [label for label, _ in PROBABILITIES.values()]
-    labels[0] += " (cell's colour)"
+    labels[0] += " (cell's color)"
     top_legend(figure, [*handles, Line2D([], [], color="black", linewidth=0.8)], [*labels, "1/2"])
     return figure
 
