@@ -70,7 +70,7 @@ def test_steps_are_added_as_they_are_committed_and_statuses_follow(lab: Laborato
         lab.measure(0, repeats=1)  # of three: waits until the run has all of them
         assert project(lab.view(), address).points == 0
         lab.measure(0)
-        assert project(lab.view(), address).points == 2
+        assert project(lab.view(), address).points == 3
         assert children(database(lab))[lab.plan.runs[0].key].status == "RUNNING"
         assert parents(database(lab))[0].status == "RUNNING"
         lab.train(0, 40)

@@ -166,6 +166,7 @@ class Laboratory:
             values = evaluation.values["fid"][:repeats]
             mean = sum(values) / len(values)
             points["eval/fid.digits", step] = mean
+            points["eval/fid_over_floor.digits", step] = mean / 3.25  # the mean of FLOOR's two splits
             spread = sum((value - mean) ** 2 for value in values)
             if len(values) > 1:
                 points["eval/fid.digits_sd", step] = (spread / (len(values) - 1)) ** 0.5
