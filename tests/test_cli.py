@@ -318,6 +318,7 @@ def test_a_run_that_fails_gives_exit_code_1_and_its_log(here: Path) -> None:
     assert statuses(path)["architecture=mlp seed 0"].state == "complete"
 
 
+@pytest.mark.faults
 def test_an_unreachable_tracking_server_stops_nothing(here: Path) -> None:
     path = write_file(here, ALONE)
     arguments = ("run", "tiny.toml", "--no-report", "--executor", "inline", "--tracking-uri", "http://127.0.0.1:9")
@@ -328,6 +329,7 @@ def test_an_unreachable_tracking_server_stops_nothing(here: Path) -> None:
     assert harness("sync", "tiny.toml", "--tracking-uri", "http://127.0.0.1:9", cwd=here).returncode == 1
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_signals_end_with_a_state_and_their_exit_code(here: Path, number: int, code: int) -> None:
     path = write_file(here, ALONE)

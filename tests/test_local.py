@@ -189,6 +189,7 @@ def test_files_are_looked_at_now_and_then_however_often_workers_beat(
     assert all(after - before >= local.POLL_S for before, after in pairwise(looks))
 
 
+@pytest.mark.faults
 def test_nobody_is_blamed_while_the_parent_slept(tmp_path: Path) -> None:
     """One turn of the loop that takes far longer than the stall timeout: as after Ctrl-Z, or a closed lid."""
     path = write_file(tmp_path)

@@ -144,6 +144,7 @@ def test_a_command_that_is_asked_to_stop_while_it_waits_leaves_soon(
         awake.set()
 
 
+@pytest.mark.faults
 def test_our_own_work_is_no_silence_of_the_store(
     lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:

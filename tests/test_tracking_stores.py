@@ -150,6 +150,7 @@ def test_two_runs_folders_may_share_a_store(lab: Laboratory, tmp_path: Path, add
     assert len(parents(database(lab))) == 2
 
 
+@pytest.mark.faults
 def test_an_absent_server_is_told_in_time(lab: Laboratory) -> None:
     lab.complete(0)
     with socket.socket() as closed, socket.socket() as mute:
