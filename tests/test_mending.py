@@ -241,3 +241,23 @@ def test_files_that_the_disk_does_not_give_back_are_made_again(complete: Path) -
     view, _ = found(complete, BASELINE)
     assert (view.status.state, view.checkpoints()) == ("complete", before)
     assert inspect_run(run, view.run.key) == ()
+
+
+def test_damaged_features_that_nobody_reads_are_removed_and_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are needed again only for another metric, and would be told by every command until then."""
+    path = write_file(tmp_path)
+    run_here(path)
+    (features,) = (tmp_path / "runs" / "tiny" / "cache").glob("features-*.safetensors")
+    whole = features.read_bytes()
+    features.write_bytes(whole[:-9])
+    plan = opened(path).plan
+    options = RunOptions(tmp_path / "runs", frozenset(run.key for run in plan.runs))
+    tell_damage(read_experiment(plan, options.runs_dir), options)
+    assert features.name in capsys.readouterr().err
+    assert not features.exists()
+    tell_damage(read_experiment(plan, options.runs_dir), options)
+    assert capsys.readouterr().err == ""
+    run_here(path, 'evaluation.0.metrics=["fid","kid"]')
+    assert features.read_bytes() == whole

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from harness.cli.console import say
+from harness.errors import StoreError
 from harness.execution.options import RunOptions
+from harness.store import atomic
 from harness.store.findings import TRAINING_KINDS, mended_by_work
 from harness.store.inspection import inspect_free_runs, inspect_shared
+from harness.store.locks import held
 from harness.tracking.reader import ExperimentView
 
 
@@ -20,6 +25,21 @@ def tell_damage(view: ExperimentView, options: RunOptions) -> RunOptions:
             say(f"warning: {finding.path}: {finding.what}; `harness run` mends it")
         else:
             say(f"warning: {finding}")
+        if finding.kind == "cache" and _is_derived(finding.path):
+            _discard(finding.path)
     return replace(
         options, damaged=frozenset(key for key, found in by_run.items() if mended_by_work(found, options.work))
     )
+
+
+def _is_derived(path: Path) -> bool:
+    """Whether a file of the cache is made from images, and only where it is needed: it could stay damaged for long."""
+    return path.suffix == ".safetensors" or path.name.startswith("floor-")
+
+
+def _discard(path: Path) -> None:
+    """Removes a damaged file that is made again where it is needed, unless a process is at it."""
+    with suppress(StoreError, OSError), held(path.with_suffix(".lock"), timeout_s=0.0) as mine:
+        if mine:
+            path.unlink(missing_ok=True)
+            atomic.note_of(path).unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from harness.design.metrics import METRICS
 from harness.report.markdown import number
 from harness.store import atomic
 from harness.store.attempts import read_attempts
@@ -146,9 +147,10 @@ def assert_report_is_whole(output: Path) -> bool:
     checkpoints = {run["key"]: run["checkpoints"] for run in document["runs"]}
     for crossing in document["crossings"]:
         assert crossing["records_to_step"] == steps[crossing["key"]] - steps[crossing["key"]] % 4
-    numbers = {(number["cell"], str(number["step"])): number for number in document["numbers"]}
+    numbers = {(number["column"], number["cell"], str(number["step"])): number for number in document["numbers"]}
     for row in _table(output / "comparison.csv"):
-        found = numbers.get((row["cell"], row["step"]))
+        column = f"{METRICS[row['metric']].title} ({row['column']})"
+        found = numbers.get((column, row["cell"], row["step"]))
         assert (row["mean"] == "") == (found is None), row
         if found:
             assert float(row["mean"]) == found["mean_over_seeds"]
