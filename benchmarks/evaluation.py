@@ -25,8 +25,8 @@ from measurements import (
     measure_checkpoint,
     measure_distance,
     measure_precision,
-    write_random_weights,
 )
+from random_weights import write_random_weights
 from results import Results, into_page, require_part, text_table
 
 from harness.design.evaluation_settings import EvaluationSettings

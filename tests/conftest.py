@@ -37,24 +37,8 @@ def fault_reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
 @pytest.fixture(scope="session")
 def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state dict of pytorch-fid's network, drawn at random, with statistics of batch norm that matter."""
-    import torch
-    import torchvision
+    from benchmarks.random_weights import write_random_weights
 
-    generator = torch.Generator().manual_seed(0)
-    # pytorch-fid's patched blocks compute otherwise than torchvision's, with the same tensors.
-    with torch.device("meta"):
-        network = torchvision.models.inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
-    state = {}
-    for name, tensor in network.state_dict().items():
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(1)
-        elif name.endswith(("running_var", "bn.weight")):
-            state[name] = 0.5 + torch.rand(tensor.shape, generator=generator)
-        elif tensor.ndim > 1:
-            scale = (2 / tensor[0].numel()) ** 0.5
-            state[name] = scale * torch.randn(tensor.shape, generator=generator)
-        else:
-            state[name] = 0.1 * torch.randn(tensor.shape, generator=generator)
     path = tmp_path_factory.mktemp("weights") / "random.pth"
-    torch.save(state, path)
+    write_random_weights(path)
     return path

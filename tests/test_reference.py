@@ -9,39 +9,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from evaluation_parts import digits_extractor, digits_protocol, shuffled_digits
 from numpy.typing import NDArray
 
-from harness.data.sources import load
-from harness.design.experiment import DataSettings, EvaluationSettings, Experiment
-from harness.design.factors import Hyperparameters
 from harness.errors import HarnessError, StoreError
-from harness.evaluation.extractors import Extractor, load_extractor, weights_sha256
-from harness.evaluation.protocol import Protocol, protocol_of
+from harness.evaluation.extractors import Extractor
+from harness.evaluation.protocol import Protocol
 from harness.evaluation.reference import RealSet
-
-SETTINGS = EvaluationSettings(extractor="digits", samples=300)
 
 
 @pytest.fixture(scope="module")
 def digits() -> NDArray[np.uint8]:
-    images = load(DataSettings(source="digits"), 16).images
-    return images[np.random.default_rng(0).permutation(len(images))]
+    return shuffled_digits()
 
 
 @pytest.fixture(scope="module")
 def extractor() -> Extractor:
-    return load_extractor(SETTINGS, torch.device("cpu"))
+    return digits_extractor()
 
 
 @pytest.fixture(scope="module")
 def protocol() -> Protocol:
-    return protocol_of(
-        SETTINGS,
-        Experiment(name="e", baseline=Hyperparameters(resolution=16)),
-        data_sha256="ab" * 32,
-        extractor_sha256=weights_sha256(SETTINGS),
-        batch_size=64,
-    )
+    return digits_protocol()
 
 
 def not_again() -> NDArray[np.uint8]:
@@ -143,7 +132,7 @@ def test_several_at_a_time_make_it_once(
     assert made == [1]
 
 
-def test_what_is_asked_between_batches_may_end_the_work(
+def test_what_is_asked_between_blocks_may_end_the_work(
     digits: NDArray[np.uint8], protocol: Protocol, extractor: Extractor, tmp_path: Path
 ) -> None:
     calls = iter(range(3))
