@@ -19,7 +19,8 @@ from harness.design.expansion import Plan, Run, expand
 from harness.design.experiment import Experiment
 from harness.design.metrics import CLASS_METRICS, METRICS
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
-from harness.report.render import NOTES, render_report
+from harness.report.document import SECTIONS
+from harness.report.render import render_report
 from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt
 from harness.store.commits import Commit, write_commit
@@ -39,6 +40,9 @@ from harness.tracking.snapshot import read_snapshot
 
 MACHINE = {"torch": "2.15.0", "device": "cpu", "threads": 1, "harness": "0.1", "python": "3.11.7", "host": "somewhere"}
 SHA = "ab" * 32
+
+NOTES = {section.name: section.title for section in SECTIONS}
+"""Sections by the name of their note: the heading of each."""
 
 
 @dataclass(frozen=True)

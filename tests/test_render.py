@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from report_data import (
     MACHINE,
+    NOTES,
     SHA,
     Story,
     live,
@@ -26,7 +27,6 @@ from report_data import (
 )
 
 from harness.errors import StoreError
-from harness.report.render import NOTES
 from harness.store import atomic
 from harness.tracking.reader import read_experiment
 

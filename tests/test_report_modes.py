@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from report_data import (
+    NOTES,
     SHA,
     Story,
     live,
@@ -26,7 +27,6 @@ from test_tables import content_of, rows_of
 from harness.design.metrics import METRICS
 from harness.report.figures.samples import read_picture
 from harness.report.modes import classes_of, mode_parts
-from harness.report.render import NOTES
 from harness.store import atomic
 from harness.store.pictures import ClassSheet, Interpolations
 from harness.tracking.reader import read_experiment

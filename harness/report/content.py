@@ -16,6 +16,7 @@ from harness.design.naming import shown_levels
 from harness.errors import ProtocolError
 from harness.evaluation.protocol import Protocol, require_same
 from harness.report.columns import Column, ColumnFloor
+from harness.report.language import ENGLISH, Language
 from harness.store.evaluations import Evaluation
 from harness.store.records import Record
 from harness.tracking.reader import Block, ExperimentView, RunView
@@ -70,7 +71,10 @@ Sources = Mapping[tuple[str, str, int], Evaluation]
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """measured: every measurement by column title; floors: of every column that has one, by its title."""
+    """measured: every measurement by column title; floors: of every column that has one, by its title.
+
+    language: of the text; figure_language: of the labels in figures, English where no font has the text's letters.
+    """
 
     view: ExperimentView
     cells: tuple[ReportCell, ...]
@@ -79,6 +83,8 @@ class Content:
     sources: Sources
     measured: Mapping[str, Sequence[Measurement]]
     floors: Mapping[str, ColumnFloor]
+    language: Language = ENGLISH
+    figure_language: Language = ENGLISH
 
     @property
     def runs(self) -> list[ReportRun]:
@@ -139,7 +145,7 @@ class Content:
         return [(kind, found.count(kind)) for index, kind in enumerate(found) if kind not in found[:index]]
 
 
-def gather(view: ExperimentView) -> Content:
+def gather(view: ExperimentView, language: Language = ENGLISH, figure_language: Language = ENGLISH) -> Content:
     """Reads all that a report needs of `view`, once."""
     by_cell: dict[str, list[ReportRun]] = {}
     for run in view.runs:
@@ -159,6 +165,8 @@ def gather(view: ExperimentView) -> Content:
         sources=sources,
         measured={column.title: _measured(view, column, sources) for column in columns},
         floors={column.title: floor for column in columns if (floor := _floor(column, sources))},
+        language=language,
+        figure_language=figure_language,
     )
 
 

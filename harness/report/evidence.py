@@ -6,15 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.analysis.dynamics import LossDynamics
+from harness.report.album import Album
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.floors import times_floor
 from harness.report.modes import CellClasses, classes_of, groups_with_classes
-from harness.report.pictures import Pictures
 from harness.report.standard_errors import standard_error
 
 
-def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
+def evidence(content: Content, album: Album) -> dict[str, Any]:
     """A JSON object; its own SHA-256 is added where it is written."""
     return {
         "experiment": content.view.plan.experiment.name,
@@ -34,7 +34,7 @@ def evidence(content: Content, pictures: Pictures) -> dict[str, Any]:
             _crossings(cell, run, run.dynamics) for cell in content.cells for run in cell.runs if run.dynamics
         ],
         "pictures": [
-            {"path": picture.path, "title": picture.title, "sources": picture.sources} for picture in pictures.all()
+            {"path": picture.path, "title": picture.title, "sources": picture.sources} for picture in album.pictures
         ],
     }
 

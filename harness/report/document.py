@@ -1,0 +1,98 @@
+"""The report's text: which sections it has, in which order, with a person's notes set in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from harness import __version__
+from harness.report import modes as class_tables
+from harness.report.album import Album
+from harness.report.content import Content
+from harness.report.markdown import code, escape
+from harness.report.sections import (
+    against_step,
+    comparison,
+    interpolations,
+    loss_crossings,
+    modes,
+    probabilities,
+    problems,
+    protocol,
+    reproduce,
+    samples,
+    settings,
+    summary,
+)
+from harness.report.templating import rendered
+
+
+def _always(content: Content) -> bool:
+    return True
+
+
+def _measures(content: Content) -> bool:
+    return bool(content.columns)
+
+
+def _interpolates(content: Content) -> bool:
+    return content.view.plan.experiment.report.interpolations is not None
+
+
+@dataclass(frozen=True)
+class Section:
+    """name: of its note, `notes/NAME.md`, and in the file's `[report] sections`; title: its heading in English.
+
+    is_asked_for: whether the file asks for what it shows; body: its Markdown, whose pictures go into the album.
+    """
+
+    name: str
+    title: str
+    body: Callable[[Content, Album], str]
+    is_asked_for: Callable[[Content], bool] = _always
+
+
+SECTIONS = (
+    Section("summary", "Summary", summary.body),
+    Section("settings", "Settings", settings.body),
+    Section("protocol", "Protocol", protocol.body, _measures),
+    Section("comparison", "Comparison of cells", comparison.body),
+    Section("against-step", "Against the step", against_step.body, _measures),
+    Section("loss-crossings", "Loss crossings", loss_crossings.body),
+    Section("probabilities", "D(x) and D(G(z))", probabilities.body),
+    Section("samples", "Sample grids", samples.body),
+    Section("modes", "Mode collapse", modes.body, class_tables.is_asked_for),
+    Section("interpolations", "Latent interpolations", interpolations.body, _interpolates),
+    Section("problems", "What failed, diverged or is missing", problems.body),
+    Section("reproduce", "How to reproduce", reproduce.body),
+)
+"""Every section, in the order of a report whose file names none."""
+
+
+class WrittenSection(NamedTuple):
+    heading: str
+    body: str
+    note: str
+
+
+def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
+    """report.md's text; draws its pictures into `album`. notes: what a person wrote, by section."""
+    shown = [section for section in SECTIONS if section.is_asked_for(content)]
+    in_turn = sorted(shown, key=lambda section: section.name == "problems")  # it tells what others lack
+    bodies = {section.name: section.body(content, album) for section in in_turn}
+    say, names = content.language.say, [section.name for section in shown]
+    text = rendered(
+        "report.md.jinja",
+        content.language,
+        name=escape(content.view.plan.experiment.name),
+        version=__version__,
+        sections=[
+            WrittenSection(say(section.title), bodies[section.name], notes.get(section.name, "").strip())
+            for section in shown
+        ],
+        note_names=content.language.listed(code(name) for name in names),
+        stray_notes=content.language.listed(escape(name) for name in sorted(notes) if name not in names),
+    )
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

@@ -1,0 +1,25 @@
+"""Latent interpolations: walks between two latents at every cell's last checkpoint."""
+
+from __future__ import annotations
+
+from harness.report import prose
+from harness.report.album import Album
+from harness.report.content import Content
+from harness.report.figures.samples import wide_sheets
+from harness.report.markdown import escape
+from harness.report.pictures import styles_of
+from harness.report.sheets import picture_sheets
+from harness.report.templating import rendered
+
+
+def body(content: Content, album: Album) -> str:
+    sheets = picture_sheets(content, styles_of(content), "interpolations")
+    figures = wide_sheets(sheets.panels) if sheets.sources else []
+    album.lacks([f"Interpolations of {reason}" for reason in sheets.missing])
+    return rendered(
+        "sections/interpolations.md.jinja",
+        content.language,
+        pictures=album.add("interpolations", "Latent interpolations of all cells", figures, sheets.sources),
+        interpolations_shown=prose.interpolations_shown(content),
+        missing_interpolations=[escape(reason) for reason in sheets.missing],
+    )
