@@ -27,6 +27,7 @@ from pydantic import BaseModel
 from harness.cli import app
 from harness.cli.design import plan_text
 from harness.design.experiment import (
+    Claim,
     CostSettings,
     DataSettings,
     EvaluationSettings,
@@ -52,6 +53,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "grid": Grid,
     "cell": NamedCell,
     "report": ReportSettings,
+    "claim": Claim,
     "cost": CostSettings,
 }
 """Tables of the experiment file that have keys of their own, beside factors."""

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from harness.data.own_code import OwnCode, checked_code
+from harness.design.cell_reference import cell_meant
 from harness.design.expansion import Plan
 from harness.design.experiment_file import ExperimentFile, read_experiment_file
-from harness.design.level_text import read_levels
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView, RunView, read_experiment
@@ -77,21 +77,8 @@ def find_cell(view: ExperimentView, text: str, option: str = "cell") -> str:
 
     option: what the person wrote `text` behind, for the HarnessError where no cell is meant.
     """
-    plan = view.plan
     where = f"{option} {text}".rstrip()
-    if text == "best":
-        return best_cell(view, where)
-    named = [cell.name for cell in plan.cells if text in cell.names]
-    named = named or [cell.name for cell in plan.cells if text == cell.label]
-    if not named and "=" in text:
-        named = _cells_with_levels(plan, text, where)
-    if len(named) == 1:
-        return named[0]
-    if named:
-        raise HarnessError(f"{len(named)} cells are labeled {text!r}", where=where, remedy=f"Name one: {_some(named)}")
-    raise HarnessError(
-        f"no cell is called {text!r}", where=where, remedy=f"There are: {_some([cell.name for cell in plan.cells])}"
-    )
+    return best_cell(view, where) if text == "best" else cell_meant(view.plan, text, where).name
 
 
 def best_cell(view: ExperimentView, where: str = "best") -> str:
@@ -160,12 +147,3 @@ def parse_seeds(text: str) -> frozenset[int]:
 def _is_seed(text: str) -> bool:
     """Digits as `int` takes them, and no more than a seed may have."""
     return text.isascii() and text.isdigit() and len(text) <= MAX_SEED_DIGITS
-
-
-def _cells_with_levels(plan: Plan, text: str, where: str) -> list[str]:
-    """The one cell with exactly these levels and the baseline's elsewhere, if there is one."""
-    return [cell.name for cell in plan.cells_at(read_levels(text, where=where))]
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")

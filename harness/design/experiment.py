@@ -11,10 +11,12 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from harness.design.evaluation_settings import EvaluationSettings
 from harness.design.factors import PLAIN, Hyperparameters, LevelLists, Levels, OwnPart
 from harness.design.own_parts import is_own
+from harness.design.report_settings import Claim, ReportSettings
 from harness.design.settings import Count, Label, Model, Name, PathText
 from harness.design.training_settings import TrainingSettings
 
 __all__ = [
+    "Claim",
     "CostSettings",
     "DataSettings",
     "EvaluationSettings",
@@ -159,18 +161,6 @@ Excluded = Annotated[Levels, AfterValidator(_names_a_level)]
 """One `[[exclude]]`: every cell that has all of these levels is left out."""
 
 
-class ReportSettings(Model):
-    """What workers draw for the report."""
-
-    samples: Annotated[int, Field(strict=True, ge=1, le=1024)] = Field(64, description="images in each sample grid")
-    interpolations: (
-        tuple[Annotated[int, Field(strict=True, ge=1, le=100)], Annotated[int, Field(strict=True, ge=2, le=100)]] | None
-    ) = Field(None, description="[PAIRS, POINTS]: walks between two latents at the last checkpoint, a row each")
-    classes: Annotated[int, Field(strict=True, ge=50, le=1024)] | None = Field(
-        None, description="images in the sheet that shows what class the first extractor takes each for (mode collapse)"
-    )
-
-
 class CostSettings(Model):
     """What a machine costs, for `plan --check --time`."""
 
@@ -198,6 +188,7 @@ class Experiment(Model):
     grid: tuple[Grid, ...] = ()
     cell: tuple[NamedCell, ...] = ()
     exclude: tuple[Excluded, ...] = ()
+    claim: tuple[Claim, ...] = ()
     report: ReportSettings = Field(default_factory=ReportSettings)
     cost: CostSettings | None = Field(None, description="what a machine costs")
     labels: dict[str, Label] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.design import locate
+from harness.design.cell_reference import refuse_unknown_references
 from harness.design.expansion import Plan, expand
 from harness.design.experiment import Experiment
 from harness.design.factors import ALIASES, Levels, as_fields
@@ -81,6 +82,7 @@ def read_experiment_file(path: Path, overrides: Sequence[str] = ()) -> Experimen
     experiment = _validate(document, origin)
     try:
         plan = expand(experiment)
+        refuse_unknown_references(plan)
     except OwnSourceError:
         raise  # about a line of another file
     except ExperimentFileError as error:

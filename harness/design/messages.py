@@ -13,13 +13,12 @@ from harness.design.experiment import Experiment
 from harness.design.factors import ALIASES, FACTORS, PLAIN, Hyperparameters
 
 LATER: dict[tuple[str, ...], str] = {
-    ("claim",): "claims are not part of this version",
     ("resources",): "use --workers and --threads in this version",
     ("slurm",): "the slurm executor is not part of this version",
 }
 """Keys of the full file format that this version refuses by name, with what to tell."""
 
-REPEATED = ("evaluation", "grid", "cell", "exclude")
+REPEATED = ("evaluation", "grid", "cell", "exclude", "claim")
 """Tables that are lists of tables."""
 
 EXPECTED = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness import __version__
+from harness.design.report_settings import SectionName
 from harness.report import modes as class_tables
 from harness.report.album import Album
 from harness.report.content import Content
@@ -48,7 +49,7 @@ class Section:
     is_asked_for: whether the file asks for what it shows; body: its Markdown, whose pictures go into the album.
     """
 
-    name: str
+    name: SectionName
     title: str
     body: Callable[[Content, Album], str]
     is_asked_for: Callable[[Content], bool] = _always
@@ -68,7 +69,7 @@ SECTIONS = (
     Section("problems", "What failed, diverged or is missing", problems.body),
     Section("reproduce", "How to reproduce", reproduce.body),
 )
-"""Every section, in the order of a report whose file names none."""
+"""Every section, in the order of a report whose file names none: that of `design.report_settings.SectionName`."""
 
 
 class WrittenSection(NamedTuple):
@@ -79,7 +80,7 @@ class WrittenSection(NamedTuple):
 
 def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
     """report.md's text; draws its pictures into `album`. notes: what a person wrote, by section."""
-    shown = [section for section in SECTIONS if section.is_asked_for(content)]
+    shown = _shown(content)
     in_turn = sorted(shown, key=lambda section: section.name == "problems")  # it tells what others lack
     bodies = {section.name: section.body(content, album) for section in in_turn}
     say, names = content.language.say, [section.name for section in shown]
@@ -96,3 +97,12 @@ def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
         stray_notes=content.language.listed(escape(name) for name in sorted(notes) if name not in names),
     )
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def _shown(content: Content) -> list[Section]:
+    """The sections that the file names, in its order; else all that it asks for."""
+    named = content.view.plan.experiment.report.sections
+    if named is None:
+        return [section for section in SECTIONS if section.is_asked_for(content)]
+    by_name = {section.name: section for section in SECTIONS}
+    return [by_name[name] for name in named]
