@@ -65,6 +65,12 @@ class DamagedFileError(StoreError):
     """A stored file does not match its checksum; callers fall back or do the work again."""
 
 
+class EvidenceError(StoreError):
+    """A file is not what the numbers and pictures of a report were made of, so that no report is made of it."""
+
+    exit_code = 1
+
+
 class DeviceError(HarnessError):
     """The asked-for device is not usable."""
 

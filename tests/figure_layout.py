@@ -44,6 +44,7 @@ def _texts(figure: Figure) -> list[Text]:
     """Every visible text: of the figure, its legends, and titles, labels and ticks of its axes."""
     found = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     found += [text for text in (figure._supxlabel, figure._supylabel, figure._suptitle) if text]  # type: ignore[attr-defined]
+    found += [part._suptitle for part in figure.subfigs if part._suptitle]  # type: ignore[attr-defined]
     for axes in figure.axes:
         found += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts, *_ticks(axes)]
     return [text for text in dict.fromkeys(found) if text.get_visible() and text.get_text().strip()]

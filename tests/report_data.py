@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from harness.design.expansion import Plan, Run, expand
 from harness.design.experiment import Experiment
 from harness.design.metrics import CLASS_METRICS, METRICS
+from harness.design.picture_sizes import grid_geometry
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.report.document import SECTIONS
 from harness.report.render import render_report
@@ -33,13 +34,16 @@ from harness.store.manifest import (
     write_experiment_manifest,
     write_run_manifest,
 )
+from harness.store.networks import Networks, NetworkSize, write_networks
 from harness.store.pictures import AskedPicture, asked_pictures, settings_text
+from harness.store.real_images import RealImages, asked_real_images
 from harness.store.records import encode
 from harness.store.rundir import RunDirectory, experiment_directory
 from harness.tracking.snapshot import read_snapshot
 
 MACHINE = {"torch": "2.15.0", "device": "cpu", "threads": 1, "harness": "0.1", "python": "3.11.7", "host": "somewhere"}
 SHA = "ab" * 32
+NETWORKS = Networks(NetworkSize(16_784, 67_524), NetworkSize(9_073, 36_500))
 
 NOTES = {section.name: section.title for section in SECTIONS}
 """Sections by the name of their note: the heading of each."""
@@ -111,6 +115,8 @@ def prepare(
     manifest = ExperimentManifest(plan.experiment.name, 1, {declared: "cd" * 32}, known, counts)
     write_experiment_manifest(directory, manifest)
     atomic.write_bytes(directory.file_copy, text.encode())
+    for grid in asked_real_images(plan, manifest):
+        write_real_images(directory.real_images(grid.resolution), grid)
 
 
 def live(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) -> None:
@@ -141,6 +147,7 @@ def write_run(run: Run, plan: Plan, runs_dir: Path, story: Story) -> RunDirector
     """One run directory as a worker leaves it."""
     experiment = plan.experiment
     directory = experiment_directory(runs_dir, experiment.name).new_run(run.cell.name, run.seed, run.key)
+    write_networks(directory, NETWORKS)
     levels = run.cell.hyperparameters.model_dump(mode="json")
     data = dict(experiment.data.declared())
     manifest = RunManifest(run.key, experiment.name, run.cell.name, run.seed, levels, data, "cd" * 32, 1, "0.1")
@@ -183,6 +190,13 @@ def write_samples(path: Path, key: str, step: int, checkpoint_sha256: str, sampl
         "harness:samples": str(samples),
     }
     atomic.write_bytes(path, _png(shade[:side, :side], texts))
+
+
+def write_real_images(path: Path, grid: RealImages) -> None:
+    """A grid of real images as the process that prepares an experiment labels it."""
+    height, width = grid_geometry(grid.images, grid.resolution).size
+    shade = np.random.default_rng(grid.resolution).integers(0, 255, (height, width), dtype=np.uint8)
+    atomic.write_bytes(path, _png(shade, grid.texts()))
 
 
 def interval_records(generator: Sequence[float], discriminator: Sequence[float], every: int) -> list[dict[str, Any]]:

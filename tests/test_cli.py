@@ -129,11 +129,11 @@ def test_schema_is_a_json_schema_that_knows_aliases(capsys: pytest.CaptureFixtur
         (["eject", "generator", "tiny.toml", "--to", "nets.py", "--cell", "x"], "no cell is called 'x'"),
         (["sample", "tiny.toml", "--cell", "baseline", "--weights", "best"], "'best' are no weights"),
         (["plan", "missing.toml"], "no such file"),
-        (["report", "tiny.toml", "--format", "html"], "'html' is not part of this version"),
-        (["report", "tiny.toml", "--language", "zh"], "'zh' is not part of this version"),
-        (["report", "tiny.toml", "--source", "mlflow"], "'mlflow' is not part of this version"),
-        (["report", "tiny.toml", "--verify", "x"], "not part of this version"),
-        (["claims", "tiny.toml"], "`harness claims` is not part of"),
+        (["report", "tiny.toml", "--format", "pdf"], "'pdf' is no form of reports; allowed: md, html, latex"),
+        (["report", "tiny.toml", "--language", "de"], "'de' is no language of reports; allowed: en, zh"),
+        (["report", "tiny.toml", "--source", "wandb"], "'wandb' holds no runs; allowed: runs, mlflow"),
+        (["report", "tiny.toml", "--source", "mlflow"], "there is no MLflow store"),
+        (["report", "--verify", "x"], "no report lies here"),
         (["sample", "tiny.toml", "--cell", "baseline"], "there is no checkpoint yet"),
     ],
 )
@@ -147,7 +147,7 @@ def test_what_cannot_be_done_is_refused_by_name(here: Path, arguments: list[str]
 def test_help_lists_only_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     call("--help")
     text = capsys.readouterr().out
-    for name in ("claims", "ray", "slurm"):
+    for name in ("ray", "slurm"):
         assert f" {name}" not in text
 
 

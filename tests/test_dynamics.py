@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 from report_data import interval_records
 
-from harness.analysis.dynamics import (
-    EQUILIBRIUM_NATS,
-    LossScale,
-    default_window,
-    find_crossings,
-    loss_dynamics,
-    loss_scale,
-    moving_average,
-)
+from harness.analysis.crossings import find_crossings
+from harness.analysis.curves import RunCurves, moving_average, run_curves
+from harness.analysis.dynamics import EQUILIBRIUM_NATS, LossScale, default_window, loss_dynamics, loss_scale
 
 STEPS = np.arange(0.0, 1001.0)
+
+
+def curves_of(generator: list[float], discriminator: list[float], every: int) -> RunCurves:
+    return run_curves(interval_records(generator, discriminator, every))
 
 
 def flat(value: float) -> np.ndarray:
@@ -76,7 +74,7 @@ def test_constant_curves_never_cross(value: float) -> None:
 def test_discriminator_is_halved_so_that_the_equilibrium_is_a_crossing_point() -> None:
     """D's recorded loss sinks through 2 ln 2 and G's stays at ln 2: they meet where each term is ln 2."""
     term = EQUILIBRIUM_NATS + np.linspace(0.7, -0.7, 101)
-    dynamics = loss_dynamics(interval_records([EQUILIBRIUM_NATS] * 101, term.tolist(), every=10), window=50)
+    dynamics = loss_dynamics(curves_of([EQUILIBRIUM_NATS] * 101, term.tolist(), every=10), window=50)
     (found,) = dynamics.crossings
     assert found.loss == pytest.approx(EQUILIBRIUM_NATS)
     assert found.step == pytest.approx(505)  # the middle of the 51st interval
@@ -86,14 +84,20 @@ def test_discriminator_is_halved_so_that_the_equilibrium_is_a_crossing_point() -
 def test_a_loss_that_is_halved_already_is_not_halved_again() -> None:
     records = interval_records((1 + sine(3)[5::10]).tolist(), [1.0] * 100, every=10)
     halved = [record | {"loss/discriminator": record["loss/discriminator"] / 2} for record in records]
-    added, mean = loss_dynamics(records, 100), loss_dynamics(halved, 100, scale=loss_scale("bce", "mean", 1.0, 0.0))
+    added, mean = (
+        loss_dynamics(run_curves(records), 100),
+        loss_dynamics(run_curves(halved), 100, scale=loss_scale("bce", "mean", 1.0, 0.0)),
+    )
     assert added.crossings == mean.crossings
     assert (added.discriminator == mean.discriminator).all()
 
 
 def test_losses_without_a_common_scale_are_smoothed_and_not_counted() -> None:
     records = interval_records((1 + sine(3)[5::10]).tolist(), [1.0] * 100, every=10)
-    counted, other = loss_dynamics(records, 100), loss_dynamics(records, 100, scale=LossScale(2, comparable=False))
+    counted, other = (
+        loss_dynamics(run_curves(records), 100),
+        loss_dynamics(run_curves(records), 100, scale=LossScale(2, comparable=False)),
+    )
     assert np.array_equal(counted.smooth_generator, other.smooth_generator, equal_nan=True)
     assert (counted.is_counted, other.is_counted) == (True, False)
     assert (len(counted.crossings), other.crossings, other.per_1000_steps) == (5, (), None)
@@ -143,7 +147,7 @@ def test_losses_meet_where_the_best_discriminator_answers_one_half(real: Any, fa
 
 def test_rate_refers_to_the_steps_covered() -> None:
     records = interval_records((1 + sine(3)[5::10]).tolist(), [1.0] * 100, every=10)
-    dynamics = loss_dynamics(records, window=100)
+    dynamics = loss_dynamics(run_curves(records), window=100)
     assert dynamics.covered == 890  # middles 55 to 945; the sixth zero, at 974, is beyond
     assert len(dynamics.crossings) == 5
     assert dynamics.per_1000_steps == pytest.approx(5 / 0.89)
@@ -152,8 +156,8 @@ def test_rate_refers_to_the_steps_covered() -> None:
 def test_smoothing_removes_crossings_of_raw_noise() -> None:
     noise = np.random.default_rng(2).normal(0, 0.2, 200)
     records = interval_records((1 + noise).tolist(), [1.0] * 200, every=10)
-    assert len(loss_dynamics(records, window=10).crossings) > 30
-    assert len(loss_dynamics(records, window=500).crossings) <= 2
+    assert len(loss_dynamics(run_curves(records), window=10).crossings) > 30
+    assert len(loss_dynamics(run_curves(records), window=500).crossings) <= 2
 
 
 def test_moving_average_keeps_a_line_and_has_no_value_over_an_edge() -> None:
@@ -179,16 +183,16 @@ def test_no_value_over_a_gap() -> None:
 
 
 def test_a_run_shorter_than_the_window_has_no_count() -> None:
-    dynamics = loss_dynamics(interval_records([1.0, 0.0], [0.5, 0.5], every=10), window=50)
+    dynamics = loss_dynamics(curves_of([1.0, 0.0], [0.5, 0.5], every=10), window=50)
     assert (dynamics.covered, dynamics.per_1000_steps, dynamics.crossings) == (0.0, None, ())
-    assert loss_dynamics([], window=50).per_1000_steps is None
+    assert loss_dynamics(run_curves([]), window=50).per_1000_steps is None
 
 
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="window"):
-        loss_dynamics([], window=0)
+        loss_dynamics(run_curves([]), window=0)
     with pytest.raises(ValueError, match="band"):
-        loss_dynamics([], window=5, hysteresis=-0.1)
+        loss_dynamics(run_curves([]), window=5, hysteresis=-0.1)
 
 
 def test_default_window_is_a_twentieth_of_the_run_and_at_least_five_records() -> None:

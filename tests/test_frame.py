@@ -51,17 +51,40 @@ def test_one_seed_has_no_spread_over_seeds_and_one_repeat_none_over_repeats() ->
 
 
 def test_last_is_what_compares_and_best_is_told_apart() -> None:
-    found = measurements(evaluation_frame([run(seed, {100: [9.0], 200: [3.0], 300: [5.0]}) for seed in (0, 1)]))
+    by_step = {100: [9.0, 9.0], 200: [3.0, 3.0], 300: [5.0, 5.0]}
+    found = measurements(evaluation_frame([run(seed, by_step) for seed in (0, 1)]))
     summary = summarize(found)
     assert summary is not None
     assert summary.best is not None
     assert (summary.last.step, summary.last.mean, summary.best.step) == (300, 5.0, 200)
 
 
+def test_best_is_chosen_on_even_repeats_and_reported_on_odd_ones() -> None:
+    """Step 200 is the lowest by its lucky even repeats; what is reported is what the others say of it."""
+    by_step = {100: [4.0, 2.0, 4.0], 200: [1.0, 7.0, 2.0], 300: [5.0, 1.0, 5.0]}
+    summary = summarize(measurements(evaluation_frame([run(0, by_step), run(1, {100: [4.0, 2.0], **by_step})])))
+    assert summary is not None and summary.best is not None
+    assert (summary.best.step, summary.best.chosen_by, summary.best.mean) == (200, 1.5, 7.0)
+    assert summary.best.seeds == (0, 1)
+
+
+def test_halves_of_repeats_weigh_seeds_alike() -> None:
+    (found,) = measurements(evaluation_frame([run(0, {200: [0.0, 10.0, 2.0, 30.0]}), run(1, {200: [5.0, 40.0]})]))
+    assert (found.even_mean, found.odd_mean) == ((1.0 + 5.0) / 2, (20.0 + 40.0) / 2)
+
+
+def test_there_is_no_best_where_nothing_is_left_to_report_it_on() -> None:
+    summary = summarize(measurements(evaluation_frame([run(0, {100: [9.0], 200: [3.0]})])))
+    assert summary is not None and summary.best is None
+    seeds = [run(0, {100: [9.0, 9.0]}), run(1, {100: [9.0]})]
+    summary = summarize(measurements(evaluation_frame(seeds)))
+    assert summary is not None and summary.best is None
+
+
 @pytest.mark.parametrize(("metric", "step"), [("kid", 200), ("recall", 100), ("nearest_ratio", None)])
 def test_best_follows_the_metrics_own_direction(metric: str, step: int | None) -> None:
     found = RunEvaluations(
-        "a", 0, "key", {"digits": {100: {metric: [9.0]}, 200: {metric: [3.0]}, 300: {metric: [5.0]}}}
+        "a", 0, "key", {"digits": {100: {metric: [9.0] * 2}, 200: {metric: [3.0] * 2}, 300: {metric: [5.0] * 2}}}
     )
     summary = summarize(measurements(evaluation_frame([found])))
     assert summary is not None and summary.last.step == 300
@@ -70,7 +93,7 @@ def test_best_follows_the_metrics_own_direction(metric: str, step: int | None) -
 
 def test_best_is_not_a_checkpoint_of_fewer_seeds() -> None:
     """Step 100 is lowest only because the worse seed was not measured there."""
-    found = measurements(evaluation_frame([run(0, {100: [1.0], 200: [2.0]}), run(1, {200: [8.0]})]))
+    found = measurements(evaluation_frame([run(0, {100: [1.0] * 2, 200: [2.0] * 2}), run(1, {200: [8.0] * 2})]))
     summary = summarize(found)
     assert summary is not None and summary.best is not None and summary.best.step == 200
 

@@ -84,11 +84,11 @@ def test_a_state_asked_for_before_the_work_begins_ends_nothing(tmp_path: Path) -
         "import os, signal\n"
         "from harness.cli import run\n"
         "from harness.cli.app import main\n"
-        "real = run.tell_damage\n"
+        "real = run.find_damage\n"
         "def signalled(view, options):\n"
         "    os.kill(os.getpid(), signal.SIGUSR1)\n"
         "    return real(view, options)\n"
-        "run.tell_damage = signalled\n"
+        "run.find_damage = signalled\n"
         "main()\n"
     )
     command = [sys.executable, "-c", code, *RUN, "--executor", "inline"]

@@ -32,11 +32,11 @@ many = settings(bounded, max_examples=int(os.environ.get("HARNESS_EXAMPLES", "30
 KEYS = [
     *Hyperparameters.model_fields, *ALIASES, "name", "seeds", "max_runs", "include_baseline", "data", "baseline",
     "training", "evaluation", "grid", "cell", "exclude", "report", "labels", "levels", "kind", "source", "steps", "at",
-    "epochs", "images", "cost", "per_hour", "alpha", "own.alpha", "claim", "interpolations", "int", "list[int]",
-    "literal['all']", "x.y", "名", "",
+    "epochs", "images", "cost", "per_hour", "alpha", "own.alpha", "claim", "against", "smallest_effect", "sections",
+    "side_by_side", "interpolations", "int", "list[int]", "literal['all']", "x.y", "名", "",
 ]  # fmt: skip
 TABLES = ["baseline", "data", "training", "report", "labels", "grid.levels", "cell", "", "other"]
-ARRAYS = ["grid", "cell", "evaluation", "exclude", "baseline", "other"]
+ARRAYS = ["grid", "cell", "evaluation", "exclude", "claim", "baseline", "other"]
 WORDS = [
     "all", "last", "cnn", "mlp", "none", "batch", "relu", "factorial", "paired", "one-at-a-time", "digits", "best",
     "hinge", "wasserstein_gp", "instance", "spectral", "cnn4", "sigmoid", "ema", "folder", "nets.py:G", "nets.py",

@@ -25,12 +25,13 @@ from report_data import (
     write_run,
     write_samples,
 )
+from test_tables import rows_of
 
 from harness.errors import StoreError
 from harness.store import atomic
 from harness.tracking.reader import read_experiment
 
-ASKED_FOR = ("modes", "interpolations")
+ASKED_FOR = ("side-by-side", "modes", "interpolations")
 """Sections of what a file may ask for beside FID."""
 
 
@@ -55,6 +56,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def first_table(text: str) -> list[dict[str, str]]:
+    """The rows of the first table by header."""
+    return rows_of(next(part for part in text.split("\n\n") if part.startswith("|")))
+
+
 def text_of(folder: Path) -> str:
     return (folder / "report" / "report.md").read_text(encoding="utf-8")
 
@@ -66,7 +72,10 @@ def test_every_section_is_there_in_order(whole: Path) -> None:
 
 def test_every_picture_is_linked_relatively_and_exists(whole: Path) -> None:
     links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text_of(whole))
-    written = {f"figures/{path.name}" for path in (whole / "report" / "figures").iterdir()}
+    figures = whole / "report" / "figures"
+    written = {f"figures/{path.name}" for path in figures.glob("*.png")}
+    drawn = {path.stem for path in figures.glob("*.svg")}
+    assert "losses" in drawn and "samples" not in drawn and drawn < {Path(path).stem for path in written}
     assert set(links) == written == {picture["path"] for picture in evidence(whole / "report")["pictures"]}
     assert all("\\" not in link and not link.startswith("/") for link in links)
     assert len(written) == 5
@@ -97,13 +106,20 @@ def test_every_picture_resolves_and_says_so_itself(whole: Path) -> None:
     for picture in document["pictures"]:
         assert picture["sources"]
         for source in picture["sources"]:
+            if "real_images" in source:
+                assert len(source["data_sha256"]) == 64
+                continue
             run = runs[source["key"]]
             if "checkpoint_sha256" in source:
                 assert run["checkpoints"][str(source["step"])] == source["checkpoint_sha256"]
             else:
                 assert len(source["metrics_sha256"]) == 64 and source["records_to_step"] <= run["step"]
         with Image.open(whole / "report" / picture["path"]) as image:
-            assert json.loads(str(image.info["harness:sources"])) == picture["sources"]
+            named = [
+                {"cell": runs[source["key"]]["cell"], **source} if "key" in source else source
+                for source in picture["sources"]
+            ]
+            assert json.loads(str(image.info["harness:sources"])) == named
             assert image.info["harness:experiment"] == "small"
 
 
@@ -132,23 +148,27 @@ def test_spread_is_named_and_nothing_is_called_better(whole: Path) -> None:
     assert "SD over 2 seeds" in section(text, "summary")
     assert "± the standard deviation (SD) over seeds" in section(text, "comparison")
     assert "One seed: no comparison is possible for normalization=none, generator=mlp." in section(text, "comparison")
-    assert not re.search(r"\b(better|worse|wins|helps|hurts)\b", text)
+    assert not re.search(r"\b(better|worse|wins)\b", text)
+    told = {row["Cell"]: row["Verdict"] for row in first_table(section(text, "comparison"))}
+    assert (told["normalization=none"], told["generator=mlp"]) == ("one seed: no verdict", "one seed: no verdict")
 
 
 def test_one_seed_says_that_nothing_compares(tmp_path: Path) -> None:
     text = lived(small_plan(seeds=[3]), tmp_path)
     assert "One seed: no comparison is possible." in section(text, "summary")
     assert "**One seed: no comparison is possible.**" in section(text, "comparison")
-    cells = re.findall(r"^\| +\d+ \|.*$", section(text, "comparison"), flags=re.MULTILINE)
-    assert len(cells) == 4 and not any("±" in line for line in cells)
-    assert "better" not in text
+    rows = first_table(section(text, "comparison"))
+    assert len(rows) == 5 and not any("±" in row["FID (digits) ↓"] for row in rows[1:])
+    assert [row["Verdict"] for row in rows[1:]] == ["–", *["one seed: no verdict"] * 3]
+    assert not re.search(r"\b(better|helps|hurts|p =|95 % interval)\b", text)
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
     text = report(measured_plan(), tmp_path / "runs", tmp_path / "report")
-    assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == list(NOTES.values())
+    headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
+    assert headings == [title for name, title in NOTES.items() if name != "side-by-side"]
     assert "0 of 8 runs complete, 8 pending" in section(text, "summary")
-    for name in ("against-step", "loss-crossings", "probabilities", "samples", "modes", "interpolations"):
+    for name in ("against-step", "loss-crossings", "probabilities", "samples", "progress", "cost", "modes"):
         assert "Nothing to show yet" in section(text, name)
     assert "8 runs have not started yet." in section(text, "problems")
     assert "No run has kept a copy" in section(text, "reproduce")
@@ -216,16 +236,15 @@ def test_hosts_alone_are_no_difference(whole: Path) -> None:
     assert "different" not in section(text_of(whole), "settings")
 
 
-def test_a_picture_of_another_checkpoint_is_shown_as_missing(tmp_path: Path) -> None:
+def test_a_picture_with_other_settings_is_shown_as_missing(tmp_path: Path) -> None:
     plan = small_plan(grid=[])
     live(plan, tmp_path / "runs")
     run = read_experiment(plan, tmp_path / "runs").runs[0]
     assert run.directory is not None
-    write_samples(run.directory.samples(400), run.run.key, 400, SHA, 16)
+    write_samples(run.directory.samples(400), run.run.key, 400, run.checkpoints()[400], 9)
     text = report(plan, tmp_path / "runs", tmp_path / "report")
-    missing = "baseline, seed 0: the picture on disk is of another checkpoint SHA-256"
-    assert f"Missing: {missing}" in section(text, "samples")
-    assert f"Sample grid of {missing}." in section(text, "problems")
+    assert "Missing: baseline, seed 0: the picture on disk is of another" in section(text, "samples")
+    assert "Sample grid of baseline, seed 0: the picture on disk is of another" in section(text, "problems")
     assert not (tmp_path / "report" / "figures" / "samples.png").exists()
 
 

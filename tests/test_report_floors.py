@@ -91,8 +91,8 @@ def test_pooled_values_stand_beside_the_floor_of_fid_and_have_no_ratio(content: 
 def test_fid_leads_its_block_wherever_it_is_listed(tmp_path: Path) -> None:
     text = lived(plan_of("kid", "fid"), tmp_path)
     real, baseline = first_table(text)
-    assert {"FID (digits) ↓", "÷ floor", "SD over repeats"} <= set(real)
-    assert baseline["Repeats"] == "3" and baseline["÷ floor"].startswith("≈")
+    assert {"FID (digits) ↓", "÷ floor"} <= set(real)
+    assert baseline["Measured"] == "2 seeds × 3 repeats, step 400" and baseline["÷ floor"].startswith("≈")
     assert "### FID (digits) against the step" in text and "### KID (digits) against the step" in text
 
 

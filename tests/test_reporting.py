@@ -14,6 +14,7 @@ from run_files import read_only_view
 from harness.cli.reporting import report_is_current, write_report
 from harness.design.expansion import Plan
 from harness.report import render
+from harness.report.form import ReportForm
 from harness.store.attempts import begin_attempt, end_attempt
 from harness.tracking.reader import ExperimentView, read_experiment
 
@@ -35,7 +36,7 @@ def test_a_fresh_report_is_current_and_any_changed_file_of_it_is_not(plan: Plan,
     write_report(view(plan, tmp_path), output)
     assert report_is_current(view(plan, tmp_path), output)
     own = sorted(path for path in output.rglob("*") if path.is_file() and not path.name.startswith("."))
-    assert {path.suffix for path in own} == {".md", ".csv", ".json", ".png"}
+    assert {path.suffix for path in own} == {".md", ".html", ".csv", ".tex", ".json", ".png", ".svg"}
     for path in own:
         content = path.read_bytes()
         for other in (content[:-1], content + b" ", None):
@@ -61,12 +62,12 @@ def test_a_change_while_the_report_is_made_leaves_it_outdated(
 ) -> None:
     real = render.render_report
 
-    def slow(snapshot: ExperimentView, output: Path) -> Path:
+    def slow(snapshot: ExperimentView, output: Path, form: ReportForm) -> Path:
         run = view(plan, tmp_path).runs[0].directory
         assert run is not None
         begin_attempt(run, step=400, machine={"torch": "9.9"})
         end_attempt(run, "finished", step=400)
-        return real(snapshot, output)
+        return real(snapshot, output, form)
 
     output = tmp_path / "report"
     with monkeypatch.context() as patched:

@@ -71,7 +71,7 @@ def test_an_evaluation_of_another_checkpoint_than_the_commit_names_is_left_out(t
     write_evaluation(
         directory, Evaluation(40, digest, protocol.sha256, protocol.document(), {"fid": [1.0, 2.0, 3.0]}, floor=FLOOR)
     )
-    assert lab.view().runs[0].evaluation(0, 40) is not None
+    assert lab.view().runs[0].evaluation(0, 40) is None
     snapshot = read_snapshot(lab.plan, tmp_path)
     assert snapshot.runs[0].evaluation(0, 40) is None
     assert snapshot.runs[0].evaluation(0, 20) is not None
@@ -88,9 +88,9 @@ def test_a_change_between_two_looks_is_looked_at_again(tmp_path: Path, monkeypat
     changes = [lambda: lab.train(0, 40), lambda: lab.train(1, 40), lambda: lab.measure(0)]
     looks = 0
 
-    def read(plan: Plan, runs_dir: Path) -> ExperimentView:
+    def read(plan: Plan, runs_dir: Path, *, has_weights: bool) -> ExperimentView:
         nonlocal looks
-        view = read_experiment(plan, runs_dir)
+        view = read_experiment(plan, runs_dir, has_weights=has_weights)
         looks += 1
         if changes:
             changes.pop(0)()

@@ -12,10 +12,11 @@ from report_data import SHA, Story, live, prepare, small_plan, write_run
 
 from harness.design.expansion import Plan
 from harness.report.content import Content, gather
+from harness.report.crossings import crossings_table
 from harness.report.csv_files import comparison_csv, runs_csv
-from harness.report.markdown import code, counted, escape, fenced, number, spread
+from harness.report.markdown import code, escape, fenced, number, spread
 from harness.report.settings import baseline_table
-from harness.report.tables import comparison_table, crossings_table, states_table
+from harness.report.tables import comparison_table, levels_table, spreads_table, states_table
 from harness.tracking.reader import read_experiment
 
 
@@ -46,17 +47,41 @@ def test_comparison_says_mean_spreads_and_every_n(tmp_path: Path) -> None:
     baseline, mlp = rows[0], rows[3]
     (measured,) = [one for one in content.of_cell(content.cells[0], content.columns[0]) if one.step == 400]
     assert baseline["FID (digits) ↓"] == f"{measured.mean:.2f} ± {spread(measured.sd_seeds)}"
-    assert baseline["SD over repeats"] == spread(measured.sd_repeats)
-    assert (baseline["Seeds"], baseline["Repeats"], baseline["Step"]) == ("2", "3", "400")
-    assert (baseline["Diverged"], baseline["Missing"]) == ("0 of 2", "none")
+    assert baseline["Measured"] == "2 seeds × 3 repeats, step 400"
+    assert baseline["Lacking"] == "–"
+    spreads = rows_of(spreads_table(content, content.columns[0]))
+    assert spreads[0]["SD over repeats"] == spread(measured.sd_repeats)
+    assert spreads[0]["SD over seeds"] == spread(measured.sd_seeds)
+    by_seed = zip(measured.seeds, measured.seed_means, strict=True)
+    assert spreads[0]["Mean of each seed"] == ", ".join(f"{seed}: {number(mean)}" for seed, mean in by_seed)
     (alone,) = [one for one in content.of_cell(content.cells[3], content.columns[0]) if one.step == 400]
     assert mlp["FID (digits) ↓"] == number(alone.mean)
-    assert (mlp["Seeds"], mlp["Diverged"], mlp["Missing"]) == ("1 of 2", "1 of 2", "1 of 4")
+    assert mlp["Measured"] == "1 seed × 3 repeats, step 400"
+    assert mlp["Lacking"] == "1 of 2 runs diverged, 1 of 4 evaluations missing"
+    assert spreads[3]["SD over seeds"] == "–"
+
+
+def test_nothing_lacking_needs_no_column_and_the_table_fits_a_page(tmp_path: Path) -> None:
+    levels = {"latent_dim": [8, 100], "hidden_dim": [8], "normalization": ["none"], "batch_size": [8], "lr": [1e-3]}
+    content = content_of(small_plan(grid=[{"kind": "one-at-a-time", "levels": levels}]), tmp_path)
+    headers = list(rows_of(comparison_table(content, content.columns[0]))[0])
+    assert headers == ["#", "Cell", "FID (digits) ↓", "÷ floor", "Against the baseline", "Verdict", "Measured"]
+
+
+def test_a_cell_stands_beside_its_difference_and_verdict(tmp_path: Path) -> None:
+    content = content_of(small_plan(), tmp_path, {"generator=mlp": Story(fid=900)})
+    against = content.comparisons["FID (digits)"]
+    rows = cell_rows(comparison_table(content, content.columns[0]))
+    assert (rows[0]["Against the baseline"], rows[0]["Verdict"]) == ("–", "–")
+    difference = against.of(content.cells[3])
+    assert difference and difference.percent and difference.percent > 1000 and difference.low is not None
+    assert rows[3]["Against the baseline"].startswith(f"+{difference.percent:.0f} % (+")
+    assert rows[3]["Verdict"] == "hurts" and rows[1]["Verdict"] == "inconclusive"
 
 
 def test_levels_that_differ_stand_out(tmp_path: Path) -> None:
     content = content_of(small_plan(), tmp_path)
-    rows = cell_rows(comparison_table(content, content.columns[0]))
+    rows = rows_of(levels_table(content))
     assert [row["`latent_dim`"] for row in rows] == ["16", "**100**", "16", "16"]
     assert [row["`generator`"] for row in rows] == ["cnn", "cnn", "cnn", "**mlp**"]
 
@@ -64,7 +89,7 @@ def test_levels_that_differ_stand_out(tmp_path: Path) -> None:
 def test_a_factor_that_changes_nothing_in_a_cell_has_no_level_there(tmp_path: Path) -> None:
     cells = [{"name": "wide", "generator_kernel_size": 5}, {"name": "flat", "generator": "mlp"}]
     content = content_of(small_plan(grid=[], cell=cells), tmp_path)
-    for table in (comparison_table(content, content.columns[0]), states_table(content)):
+    for table in (levels_table(content), states_table(content)):
         assert [row["`generator_kernel_size`"] for row in cell_rows(table)] == ["4", "**5**", "-"]
     levels = {row["cell"]: row["generator_kernel_size"] for row in csv_rows(comparison_csv(content))}
     assert levels == {"baseline": "4", "wide": "5", "flat": "-"}
@@ -78,15 +103,18 @@ def test_a_factor_that_changes_nothing_in_a_cell_has_no_level_there(tmp_path: Pa
 def test_a_cell_without_measurements_stays_in_the_table(tmp_path: Path) -> None:
     content = content_of(small_plan(), tmp_path, {"latent_dim=100": Story(evaluated=False)})
     row = cell_rows(comparison_table(content, content.columns[0]))[1]
-    assert (row["FID (digits) ↓"], row["Seeds"], row["Missing"]) == ("not measured", "0 of 2", "4 of 4")
+    assert (row["FID (digits) ↓"], row["Measured"], row["Lacking"]) == (
+        "not measured", "–", "4 of 4 evaluations missing",
+    )  # fmt: skip
+    assert (row["Against the baseline"], row["Verdict"]) == ("–", "not measured")
 
 
 def test_fewer_repeats_than_asked_are_missing_and_more_are_not_used(tmp_path: Path) -> None:
     stories = {"baseline": Story(repeats=2), "latent_dim=100": Story(repeats=5)}
     content = content_of(small_plan(), tmp_path, stories)
     few, many = cell_rows(comparison_table(content, content.columns[0]))[:2]
-    assert (few["Repeats"], few["Missing"]) == ("2", "4 of 4")
-    assert (many["Repeats"], many["Missing"]) == ("3", "none")
+    assert (few["Measured"], few["Lacking"]) == ("2 seeds × 2 repeats, step 400", "4 of 4 evaluations missing")
+    assert (many["Measured"], many["Lacking"]) == ("2 seeds × 3 repeats, step 400", "–")
 
 
 def test_protocols_that_differ_never_share_a_column(tmp_path: Path) -> None:
@@ -194,7 +222,9 @@ HOSTILE = "a|b `c` <script>alert(1)</script> *d* [x](y) _e_ \\ #"
 def test_names_cannot_break_a_table(tmp_path: Path) -> None:
     plan = small_plan(grid=[], cell=[{"name": HOSTILE, "latent_dim": 7}])
     content = content_of(plan, tmp_path)
-    for table in (comparison_table(content, content.columns[0]), crossings_table(content), states_table(content)):
+    first = content.columns[0]
+    tables = (comparison_table(content, first), spreads_table(content, first), levels_table(content))
+    for table in (*tables, states_table(content), crossings_table(content)):
         assert len({len(row) for row in rows_of(table)}) == 1
         assert "<script>" not in table
         assert escape(HOSTILE) in table
@@ -237,7 +267,6 @@ def test_number(value: Any, shown: str) -> None:
 
 def test_spread_and_counts() -> None:
     assert (spread(0.4862), spread(12.3), spread(None)) == ("0.49", "12", "–")
-    assert (counted(1, "run"), counted(2, "run")) == ("1 run", "2 runs")
 
 
 def test_equal_labels_are_told_apart_by_names(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Loss crossings: how often the generator's loss and the discriminator's per-term loss change places.
+"""Training dynamics of one run: loss curves on one scale, their crossings, and what the curves come to in numbers.
 
 The discriminator's loss has two terms (real and fake), the generator's one; as the mean of its terms, D's is on G's
 scale. Where D cannot tell real from generated images, the cross entropy makes it answer half the sum of its two labels
@@ -11,22 +11,24 @@ dead band on the other side, so that noise around equality is not counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+
+from harness.analysis.crossings import Crossing, find_crossings
+from harness.analysis.curves import Array, RunCurves, moving_average
+from harness.analysis.interleaving import interleaving
 
 EQUILIBRIUM_NATS = float(np.log(2.0))
 HYSTERESIS_NATS = 0.05
 """Half width of the dead band: about 7 % of ln 2, well above the noise that the window leaves."""
 WINDOW_SHARE = 0.05
 WINDOW_RECORDS = 5
+LAST_SHARE = 0.1
+"""The last part of training, over which `RunDynamics` takes its means."""
 
-Array = NDArray[np.float64]
-Role = Literal["generator", "discriminator"]
 Label = float | tuple[float, float]
 """A target of the discriminator, or the bounds between which one is drawn for each image."""
 
@@ -56,16 +58,6 @@ def loss_scale(loss: str, reduction: str, real_label: Label, fake_label: Label) 
 
 def _mean(label: Label) -> float:
     return sum(label) / len(label) if isinstance(label, tuple) else label
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """step: where the smoothed curves are equal, interpolated; loss: their value there in nats; above: whose loss is
-    the higher one afterwards."""
-
-    step: float
-    loss: float
-    above: Role
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,25 +97,19 @@ def default_window(steps: int, log_every: int) -> int:
 
 
 def loss_dynamics(
-    records: Sequence[Mapping[str, Any]],
-    window: int,
-    hysteresis: float = HYSTERESIS_NATS,
-    scale: LossScale = LossScale(),
+    curves: RunCurves, window: int, hysteresis: float = HYSTERESIS_NATS, scale: LossScale = LossScale()
 ) -> LossDynamics:
-    """The loss curves of one run's records (step, n, loss/generator, loss/discriminator) and their crossings.
+    """The loss curves of one run and their crossings. Records without losses are left out.
 
-    window: steps >= 1; hysteresis: nats >= 0. Records without losses are left out; ValueError for a bad window or band.
+    window: steps >= 1; hysteresis: nats >= 0. ValueError for a bad window or band.
     """
     if window < 1 or hysteresis < 0:
         raise ValueError("the window is at least one step and the dead band at least 0 nats")
-    held = [record for record in records if "loss/generator" in record and "loss/discriminator" in record]
-    ends = np.array([record["step"] for record in held], dtype=np.float64)
-    counts = np.array([record["n"] for record in held], dtype=np.float64)
-    generator = np.array([record["loss/generator"] for record in held], dtype=np.float64)
-    discriminator = np.array([record["loss/discriminator"] for record in held], dtype=np.float64) / scale.terms
-    centers = ends - counts / 2
-    smooth_generator = moving_average(ends, counts, generator, window)
-    smooth_discriminator = moving_average(ends, counts, discriminator, window)
+    losses = curves.held("loss/generator", "loss/discriminator")
+    generator, discriminator = losses.values["loss/generator"], losses.values["loss/discriminator"] / scale.terms
+    centers = losses.centers
+    smooth_generator = moving_average(losses.ends, losses.counts, generator, window)
+    smooth_discriminator = moving_average(losses.ends, losses.counts, discriminator, window)
     whole = np.isfinite(smooth_generator)
     smooth = centers[whole], smooth_generator[whole], smooth_discriminator[whole]
     crossings = find_crossings(*smooth, hysteresis) if scale.comparable else ()
@@ -134,51 +120,56 @@ def loss_dynamics(
     )  # fmt: skip
 
 
-def moving_average(ends: Array, counts: Array, means: Array, window: int) -> Array:
-    """Centred moving average of interval means over `window` steps, at each interval's middle.
+@dataclass(frozen=True)
+class RunDynamics:
+    """What one run's curves come to, in numbers; None where the run lacks the curve, or losses do not compare.
 
-    Interval i holds the mean over the `counts[i]` steps up to `ends[i]`; intervals that the window cuts count by the
-    part inside. NaN where the window reaches over an edge of the data or over a gap: a shorter window there would be
-    noisier, a one-sided one would lag.
+    crossings, per_1000_steps: as `LossDynamics`; interleaving: in [0, 1], as `interleaving.interleaving`. The others
+    are means over the last tenth of the run's steps. loss_generator, loss_discriminator (per term): in the losses' own
+    units, nats with cross entropies; loss_ratio: of these means, G / D; loss_difference: G - D. accuracy_*, prob_*: in
+    [0, 1]; *_distance: of the interval means of D(x) and of D(G(z)) before D's update from 1/2, in [0, 0.5].
     """
-    if not len(ends):
-        return means.copy()
-    centers = ends - counts / 2
-    edges = np.ravel(np.column_stack([ends - counts, ends]))
-    total = np.ravel(np.column_stack([np.cumsum(means * counts) - means * counts, np.cumsum(means * counts)]))
-    known = np.ravel(np.column_stack([np.cumsum(counts) - counts, np.cumsum(counts)]))
-    low, high = centers - window / 2, centers + window / 2
-    inside = np.interp(high, edges, known) - np.interp(low, edges, known)
-    sums = np.interp(high, edges, total) - np.interp(low, edges, total)
-    whole = inside >= window - 1e-6
-    average = np.full(len(ends), np.nan)
-    average[whole] = sums[whole] / window
-    return average
+
+    crossings: int | None
+    per_1000_steps: float | None
+    interleaving: float | None
+    loss_generator: float | None
+    loss_discriminator: float | None
+    loss_ratio: float | None
+    loss_difference: float | None
+    accuracy_real: float | None
+    accuracy_fake: float | None
+    prob_real: float | None
+    prob_fake: float | None
+    real_distance: float | None
+    fake_distance: float | None
 
 
-def find_crossings(steps: Array, generator: Array, discriminator: Array, hysteresis: float) -> tuple[Crossing, ...]:
-    """Where two curves change places, ascending in step.
+def run_dynamics(curves: RunCurves, losses: LossDynamics) -> RunDynamics:
+    """Of one run, whose smoothed losses are `losses`."""
+    part = LAST_SHARE * curves.end
+    generator = curves.over_last("loss/generator", part)
+    recorded = curves.over_last("loss/discriminator", part)
+    discriminator = None if recorded is None else recorded / losses.terms
+    known = losses.comparable and generator is not None and discriminator is not None
+    return RunDynamics(
+        crossings=len(losses.crossings) if losses.is_counted else None,
+        per_1000_steps=losses.per_1000_steps,
+        interleaving=interleaving(curves, losses.terms) if losses.comparable else None,
+        loss_generator=generator,
+        loss_discriminator=discriminator,
+        loss_ratio=generator / discriminator if known and generator and discriminator else None,
+        loss_difference=generator - discriminator if known and generator and discriminator else None,
+        accuracy_real=curves.over_last("accuracy/real", part),
+        accuracy_fake=curves.over_last("accuracy/fake", part),
+        prob_real=curves.over_last("prob/real", part),
+        prob_fake=curves.over_last("prob/fake_before", part),
+        real_distance=_distance(curves, "prob/real", part),
+        fake_distance=_distance(curves, "prob/fake_before", part),
+    )
 
-    A change counts once the difference is beyond `hysteresis` on the other side; it is dated back to the last point
-    of equality before that, by linear interpolation. Touching, or wavering inside the band, is no crossing.
-    """
-    difference = generator - discriminator
-    crossings: list[Crossing] = []
-    side = 0.0
-    last = -1  # index of the last point beyond the band
-    for index in np.flatnonzero(np.abs(difference) > hysteresis):
-        sign = float(np.sign(difference[index]))
-        if side and sign != side:
-            crossings.append(_crossing(steps, generator, difference, (last, int(index)), sign))
-        side, last = sign, int(index)
-    return tuple(crossings)
 
-
-def _crossing(steps: Array, generator: Array, difference: Array, span: tuple[int, int], sign: float) -> Crossing:
-    """The last equality between two points beyond the band; `sign`: of the difference after it."""
-    start, end = span
-    before = max(index for index in range(start, end) if difference[index] * sign <= 0)
-    share = -difference[before] / (difference[before + 1] - difference[before])
-    step = steps[before] + share * (steps[before + 1] - steps[before])
-    loss = generator[before] + share * (generator[before + 1] - generator[before])
-    return Crossing(float(step), float(loss), "generator" if sign > 0 else "discriminator")
+def _distance(curves: RunCurves, name: str, part: float) -> float | None:
+    """The mean distance of interval means from 1/2 over the last `part` steps."""
+    answers = curves.values.get(name)
+    return None if answers is None else curves.mean_over_last(np.abs(answers - 0.5), part)

@@ -40,7 +40,7 @@ Float64Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ModeVerdict:
-    """kind and verdict (for people) by the rules of this file.
+    """kind and verdict (in English, for report.json) by the rules of this file.
 
     missing: judged classes without an image. rare, common: judged classes below half or above twice their real share.
     unjudged: real classes of which too few images are there to judge. largest: the class of most generated images,
@@ -126,14 +126,14 @@ def _worded(found: ModeVerdict, shares: Mapping[str, tuple[float, float]]) -> Mo
             "collapsed",
             (
                 f"collapsed: {found.present} of {found.judged} classes, "
-                f"{_percent(found.largest_share)} of the images are {found.largest}"
+                f"{percent(found.largest_share)} of the images are {found.largest}"
             ),
         )
     elif found.missing:
         kind, text = "missing", f"classes missing: {', '.join(found.missing)}"
     elif found.rare or found.common:
         uneven = sorted((*found.rare, *found.common), key=lambda name: -shares[name][0] / shares[name][1])
-        told = (f"{name}: {_percent(shares[name][0])} (real: {_percent(shares[name][1])})" for name in uneven)
+        told = (f"{name}: {percent(shares[name][0])} (real: {percent(shares[name][1])})" for name in uneven)
         kind, text = "uneven", f"uneven: {', '.join(told)}"
     else:
         kind, text = found.kind, found.verdict
@@ -142,5 +142,6 @@ def _worded(found: ModeVerdict, shares: Mapping[str, tuple[float, float]]) -> Mo
     return replace(found, kind=kind, verdict=text)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """`12 %`, `1.2 %`."""
     return f"{100 * share:.0f} %" if share >= 0.095 else f"{100 * share:.1f} %"

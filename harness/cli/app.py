@@ -11,10 +11,13 @@ import typer
 
 from harness import __version__
 from harness.cli import design, pictures, results, run, service
+from harness.cli.claims import claims
 from harness.cli.console import ReaderLeft, fail
 from harness.cli.eject import eject
 from harness.cli.extractor import extractor
 from harness.cli.fid import fid
+from harness.cli.report import report
+from harness.cli.whatis import whatis
 from harness.errors import HarnessError
 from harness.execution.interruption import Interrupted
 
@@ -33,11 +36,13 @@ app.command()(design.plan)
 app.command()(run.run)
 app.command()(results.status)
 app.command()(run.evaluate)
-app.command()(results.report)
+app.command()(report)
+app.command()(claims)
 app.command()(results.sync)
 app.command()(pictures.sample)
 app.command()(pictures.interpolate)
 app.command()(pictures.progress)
+app.command()(whatis)
 app.command()(fid)
 app.command()(service.fetch)
 app.command()(service.ui)
@@ -47,8 +52,6 @@ app.command()(eject)
 app.add_typer(extractor, name="extractor")
 app.command()(design.factors)
 app.command()(design.schema)
-for name in ("claims", "whatis"):
-    app.command(name, hidden=True, context_settings={"ignore_unknown_options": True})(service.not_in_this_version(name))
 
 
 @app.callback(invoke_without_command=True)

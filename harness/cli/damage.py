@@ -17,19 +17,31 @@ from harness.tracking.reader import ExperimentView
 
 
 def tell_damage(view: ExperimentView, options: RunOptions) -> RunOptions:
-    """Looks at every file of the chosen runs that nobody holds; the options with the runs that this call mends."""
+    """As `find_damage`, told at once; returns the options."""
+    options, warnings = find_damage(view, options)
+    for warning in warnings:
+        say(warning)
+    return options
+
+
+def find_damage(view: ExperimentView, options: RunOptions) -> tuple[RunOptions, list[str]]:
+    """Looks at every file of the chosen runs that nobody holds.
+
+    Returns the options with the runs that this call mends, and what is to be told. What of the cache is damaged and
+    made from other files is removed.
+    """
     chosen = [(run.directory, run.run.key) for run in view.runs if run.directory and run.run.key in options.keys]
+    warnings = []
     by_run = inspect_free_runs(chosen)
     for finding in (*inspect_shared(view.directory), *(finding for found in by_run.values() for finding in found)):
         if options.work == "evaluate" and finding.kind in TRAINING_KINDS:
-            say(f"warning: {finding.path}: {finding.what}; `harness run` mends it")
+            warnings.append(f"warning: {finding.path}: {finding.what}; `harness run` mends it")
         else:
-            say(f"warning: {finding}")
+            warnings.append(f"warning: {finding}")
         if finding.kind == "cache" and _is_derived(finding.path):
             _discard(finding.path)
-    return replace(
-        options, damaged=frozenset(key for key, found in by_run.items() if mended_by_work(found, options.work))
-    )
+    damaged = frozenset(key for key, found in by_run.items() if mended_by_work(found, options.work))
+    return replace(options, damaged=damaged), warnings
 
 
 def _is_derived(path: Path) -> bool:

@@ -173,6 +173,8 @@ def _missing(view: ExperimentView, run: RunView) -> tuple[Shortfall, ...]:
             if fingerprint == protocol.sha256:
                 reason = why_missing(run.directory, step, required)
                 found.append(Shortfall(f"step {step}, {block.title}", reason))
+    if run.status.lacks_networks:
+        found.append(Shortfall(str(run.directory.networks), "not there, or not whole; `harness run` writes it"))
     return tuple(found)
 
 

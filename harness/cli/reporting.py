@@ -8,24 +8,29 @@ from pathlib import Path
 
 from harness import __version__
 from harness.errors import DamagedFileError, StoreError
+from harness.report.form import ReportForm
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.presence import require_experiment_folder
+from harness.store.real_images import asked_real_images
 from harness.tracking.reader import ExperimentView
 from harness.tracking.snapshot import read_snapshot
 
+WHOLE = ReportForm()
+"""What `harness run` writes: English, in every form."""
 _LOCK = ".lock"
 
 
-def report_is_current(view: ExperimentView, output: Path) -> bool:
-    """Whether the report in `output` was made from exactly what the runs hold now, and is as it was written.
+def report_is_current(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -> bool:
+    """Whether the report in `output` was made from exactly what the runs hold now, in this form, and is as it was
+    written.
 
     A file of it that was changed, damaged or removed makes it outdated: a person's own words belong into `notes/`.
     Without pandas.
     """
     noted = _noted(view).get(str(output.absolute()))
-    if not isinstance(noted, dict) or noted["made_from"] != _fingerprint(view, output):
+    if not isinstance(noted, dict) or noted["made_from"] != _fingerprint(view, output, form):
         return False
     try:
         return all(atomic.file_sha256(output / name) == digest for name, digest in noted["files"].items())
@@ -33,45 +38,53 @@ def report_is_current(view: ExperimentView, output: Path) -> bool:
         return False
 
 
-def write_report(view: ExperimentView, output: Path) -> Path:
+def write_report(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -> Path:
     """Writes the report of one moment and notes what it was made from; returns the path of report.md.
 
     The moment is now, not that of `view`. Processes that write into one folder do so one after the other.
+    EvidenceError where a file of a run is not what was committed; the report that was there stays.
     """
     from harness.report.render import own_files, render_report
 
     atomic.make_folder(output)
     with held(output / _LOCK, timeout_s=WAIT_FOR_EVER):
-        snapshot = read_snapshot(view.plan, view.directory.root.parent)
-        made_from = _fingerprint(snapshot, output)  # before rendering: what changes meanwhile makes it outdated
+        directory = view.directory
+        snapshot = read_snapshot(view.plan, directory.root.parent, has_weights=directory.has_weights)
+        made_from = _fingerprint(snapshot, output, form)  # before rendering: what changes meanwhile makes it outdated
         for name in own_files(output):
             atomic.remove_leftovers(output / name)
-        path = render_report(snapshot, output)
+        path = render_report(snapshot, output, form)
         files = {name: atomic.file_sha256(output / name) for name in own_files(output)}
         _note(snapshot, output, {"made_from": made_from, "files": files})
     return path
 
 
-def _fingerprint(view: ExperimentView, output: Path) -> str:
+def _fingerprint(view: ExperimentView, output: Path, form: ReportForm) -> str:
     """A hash of all that the report in `output` is made from."""
     notes = sorted((output / "notes").glob("*.md")) if (output / "notes").is_dir() else []
     document = {
         "harness": __version__,
+        "form": [form.language, *form.formats],
         "view": view.fingerprint(),
         "notes": [[path.name, atomic.file_sha256(path)] for path in notes],
         "experiment_file": _sha256(view.directory.file_copy),
-        "samples": [_sha256(path) for path in _sample_pictures(view)],
+        "pictures": [_sha256(path) for path in _pictures(view)],
     }
     return atomic.sha256_of(atomic.canonical_json(document))
 
 
-def _sample_pictures(view: ExperimentView) -> Iterator[Path]:
-    """The pictures of each run's last checkpoint."""
+def _pictures(view: ExperimentView) -> Iterator[Path]:
+    """What workers drew and noted: of each run and each of its checkpoints, and real images."""
+    for grid in asked_real_images(view.plan, view.manifest):
+        yield view.directory.real_images(grid.resolution)
     for run in view.runs:
-        last = max((step for step in run.checkpoints() if step <= run.run.cell.training.steps), default=None)
-        if run.directory is not None and last is not None:
-            yield run.directory.samples(last)
-            yield from (run.directory.picture(last, kind) for kind in PICTURE_KINDS)
+        directory = run.directory
+        if directory is None:
+            continue
+        yield directory.networks
+        for step in run.checkpoints():
+            yield directory.samples(step)
+            yield from (directory.picture(step, kind) for kind in PICTURE_KINDS)
 
 
 def _sha256(path: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Commands that look at results: status, report, sync."""
+"""Commands that look at results: status, sync."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from harness.cli.documents import last_value, status_document
 from harness.cli.explain import explain_text
 from harness.cli.explanation import explanation_document, explanations
 from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
-from harness.cli.reporting import write_report
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView
@@ -68,39 +67,6 @@ def _shown_metric(view: ExperimentView) -> str:
     """FID where the first evaluation measures it, else that evaluation's first metric."""
     metrics = view.blocks[0].settings.metrics if view.blocks else ("fid",)
     return "fid" if "fid" in metrics else metrics[0]
-
-
-def report(
-    file: File,
-    sets: Sets = None,
-    runs_dir: RunsDir = RUNS,
-    as_json: Json = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Folder of the report; default: reports/NAME.")
-    ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="md", help="Form of the report.")] = "md",
-    language: Annotated[str, typer.Option("--language", hidden=True)] = "en",
-    source: Annotated[str, typer.Option("--source", hidden=True)] = "runs",
-    verify: Annotated[str | None, typer.Option("--verify", hidden=True)] = None,
-) -> None:
-    """Write the report from what the runs hold now."""
-    for option, value, allowed in (
-        ("--format", form, "md"),
-        ("--language", language, "en"),
-        ("--source", source, "runs"),
-    ):
-        if value != allowed:
-            raise HarnessError(f"{value!r} is not part of this version; allowed: {allowed}", where=option)
-    if verify is not None:
-        raise HarnessError("verifying reports is not part of this version", where="--verify")
-    opened = open_file(file, sets)
-    view = view_of(opened, runs_dir)
-    note_absence(view)
-    path = write_report(view, output or REPORTS / opened.experiment.name)
-    if as_json:
-        show_json({"experiment": opened.experiment.name, "report": str(path)})
-    else:
-        say(f"report: {path}")
 
 
 def sync(

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.console import duration, fail, say, show_json
-from harness.cli.damage import tell_damage
+from harness.cli.damage import find_damage
 from harness.cli.documents import status_document
+from harness.cli.live import LiveScreen
 from harness.cli.options import (
     REPORTS,
     RUNS,
@@ -31,8 +32,16 @@ from harness.cli.reporting import report_is_current, write_report
 from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
 from harness.errors import HarnessError, StoreError
+from harness.execution.events import Event
 from harness.execution.interruption import Interruption
-from harness.execution.options import STALL_TIMEOUT_S, DeviceChoice, ExecutorName, RunOptions, open_runs
+from harness.execution.options import (
+    STALL_TIMEOUT_S,
+    DeviceChoice,
+    ExecutorName,
+    RunOptions,
+    lacks_real_images,
+    open_runs,
+)
 from harness.store.presence import folder_gone
 from harness.tracking.reader import ExperimentView
 
@@ -145,33 +154,44 @@ def _work(
     with Interruption() as interruption:
         with interruption.at_once():
             view = _with_protocols(file, view, options)
-            options = tell_damage(view, options)
+            options, warnings = find_damage(view, options)
             busy = any(run.status.state == "running" for run in view.runs if run.run.key in options.keys)
             waiting = open_runs(view, options)
+            is_work = bool(waiting) or busy or lacks_real_images(view, options)
             started = time.monotonic()
             _check_output(output)
-        if waiting or busy:
-            code, failed = _execute(file, options, tracker, interruption)
-            if code >= 128:
-                return code
-            view = view_of(file, options.runs_dir)
-            if not view.directory.root.is_dir():
-                fail(folder_gone(view.directory.root, "experiment"))
-                return 1
+        with LiveScreen(file.plan, options.runs_dir, output if is_work else None, interruption) as live:
+            for warning in warnings:
+                say(warning)
+            if is_work:
+                code, failed = _execute(file, options, tracker, interruption, live)
+                if code >= 128:
+                    return code
+                view = view_of(file, options.runs_dir)
+                if not view.directory.root.is_dir():
+                    fail(folder_gone(view.directory.root, "experiment"))
+                    return 1
+            reported = _report(view, output, tracker, interruption)
         with interruption.at_once():
-            reported = output is None or report_is_current(view, output)
-            try:
-                if not reported and output:
-                    say(f"report: {write_report(view, output)}")
-            except HarnessError:
-                tracker.finish(view, None)  # what was trained is there, whatever became of the report
-                raise
             tracked = tracker.finish(view, output)
-    if not (waiting or busy) and reported and tracked == "current":
+    if not is_work and reported and tracked == "current":
         say(_idle(options, output))
     elif waiting:
         say(_closing(view, options, failed, time.monotonic() - started))
     return code
+
+
+def _report(view: ExperimentView, output: Path | None, tracker: Tracker, interruption: Interruption) -> bool:
+    """Writes the report where it is not current; returns whether there was nothing to write."""
+    with interruption.at_once():
+        if output is None or report_is_current(view, output):
+            return True
+        try:
+            say(f"report: {write_report(view, output)}")
+        except HarnessError:
+            tracker.finish(view, None)  # what was trained is there, whatever became of the report
+            raise
+    return False
 
 
 def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOptions) -> ExperimentView:
@@ -185,7 +205,7 @@ def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOpti
 
 
 def _execute(
-    file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption
+    file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption, live: LiveScreen
 ) -> tuple[int, dict[str, str]]:
     """Works; returns the exit code, and why runs failed in this call by their keys."""
     from harness.cli.display import display
@@ -195,7 +215,12 @@ def _execute(
         return view_of(file, options.runs_dir)
 
     with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
-        summary = run_experiment(file, options, screen.observe, interruption, interruption.at_once, interruption.save)
+
+        def observe(event: Event) -> None:
+            screen.observe(event)
+            live.observe(event)
+
+        summary = run_experiment(file, options, observe, interruption, interruption.at_once, interruption.save)
     if interruption():
         say("stopped; the newest states count. The same command goes on from there.")
         return interruption.exit_code, {}

@@ -1,4 +1,4 @@
-"""Commands around the runs: fetch, ui, doctor, prune, and those that this version does not have."""
+"""Commands around the runs: fetch, ui, doctor, prune."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import platform
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ import typer
 
 from harness import __version__
 from harness.cli.console import columns, say, show, show_json
-from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, own_code_of
+from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, own_code_of, view_of
 from harness.design.own_parts import is_own
 from harness.errors import HarnessError, WeightsError
 from harness.execution.interruption import Interruption
@@ -76,21 +75,21 @@ def ui(
 ) -> None:
     """Open MLflow's page on the projected runs."""
     from harness.tracking.stores import resolve_address
-    from harness.tracking.ui import ui_command
+    from harness.tracking.ui import comparison_page, ui_command
 
-    open_file(file, sets)
+    view = view_of(open_file(file, sets), runs_dir)
     if tracking_uri == "none":
         raise HarnessError("there is no page without a store", where="--tracking-uri none")
     address = resolve_address(tracking_uri, runs_dir)
-    command = ui_command(address, port)
+    command, page = ui_command(address, port), comparison_page(view, address)
     if as_json:
-        show_json({"address": address.shown, "command": command})
+        show_json({"address": address.shown, "command": command, "page": page})
         return
     if not command:
-        say(f"MLflow's page: {address.shown}")
+        say(f"MLflow's page: {address.shown}{page}")
         return
     _check_port(port)
-    say(f"MLflow's page: http://127.0.0.1:{port} in some seconds (Ctrl-C ends it)")
+    say(f"MLflow's page, in some seconds (Ctrl-C ends it): http://127.0.0.1:{port}{page}")
     raise typer.Exit(_serve(command))
 
 
@@ -189,15 +188,3 @@ def prune(
         f"{len(removed)} run folders "
         + ("removed" if yes else "would be removed; add --yes" if removed else "to remove")
     )
-
-
-def not_in_this_version(name: str) -> Callable[..., None]:
-    """A command that says that it is not there yet, instead of `No such command`."""
-
-    def refuse(_arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-        raise HarnessError(
-            f"`harness {name}` is not part of version {__version__}", remedy="`harness --help` lists what is."
-        )
-
-    refuse.__doc__ = f"Not part of version {__version__}."
-    return refuse

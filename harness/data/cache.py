@@ -103,6 +103,11 @@ def reference_indices(count: int, reference: int | Literal["all"]) -> Indices:
     return _fixed_draw(count, reference, "reference")
 
 
+def shown_indices(count: int, images: int) -> Indices:
+    """Which of `count` images people are shown as real ones; as `training_indices`, drawn apart."""
+    return _fixed_draw(count, images, "real images shown")
+
+
 def _fixed_draw(count: int, wanted: int | Literal["all"], name: str) -> Indices:
     if wanted == "all":
         return np.arange(count, dtype=np.int64)

@@ -162,7 +162,7 @@ Excluded = Annotated[Levels, AfterValidator(_names_a_level)]
 
 
 class CostSettings(Model):
-    """What a machine costs, for `plan --check --time`."""
+    """What a machine costs, for `plan --check --time` and the report."""
 
     per_hour: Annotated[float, Field(strict=True, ge=0.0, le=1e6, allow_inf_nan=False)] = Field(
         description="price of one hour of the machine, whatever it trains in that hour"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import ExperimentFileError
@@ -17,6 +18,9 @@ MAX_PIXELS = 80_000_000
 SMALLEST_SIDE = 48
 """Pixels that an image has at least beside or over text, so that it can be read."""
 
+SMALLEST_CELL = 32
+"""Pixels that an image has at least in a sample grid; smaller ones are enlarged by whole factors."""
+
 GAP = 2
 LABEL = 32
 """Pixels at most that a class under an image, with its share of what stands beside all images, adds to a side."""
@@ -25,6 +29,39 @@ LABEL = 32
 def enlarged_side(resolution: int) -> int:
     """Pixels of an image on a sheet: repeated by a whole factor until it has at least 48."""
     return resolution * math.ceil(SMALLEST_SIDE / resolution)
+
+
+@dataclass(frozen=True)
+class GridGeometry:
+    """Where images lie in a sample grid: `count` of them, row by row, in a nearly square sheet. side: of one, pixels;
+    GAP pixels lie between images and around them."""
+
+    count: int
+    side: int
+
+    @property
+    def columns(self) -> int:
+        return math.ceil(math.sqrt(self.count))
+
+    @property
+    def rows(self) -> int:
+        return math.ceil(self.count / self.columns)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the sheet."""
+        pitch = self.side + GAP
+        return self.rows * pitch + GAP, self.columns * pitch + GAP
+
+    def place(self, number: int) -> tuple[int, int]:
+        """Top and left of an image, counted from 0."""
+        pitch = self.side + GAP
+        return GAP + number // self.columns * pitch, GAP + number % self.columns * pitch
+
+
+def grid_geometry(count: int, resolution: int) -> GridGeometry:
+    """Of a sample grid of `count` images of so many pixels."""
+    return GridGeometry(count, resolution * math.ceil(SMALLEST_CELL / resolution))
 
 
 def most_images(resolution: int, *, labeled: bool = False) -> int:

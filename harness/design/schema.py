@@ -43,7 +43,10 @@ def allowed_values(schema: dict[str, Any]) -> str:
         return " or ".join(allowed_values(option) for option in schema["anyOf"] if option.get("type") != "null")
     if "prefixItems" in schema:
         items = [allowed_values(item) for item in schema["prefixItems"]]
-        return f"{len(items)} numbers, each {items[0]}" if len(set(items)) == 1 else f"[{', '.join(items)}]"
+        is_number = schema["prefixItems"][0].get("type") in ("integer", "number")
+        return (
+            f"{len(items)} numbers, each {items[0]}" if len(set(items)) == 1 and is_number else f"[{', '.join(items)}]"
+        )
     if schema.get("type") == "array":
         return f"a list of {allowed_values(schema['items'])}"
     if schema.get("pattern") == PATTERN:

@@ -6,10 +6,10 @@ evaluations that they look for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from harness.design.experiment import DataSettings, EvaluationSettings, Experiment, TrainingSettings
 from harness.design.own_parts import is_own
@@ -24,6 +24,25 @@ RESIZE = "bilinear-antialias"
 
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 """Of pt_inception-2015-12-05, the weights that published FIDs were computed with."""
+
+Misfit = Literal["other digits", "own images", "other images"]
+
+CAVEATS: Mapping[Misfit, str] = {
+    "other digits": (
+        "The extractor `{extractor}` is a classifier of other digits than those of the source {source}: it takes many "
+        "of them for another digit, so its numbers are hardly a measure of quality here, and its classes even less. "
+        "Use `{source}`."
+    ),
+    "own images": (
+        "The extractor `{extractor}` is a classifier of gray digits; unless the images of {source} are such, its "
+        "numbers are hardly a measure of quality. Use `inception`."
+    ),
+    "other images": (
+        "The extractor `{extractor}` is a classifier of gray digits; of {source} images it sees little that matters "
+        "to a person, so its numbers are hardly a measure of quality here. Use `inception`."
+    ),
+}
+"""What a reader must know of an extractor that was made for other images."""
 
 
 @dataclass(frozen=True)
@@ -209,23 +228,17 @@ def required_evaluations(
     ]
 
 
-def caveat(settings: EvaluationSettings, data: DataSettings) -> str:
-    """What a reader must know of an extractor that was made for other images; empty where it fits."""
+def misfit(settings: EvaluationSettings, data: DataSettings) -> Misfit | None:
+    """For what images other than these an extractor was made; None where it fits."""
     name = settings.extractor
     if name not in ("digits", "mnist") or data.source == name:
-        return ""
+        return None
     if data.source in ("digits", "mnist"):
-        return (
-            f"The extractor `{name}` is a classifier of other digits than those of the source {data.source}: it takes "
-            "many of them for another digit, so its numbers are hardly a measure of quality here, and its classes even "
-            f"less. Use `{data.source}`."
-        )
-    if is_own(data.source):
-        return (
-            f"The extractor `{name}` is a classifier of gray digits; unless the images of "
-            f"{data.source} are such, its numbers are hardly a measure of quality. Use `inception`."
-        )
-    return (
-        f"The extractor `{name}` is a classifier of gray digits; of {data.source} images it sees little that matters "
-        "to a person, so its numbers are hardly a measure of quality here. Use `inception`."
-    )
+        return "other digits"
+    return "own images" if is_own(data.source) else "other images"
+
+
+def caveat(settings: EvaluationSettings, data: DataSettings) -> str:
+    """What a reader must know of an extractor that was made for other images; empty where it fits."""
+    found = misfit(settings, data)
+    return CAVEATS[found].format(extractor=settings.extractor, source=data.source) if found else ""

@@ -49,6 +49,11 @@ def open_runs(view: ExperimentView, options: RunOptions, tried: frozenset[str] =
     return sorted(chosen, key=lambda run: -cost(run.run.cell.hyperparameters))
 
 
+def lacks_real_images(view: ExperimentView, options: RunOptions) -> bool:
+    """Whether an experiment whose data were looked up has not all grids of real images that its report shows."""
+    return options.work != "evaluate" and bool(view.missing_real_images())
+
+
 def cost(hp: Hyperparameters) -> float:
     """Roughly how long a step takes, for ordering alone: multiply-adds of the widest layers of both networks.
 
@@ -78,4 +83,6 @@ def _is_open(view: ExperimentView, run: RunView, options: RunOptions) -> bool:
         return True
     if options.work == "evaluate":
         return bool(status.missing or status.missing_pictures) or not view.is_prepared
+    if status.is_settled and status.lacks_networks:
+        return True
     return not status.is_settled or (status.state == "diverged" and run.run.key in options.retry)

@@ -25,10 +25,12 @@ from harness.errors import DamagedFileError, DataError, StoreError, WeightsError
 from harness.evaluation.extractor_weights import weights_file, weights_sha256
 from harness.evaluation.protocol import caveat, weights_key
 from harness.execution.events import Event, Observer
+from harness.execution.real_images import write_real_images
 from harness.store import atomic, reading
 from harness.store.attempts import read_attempts
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
+from harness.store.real_images import asked_real_images, missing_real_images
 from harness.store.rundir import ExperimentDirectory
 from harness.store.source import keep_sources
 
@@ -93,6 +95,8 @@ def prepare(
                 observe(Event("note", text=text))
         if manifest != before:
             write_experiment_manifest(directory, manifest)
+        for grid in missing_real_images(directory, asked_real_images(file.plan, manifest)):
+            write_real_images(directory, grid, images)
         overrides = "".join(f"# --set {override}\n" for override in sets)
         _write_if_changed(directory.file_copy, (overrides + file.text).encode())
     return Prepared(manifest, data_sha256, images, own_code)

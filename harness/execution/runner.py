@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from harness.data.own_code import OwnCode
 from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
+from harness.errors import DataError
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
@@ -18,7 +19,7 @@ from harness.execution.devices import choose_device, choose_workers
 from harness.execution.events import Event, Observer
 from harness.execution.inline import InlineExecutor
 from harness.execution.local import LocalExecutor
-from harness.execution.options import RunOptions, cost, open_runs
+from harness.execution.options import RunOptions, cost, lacks_real_images, open_runs
 from harness.execution.prepare import Prepared, prepare
 from harness.store.pictures import asked_pictures
 from harness.store.rundir import experiment_directory
@@ -54,7 +55,7 @@ def run_experiment(
     results: dict[str, WorkResult] = {}
     prepared: Prepared | None = None
     checks: NetworkChecks | None = None
-    device = ""
+    device, looked_for_images = "", False
     directory = experiment_directory(options.runs_dir, file.experiment.name)
     while not stop():
         view = read_experiment(file.plan, options.runs_dir)
@@ -76,6 +77,10 @@ def run_experiment(
             executor = _executor(options, device, prepared.manifest.threads, len(todo))
             results |= executor.run(assignments, observe, stop, save)
             continue
+        if lacks_real_images(view, options) and not looked_for_images:
+            looked_for_images = True
+            with at_once():
+                _add_real_images(file, options, observe)
         elsewhere = [run for run in view.runs if run.run.key in options.keys and run.status.state == "running"]
         if not elsewhere:
             break
@@ -84,6 +89,15 @@ def run_experiment(
         observe(Event("elsewhere", text=", ".join(run.run.name for run in elsewhere)))
         time.sleep(WAIT_S)
     return Summary(results)
+
+
+def _add_real_images(file: ExperimentFile, options: RunOptions, observe: Observer) -> None:
+    """Makes the grids of real images of an experiment that lacks nothing else; told where the data are gone."""
+    directory = experiment_directory(options.runs_dir, file.experiment.name)
+    try:
+        prepare(file, directory, observe, threads=options.threads, sets=options.sets)
+    except DataError as error:
+        observe(Event("note", text=f"no real images can be shown beside generated ones: {error}"))
 
 
 def _trained(todo: Iterable[RunView], options: RunOptions) -> list[Cell]:

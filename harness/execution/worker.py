@@ -11,6 +11,7 @@ import torch
 
 from harness import __version__
 from harness.data.cache import open_images, to_device, training_indices
+from harness.data.own_code import OwnCode
 from harness.design.keys import TRAINING_VERSION, key_parts
 from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
 from harness.evaluation.protocol import required_evaluation
@@ -22,6 +23,7 @@ from harness.execution.mending import mend, without_training
 from harness.execution.pictures import draw_pictures
 from harness.execution.run_log import log_file
 from harness.gan.checkpoints import described_key
+from harness.gan.networks.sizes import network_sizes
 from harness.gan.state import rewind
 from harness.gan.training import TrainingResult, TrainingTask, train
 from harness.store import atomic
@@ -32,6 +34,7 @@ from harness.store.findings import Finding, mended_by_work
 from harness.store.inspection import inspect_run
 from harness.store.locks import held
 from harness.store.manifest import RunManifest, read_run_manifest, require_own_folder, write_run_manifest
+from harness.store.networks import read_networks, write_networks
 from harness.store.presence import require_experiment_folder, require_run_folder
 from harness.store.reading import is_there
 from harness.store.rundir import ExperimentDirectory, RunDirectory
@@ -60,6 +63,8 @@ def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop, sa
             require_own_folder(run, assignment.key)
             findings = mended_by_work(inspect_run(run, assignment.key), assignment.work)
             status = _status(assignment)
+            if status.is_settled and status.lacks_networks:
+                _write_networks(assignment)
             if findings:
                 reduced = without_training(assignment, status, findings)
                 return _logged_attempt(reduced, extractors, stop, save, findings)
@@ -116,6 +121,8 @@ def _claimed_work(
     assignment: Assignment, extractors: LoadedExtractors, stop: Stop, save: Save, findings: Sequence[Finding]
 ) -> TrainingResult:
     _claim(assignment)
+    if read_networks(assignment.directory) is None:
+        _write_networks(assignment)
     mend(assignment.directory, findings)
     with assignment.own_code.told():
         return _train_and_evaluate(assignment, extractors, stop, save)
@@ -155,6 +162,14 @@ def _claim(assignment: Assignment) -> None:
         )
     if found.cell != assignment.cell:
         write_run_manifest(run, replace(found, cell=assignment.cell))
+
+
+def _write_networks(assignment: Assignment) -> None:
+    """Writes networks.json; with code of its own, so that the networks that train find the user's modules untouched."""
+    own_code = OwnCode(assignment.own_code.files)
+    with own_code.told():
+        sizes = network_sizes(assignment.hyperparameters, assignment.data.channels, own_code)
+    write_networks(assignment.directory, sizes)
 
 
 def _refuse_foreign_weights(assignment: Assignment) -> None:

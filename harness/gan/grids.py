@@ -11,11 +11,8 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn.functional import pad
 
-from harness.design.picture_sizes import GAP, too_large
+from harness.design.picture_sizes import GAP, SMALLEST_CELL, grid_geometry, too_large
 from harness.errors import HarnessError
-
-SMALLEST_CELL = 32
-"""Pixels; smaller images are enlarged by whole factors."""
 
 
 def require_room(count: int, resolution: int, *, labeled: bool = False) -> None:
@@ -30,11 +27,12 @@ def require_room(count: int, resolution: int, *, labeled: bool = False) -> None:
 def compose_grid(images: Tensor) -> Tensor:
     """Images uint8 [N, C, R, R] side by side, row by row, as one uint8 [C, H, W] on white, nearly square.
 
-    Small images are enlarged by repeating pixels until a side has at least 32.
+    Small images are enlarged by repeating pixels until a side has at least 32. `picture_sizes.grid_geometry` says where
+    each lies.
     """
-    count, channels, _, _ = images.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
+    count, channels, _, resolution = images.shape
+    geometry = grid_geometry(count, resolution)
+    rows, columns = geometry.rows, geometry.columns
     cells = enlarged(images, SMALLEST_CELL)
     cells = pad(cells, (0, GAP, 0, GAP, 0, 0, 0, rows * columns - count), value=255)
     side = cells.shape[-1]

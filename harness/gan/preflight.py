@@ -29,6 +29,7 @@ from harness.gan.networks.build import (
     parameter_count,
 )
 from harness.gan.networks.initialization import left_as_made
+from harness.gan.networks.sizes import weights_bytes
 from harness.gan.networks.tracing import LayerCheck, PreflightError, forward, trace
 from harness.gan.rebuilding import Rebuilding, passing_buffers, refuse_changed_buffers
 
@@ -84,7 +85,7 @@ def _check_generator(hp: Hyperparameters, channels: int, own_code: OwnCode) -> t
     images, layers = trace(network, latents, where, own_code)
     expected = (channels, hp.resolution, hp.resolution)
     _require_images(images, expected, where)
-    checked = NetworkCheck(layers, parameter_count(network), _weights_bytes(network))
+    checked = NetworkCheck(layers, parameter_count(network), weights_bytes(network))
     if not own:
         return checked, []
     notes = _without_gradient(network, images, where) + _left_as_made(network, hp, where)
@@ -108,7 +109,7 @@ def _check_discriminator(hp: Hyperparameters, channels: int, own_code: OwnCode) 
     logits, layers = trace(network, images, where, own_code)
     if logits.shape != (BATCH,):
         raise PreflightError(_two_shapes("logits", logits, "[2], one for each image"), where=where)
-    checked = NetworkCheck(layers, parameter_count(network), _weights_bytes(network))
+    checked = NetworkCheck(layers, parameter_count(network), weights_bytes(network))
     if not own:
         return checked, []
     notes = _without_gradient(network, logits, where) + _left_as_made(network, hp, where)
@@ -252,12 +253,6 @@ def _without_gradient(network: nn.Module, output: Tensor, where: str) -> list[st
     gradients = torch.autograd.grad((output * weights).sum(), list(trained.values()), allow_unused=True)
     unused = [name for name, gradient in zip(trained, gradients, strict=True) if gradient is None]
     return [f"{where}: {name} gets no gradient, so it stays at its first values" for name in unused]
-
-
-def _weights_bytes(network: nn.Module) -> int:
-    """Of parameters and kept buffers, each counted once."""
-    kept = {id(tensor): tensor for tensor in network.state_dict(keep_vars=True).values()}
-    return sum(tensor.numel() * tensor.element_size() for tensor in kept.values())
 
 
 def _stream(seed: int = 0) -> torch.Generator:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from harness.report.figures.style import png
+from harness.report.figures.files import figure_files
+from harness.report.language import ENGLISH, Language
+from harness.report.picture_texts import ShownRuns
 
 
 @dataclass(frozen=True)
 class Picture:
     """path: relative to the report; title: for people who cannot see it; sources: what report.json says of it.
 
-    is_logarithmic: whether one of its axes is.
+    content: as PNG; drawing: as SVG, None for pictures made of pixels. is_logarithmic: whether one of its axes is.
     """
 
     path: str
@@ -24,13 +25,21 @@ class Picture:
     content: bytes = field(repr=False)
     sources: list[dict[str, Any]]
     is_logarithmic: bool
+    drawing: bytes | None = field(default=None, repr=False)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Every form of it by path."""
+        drawing = {} if self.drawing is None else {self.path.removesuffix(".png") + ".svg": self.drawing}
+        return {self.path: self.content, **drawing}
 
 
 class Album:
     """Collects the pictures that sections draw, and what they would have shown but lack. Each path is taken once."""
 
-    def __init__(self, experiment: str) -> None:
-        self._experiment = experiment
+    def __init__(self, runs: ShownRuns, language: Language = ENGLISH) -> None:
+        self._runs = runs
+        self._language = language
         self._pictures: dict[str, Picture] = {}
         self._missing: list[str] = []
 
@@ -48,7 +57,7 @@ class Album:
         self._missing += reasons
 
     def add(self, name: str, title: str, figures: Sequence[Figure], sources: list[dict[str, Any]]) -> list[Picture]:
-        """Figures as `figures/NAME.png`, or as numbered pages of that name where there are several.
+        """Figures as `figures/NAME.png` (drawings as SVG, too), or as numbered pages of that name where several.
 
         sources: JSON objects, of runs' checkpoints (`key`, `seed`, `step`, `checkpoint_sha256`, `protocol_sha256`) or
         records (`key`, `seed`, `records_to_step`, `metrics_sha256`). ValueError where the name is taken.
@@ -56,16 +65,15 @@ class Album:
         added = []
         for page, figure in enumerate(figures, start=1):
             suffix = f"-{page}" if len(figures) > 1 else ""
-            of = f" (page {page} of {len(figures)})" if len(figures) > 1 else ""
-            about = {
-                "Title": title + of,
-                "harness:experiment": self._experiment,
-                "harness:sources": json.dumps(sources, sort_keys=True),
-            }
+            called = title if len(figures) == 1 else self._page_title(title, page, len(figures))
             is_logarithmic = any("log" in (axes.get_xscale(), axes.get_yscale()) for axes in figure.axes)
             path = f"figures/{name}{suffix}.png"
             if path in self._pictures:
                 raise ValueError(f"two pictures of one report are named {path}")
-            self._pictures[path] = Picture(path, title + of, png(figure, about), sources, is_logarithmic)
+            files = figure_files(figure, self._runs.texts(called, sources))
+            self._pictures[path] = Picture(path, called, files.png, sources, is_logarithmic, files.svg)
             added.append(self._pictures[path])
         return added
+
+    def _page_title(self, title: str, page: int, pages: int) -> str:
+        return self._language.say("{title} (page {page} of {pages})", title=title, page=page, pages=pages)

@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 from harness.design.expansion import Cell
 from harness.design.metrics import METRICS, Metric
 from harness.evaluation.protocol import Protocol
+from harness.report.language import ENGLISH, Language
 from harness.tracking.reader import Block
 
 MOST_NAMED = 4
@@ -42,6 +43,17 @@ class Column:
     def title(self) -> str:
         """`FID (digits)`."""
         return f"{self.measures.title} ({self.source})"
+
+    def source_in(self, language: Language) -> str:
+        """`source` as a text in `language` has it."""
+        if self.protocol is None or self.protocol.verified:
+            return self.name
+        return language.say("{extractor}, unverified weights", extractor=self.name)
+
+    def title_in(self, language: Language) -> str:
+        """`title` as a text in `language` has it."""
+        metric = language.say(self.measures.title)
+        return language.say("{metric} ({source})", metric=metric, source=self.source_in(language))
 
     @property
     def floor_metric(self) -> str:
@@ -81,8 +93,12 @@ class ColumnFloor:
         return stdev(self.values) if len(self.values) > 1 else None
 
 
-def joined_title(columns: Sequence[Column]) -> str:
+def joined_title(columns: Sequence[Column], language: Language = ENGLISH) -> str:
     """Columns of one protocol under one name: `FID, KID (digits)`, `FID and 5 other metrics (digits)`."""
-    titles = [column.measures.title for column in columns]
-    named = ", ".join(titles) if len(titles) <= MOST_NAMED else f"{titles[0]} and {len(titles) - 1} other metrics"
-    return f"{named} ({columns[0].source})"
+    titles = [language.say(column.measures.title) for column in columns]
+    metrics = (
+        language.listed(titles)
+        if len(titles) <= MOST_NAMED
+        else language.say("{metric} and {n} other metrics", metric=titles[0], n=len(titles) - 1)
+    )
+    return language.say("{metric} ({source})", metric=metrics, source=columns[0].source_in(language))

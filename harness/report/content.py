@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from harness.analysis.dynamics import LossDynamics, LossScale, default_window, loss_dynamics, loss_scale
+from harness.analysis.curves import RunCurves, run_curves
+from harness.analysis.dynamics import (
+    LossDynamics,
+    LossScale,
+    RunDynamics,
+    default_window,
+    loss_dynamics,
+    loss_scale,
+    run_dynamics,
+)
 from harness.analysis.frame import RunEvaluations, evaluation_frame
 from harness.analysis.summary import CellSummary, Measurement, StateCounts, count_states, measurements, summarize
 from harness.design.expansion import Cell
@@ -21,18 +31,24 @@ from harness.store.evaluations import Evaluation
 from harness.store.records import Record
 from harness.tracking.reader import Block, ExperimentView, RunView
 
+if TYPE_CHECKING:
+    from harness.report.comparisons import ColumnComparison
+    from harness.report.diagnoses import Diagnosis
+
 
 @dataclass(frozen=True, eq=False)
 class ReportRun:
     """One run as the report uses it: records and checkpoints (step -> SHA-256) up to the file's steps.
 
-    dynamics: None where there are no records.
+    curves: the records as arrays. dynamics, numbers: None where there are no records.
     """
 
     view: RunView
     metrics: tuple[Record, ...]
     checkpoints: Mapping[int, str]
+    curves: RunCurves
     dynamics: LossDynamics | None
+    numbers: RunDynamics | None
 
     @property
     def seed(self) -> int:
@@ -97,6 +113,20 @@ class Content:
         for column in self.columns:
             by_name.setdefault(column.name, []).append(column)
         return [sorted(group, key=lambda column: column.metric != "fid") for group in by_name.values()]
+
+    @cached_property
+    def comparisons(self) -> Mapping[str, ColumnComparison]:
+        """By column title: the first column of every protocol, and those that claims are about."""
+        from harness.report.comparisons import compared  # which reads a Content
+
+        return compared(self)
+
+    @cached_property
+    def diagnoses(self) -> Sequence[Diagnosis]:
+        """Of every cell, in order."""
+        from harness.report.diagnoses import diagnosed  # which reads a Content
+
+        return diagnosed(self)
 
     def levels(self, cell: ReportCell) -> dict[str, str]:
         """The cell's level of every factor that varies, `-` where a factor changes nothing there."""
@@ -174,8 +204,10 @@ def _run(view: RunView) -> ReportRun:
     training, hp = view.run.cell.training, view.run.cell.hyperparameters
     metrics = tuple(record for record in view.metrics() if record["step"] <= training.steps)
     window = default_window(training.steps, training.log_every)
-    dynamics = loss_dynamics(metrics, window, scale=scale_of(hp)) if metrics else None
-    return ReportRun(view, metrics, _checkpoints(view), dynamics)
+    curves = run_curves(metrics)
+    dynamics = loss_dynamics(curves, window, scale=scale_of(hp)) if metrics else None
+    numbers = run_dynamics(curves, dynamics) if dynamics else None
+    return ReportRun(view, metrics, _checkpoints(view), curves, dynamics, numbers)
 
 
 def scale_of(hp: Hyperparameters) -> LossScale:

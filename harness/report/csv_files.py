@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 
+from harness.analysis.statistics import Difference, FactorEffect
 from harness.design.factors import NO_LEVEL
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.factor_changes import Factorial
+from harness.report.factorial_tables import crossed_effects
 from harness.report.floors import times_floor
 from harness.report.standard_errors import cell_error
 
@@ -59,6 +63,67 @@ def _steps_of(content: Content, column: Column, cell: ReportCell) -> Iterable[li
             _or_empty(cell_error(content, cell, column, step)), *of_floor,
             _or_empty(times_floor(content, column, at.mean)),
         ]  # fmt: skip
+
+
+_DIFFERENCE = (
+    "scale", "estimate", "standard_error", "degrees_of_freedom", "low_95", "high_95", "ratio", "ratio_low_95",
+    "ratio_high_95", "p", "p_holm", "p_sign_flip", "least_p_sign_flip", "error", "seeds", "runs", "diverged",
+    "smallest_effect", "within_smallest_effect", "verdict", "seeds_needed_low", "seeds_needed_high",
+    "minutes_needed_low", "minutes_needed_high",
+)  # fmt: skip
+"""What differences.csv says of one difference. estimate and all in its unit: on the scale, `log` or `linear`; ratio:
+empty on the linear one. seeds: shared ones."""
+
+
+def differences_csv(content: Content) -> str:
+    """A row per difference of every compared column: cells against the baseline, claims, and effects of crossed
+    factors (kind `factor` or `interaction`, whose cell and against are levels)."""
+    headers = ["kind", "metric", "column", "protocol_sha256", "cell", "against", "cell_step", *_DIFFERENCE]
+    rows: list[list[object]] = []
+    for against in content.comparisons.values():
+        column = against.column
+        head = [column.metric, column.name, column.protocol.sha256 if column.protocol else ""]
+        claimed = {(one.cell.cell.name, one.against.cell.name) for one in against.claims}
+        for one in against.comparison.differences:
+            if one.cell == one.against:
+                continue
+            kind = "claim" if (one.cell, one.against) in claimed else "baseline"
+            step = against.steps.get(one.cell, "")
+            rows.append([kind, *head, one.cell, one.against, step, *_difference(one)])
+        for crossed in crossed_effects(content, against):
+            rows += [_effect(head, against.comparison.scale, crossed.grid, effect) for effect in crossed.effects]
+    return _csv(headers, rows)
+
+
+def _difference(one: Difference) -> list[object]:
+    needed, is_log = one.needed, one.scale == "log"
+    numbers = [one.estimate, one.se, one.freedom, one.low, one.high]
+    ratios = [_exp(value) if is_log else "" for value in (one.estimate, one.low, one.high)]
+    tests = [one.p, one.p_holm, one.p_sign_flip, one.least_sign_flip]
+    within = "" if one.within_smallest is None else "yes" if one.within_smallest else "no"
+    seeds = [needed.low, needed.high, needed.minutes_low, needed.minutes_high] if needed else [None] * 4
+    return [
+        one.scale, *map(_or_empty, numbers), *ratios, *map(_or_empty, tests), one.error, len(one.shared_seeds),
+        one.seeds, one.diverged, _or_empty(one.smallest_effect), within, one.verdict, *map(_or_empty, seeds),
+    ]  # fmt: skip
+
+
+def _effect(head: Sequence[object], scale: str, grid: Factorial, effect: FactorEffect) -> list[object]:
+    """An effect of crossed factors as a difference: its levels against the reference ones."""
+    pairs = list(zip(effect.factors, effect.levels, strict=True))
+    levels = ",".join(f"{factor}={level}" for factor, level in pairs)
+    reference = ",".join(f"{factor}={grid.levels[factor][0]}" for factor, _ in pairs)
+    kind = "factor" if len(pairs) == 1 else "interaction"
+    numbers = [effect.estimate, effect.se, effect.freedom, effect.low, effect.high]
+    ratios = [_exp(value) if scale == "log" else "" for value in (effect.estimate, effect.low, effect.high)]
+    named = dict.fromkeys(_DIFFERENCE, "") | {"p": _or_empty(effect.p), "seeds": effect.seeds}
+    rest = [named[name] for name in _DIFFERENCE[9:]]
+    return [kind, *head, levels, reference, "", scale, *map(_or_empty, numbers), *ratios, *rest]
+
+
+def _exp(value: float | None) -> float | str:
+    """Empty also where it is beyond what a float holds."""
+    return "" if value is None or value > 700 else math.exp(value)
 
 
 def runs_csv(content: Content) -> str:

@@ -12,19 +12,27 @@ from harness.design.report_settings import SectionName
 from harness.report import modes as class_tables
 from harness.report.album import Album
 from harness.report.content import Content
+from harness.report.letters import letters_note
 from harness.report.markdown import code, escape
 from harness.report.sections import (
     against_step,
     comparison,
+    cost,
+    diagnosis,
+    dynamics,
+    effects,
+    equilibrium,
     interpolations,
     loss_crossings,
     modes,
     probabilities,
     problems,
+    progress,
     protocol,
     reproduce,
     samples,
     settings,
+    side_by_side,
     summary,
 )
 from harness.report.templating import rendered
@@ -60,12 +68,19 @@ SECTIONS = (
     Section("settings", "Settings", settings.body),
     Section("protocol", "Protocol", protocol.body, _measures),
     Section("comparison", "Comparison of cells", comparison.body),
+    Section("effects", "Effects of the factors", effects.body, _measures),
     Section("against-step", "Against the step", against_step.body, _measures),
     Section("loss-crossings", "Loss crossings", loss_crossings.body),
     Section("probabilities", "D(x) and D(G(z))", probabilities.body),
+    Section("equilibrium", "Equilibrium", equilibrium.body),
+    Section("dynamics", "Training dynamics", dynamics.body),
+    Section("diagnosis", "Diagnosis", diagnosis.body),
     Section("samples", "Sample grids", samples.body),
+    Section("progress", "Progress strips", progress.body),
+    Section("side-by-side", "Side by side", side_by_side.body, side_by_side.is_asked_for),
     Section("modes", "Mode collapse", modes.body, class_tables.is_asked_for),
     Section("interpolations", "Latent interpolations", interpolations.body, _interpolates),
+    Section("cost", "Cost", cost.body),
     Section("problems", "What failed, diverged or is missing", problems.body),
     Section("reproduce", "How to reproduce", reproduce.body),
 )
@@ -89,6 +104,7 @@ def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
         content.language,
         name=escape(content.view.plan.experiment.name),
         version=__version__,
+        letters_note=letters_note(content),
         sections=[
             WrittenSection(say(section.title), bodies[section.name], notes.get(section.name, "").strip())
             for section in shown

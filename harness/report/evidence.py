@@ -5,19 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from harness import __version__
 from harness.analysis.dynamics import LossDynamics
 from harness.report.album import Album
 from harness.report.columns import Column
+from harness.report.comparison_evidence import comparisons_evidence
 from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.cost import cost_numbers
 from harness.report.floors import times_floor
 from harness.report.modes import CellClasses, classes_of, groups_with_classes
 from harness.report.standard_errors import standard_error
 
 
 def evidence(content: Content, album: Album) -> dict[str, Any]:
-    """A JSON object; its own SHA-256 is added where it is written."""
+    """A JSON object; the hashes of the report's files and its own are added where they are written."""
     return {
         "experiment": content.view.plan.experiment.name,
+        "harness": __version__,
+        "language": content.language.code,
         "runs": [_run(content, cell, run) for cell in content.cells for run in cell.runs],
         "columns": [_column(content, column) for column in content.columns],
         "left_out": [block.column for block in content.left_out],
@@ -33,6 +38,8 @@ def evidence(content: Content, album: Album) -> dict[str, Any]:
         "crossings": [
             _crossings(cell, run, run.dynamics) for cell in content.cells for run in cell.runs if run.dynamics
         ],
+        "comparisons": comparisons_evidence(content),
+        "cost": cost_numbers(content),
         "pictures": [
             {"path": picture.path, "title": picture.title, "sources": picture.sources} for picture in album.pictures
         ],
@@ -61,6 +68,8 @@ def _column(content: Content, column: Column) -> dict[str, Any]:
     return {
         "title": column.title,
         "metric": column.metric,
+        "block": column.name,
+        "repeats": column.block.settings.repeats,
         "better": column.measures.better,
         "protocol_sha256": protocol.sha256 if protocol else None,
         "protocol": asdict(protocol) if protocol else None,

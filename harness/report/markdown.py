@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tabulate import tabulate
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$^]|=(?==)|%(?=%))")
 
 
 def escape(text: object) -> str:
@@ -50,25 +50,6 @@ def number(value: float | None, digits: int = 4) -> str:
 def spread(value: float | None) -> str:
     """A standard deviation, to two significant digits."""
     return number(value, digits=2)
-
-
-def counted(n: int, thing: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-def steps_text(counts: Iterable[int]) -> str:
-    """`250 steps`, or `70 to 250 steps`."""
-    found = sorted(set(counts))
-    return counted(found[0], "step") if len(found) == 1 else f"{found[0]} to {found[-1]} steps"
-
-
-def shortened(listed: str, most: int = 12, separator: str = ", ") -> str:
-    """A list with its middle left out where it is long."""
-    items = listed.split(separator)
-    if len(items) <= most:
-        return listed
-    return f"{separator.join(items[:4])}{separator}… {separator}{separator.join(items[-2:])} ({len(items)} in all)"
 
 
 def _magnitude(value: float) -> int:

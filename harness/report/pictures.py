@@ -6,16 +6,17 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from harness.report.album import Album, Picture
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.figures.answers import ANSWERS
 from harness.report.figures.fid import MOST_LINES, CellCurve, LastValues, against_step, at_last
 from harness.report.figures.panels import MetricPanel, metric_panels
 from harness.report.figures.style import CellStyle, cell_styles
-from harness.report.figures.training import PROBABILITIES, TrainingPanel
+from harness.report.figures.training import TrainingPanel
+from harness.report.language import Language
 from harness.report.sheets import checkpoint
+from harness.report.states import state_word
 
 IN_PANELS = ("kid", "precision", "recall", "coverage")
 """Metrics that have a small panel against the step where they are not a protocol's first."""
@@ -32,12 +33,14 @@ def style_of(content: Content, cell: ReportCell) -> CellStyle:
 
 def training_panels(content: Content) -> list[TrainingPanel]:
     """One per cell: the losses and answers of the run that stands for it."""
-    return [_training_panel(cell, style) for cell, style in zip(content.cells, styles_of(content), strict=True)]
+    language = content.figure_language
+    styles = styles_of(content)
+    return [_training_panel(cell, style, language) for cell, style in zip(content.cells, styles, strict=True)]
 
 
-def recorded(content: Content) -> list[dict[str, Any]]:
-    """What report.json says of the records of the runs that stand for their cells."""
-    return [records_of(cell.shown_run()) for cell in content.cells if cell.shown_run().metrics]
+def recorded(cells: Sequence[ReportCell]) -> list[dict[str, Any]]:
+    """What report.json says of the records of the runs that stand for these cells."""
+    return [records_of(cell.shown_run()) for cell in cells if cell.shown_run().metrics]
 
 
 def panels_against_step(content: Content, album: Album, columns: Sequence[Column]) -> list[Picture]:
@@ -50,7 +53,7 @@ def panels_against_step(content: Content, album: Album, columns: Sequence[Column
     floors = [content.floors.get(column.title) for column in shown]
     panels = [
         MetricPanel(
-            f"{column.measures.title} {column.measures.arrow}",
+            f"{content.figure_language.say(column.measures.title)} {column.measures.arrow}",
             [CellCurve(c.label, c.mark, styles[c.number - 1], content.of_cell(c, column)) for c in cells],
             floor.mean if floor else None,
         )
@@ -62,9 +65,11 @@ def panels_against_step(content: Content, album: Album, columns: Sequence[Column
     sources = [
         checkpoint(run, step) | {"protocol_sha256": fingerprint_of(shown[0])} for (_, step), run in found.items()
     ]
-    title = f"{joined_title(shown)} against the step"
-    name = f"metrics-{_plain(shown[0].name)}-against-step"
-    return album.add(name, title, metric_panels(panels, shown[0].source), sources)
+    language = content.language
+    title = language.say("{column} against the step", column=joined_title(shown, language))
+    name, in_figures = f"metrics-{_plain(shown[0].name)}-against-step", content.figure_language
+    figures = metric_panels(panels, shown[0].source_in(in_figures), in_figures)
+    return album.add(name, title, figures, sources)
 
 
 def column_against_step(content: Content, album: Album, column: Column) -> list[Picture]:
@@ -81,8 +86,10 @@ def column_against_step(content: Content, album: Album, column: Column) -> list[
         for step in content.run_values(run, column)
     ]
     floor = content.floors.get(column.title)
-    figures = against_step(curves, column.title, floor.mean if floor else None)
-    return album.add(f"{slug(column)}-against-step", f"{column.title} against the step", figures, sources)
+    in_figures = content.figure_language
+    figures = against_step(curves, column.title_in(in_figures), floor.mean if floor else None, in_figures)
+    title = content.language.say("{column} against the step", column=column.title_in(content.language))
+    return album.add(f"{slug(column)}-against-step", title, figures, sources)
 
 
 def column_at_last(content: Content, album: Album, column: Column) -> list[Picture]:
@@ -95,33 +102,36 @@ def column_at_last(content: Content, album: Album, column: Column) -> list[Pictu
         label = cell.label
         if summary:
             step = summary.last.step
-            label += f" (step {step})" if step != column.steps(cell.cell)[-1] else ""
+            if step != column.steps(cell.cell)[-1]:
+                label = content.figure_language.say("{cell} (step {step})", cell=cell.label, step=step)
             for run in cell.runs:
                 if found := content.run_values(run, column).get(step):
                     values[run.seed] = found
                     sources.append(checkpoint(run, step) | {"protocol_sha256": fingerprint_of(column)})
         rows.append(LastValues(label, cell.mark, styles[cell.number - 1], cell.cell.is_baseline, values))
-    title = f"{column.title} at the last checkpoint"
-    figures = at_last(rows, column.title, column.measures.pooled)
+    title = content.language.say("{column} at the last checkpoint", column=column.title_in(content.language))
+    in_figures = content.figure_language
+    figures = at_last(rows, column.title_in(in_figures), column.measures.pooled, in_figures)
     return album.add(f"{slug(column)}-last", title, figures, sources)
 
 
-def _training_panel(cell: ReportCell, style: CellStyle) -> TrainingPanel:
+def _training_panel(cell: ReportCell, style: CellStyle, language: Language) -> TrainingPanel:
     run = cell.shown_run()
     if not run.metrics:
-        missing = f"no records yet ({run.view.status.state})"
+        missing = no_records(run, language)
         return TrainingPanel(cell.label, cell.mark, style, run.seed, missing=missing)
-    end = run.metrics[-1]["step"]
-    curves = {
-        metric: np.array([record.get(metric, np.nan) for record in run.metrics], dtype=np.float64)
-        for metric in PROBABILITIES
-        if any(metric in record for record in run.metrics)
-    }
-    middle = np.array([record["step"] - record["n"] / 2 for record in run.metrics], dtype=np.float64)
-    if not curves:
-        missing = "this loss gives no probabilities"
-        return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, missing, end)
-    return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, {"step": middle, **curves}, end=end)
+    end, first = run.metrics[-1]["step"], cell.cell.is_baseline
+    answers = {name: run.curves.values[name] for name in ANSWERS if name in run.curves.values}
+    if not answers:
+        missing = language.say("this loss gives no probabilities")
+        return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, missing, end, first)
+    curves = {"step": run.curves.centers, **answers}
+    return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, curves, "", end, first)
+
+
+def no_records(run: ReportRun, language: Language) -> str:
+    """Why a run's panels are empty."""
+    return language.say("no records yet ({state})", state=state_word(run.view.status.state, language))
 
 
 def records_of(run: ReportRun) -> dict[str, Any]:

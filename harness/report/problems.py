@@ -8,15 +8,22 @@ from harness.design.metrics import METRICS
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.floors import differing_floors
-from harness.report.markdown import code, counted, escape, shortened
+from harness.report.language import Language
+from harness.report.markdown import code, escape
+from harness.report.states import state_word
 
 
 def left_out(content: Content) -> list[str]:
     """One sentence per block that was left out."""
+    language = content.language
     return [
-        f"{', '.join(METRICS[metric].title for metric in block.settings.metrics)} ({escape(block.column)}) "
-        f"{'was' if len(block.settings.metrics) == 1 else 'were'} left out: its weights are missing, and the file does "
-        "not require it."
+        language.plural(
+            "{metrics} ({extractor}) was left out: its weights are missing, and the file does not require it.",
+            "{metrics} ({extractor}) were left out: its weights are missing, and the file does not require it.",
+            len(block.settings.metrics),
+            metrics=language.listed(language.say(METRICS[metric].title) for metric in block.settings.metrics),
+            extractor=escape(block.column),
+        )
         for block in content.left_out
     ]
 
@@ -26,23 +33,24 @@ def problems(content: Content, missing_pictures: Iterable[str]) -> list[str]:
 
     missing_pictures: `Sample grid of CELL, seed 0: why`.
     """
-    found = [_stopped(cell, run) for cell in content.cells for run in cell.runs if _is_stopped(run)]
+    language = content.language
+    found = [_stopped(cell, run, language) for cell in content.cells for run in cell.runs if _is_stopped(run)]
     found += [
-        _standing(cell, run)
+        _standing(cell, run, language)
         for cell in content.cells
         for run in cell.runs
         if not _is_stopped(run) and (run.view.status.reason or run.view.status.state in ("interrupted", "running"))
     ]
     pending = sum(run.view.status.state == "pending" for run in content.runs)
     if pending:
-        found.append(f"{counted(pending, 'run')} {'has' if pending == 1 else 'have'} not started yet.")
+        found.append(language.plural("{n} run has not started yet.", "{n} runs have not started yet.", pending))
     found += [
         text
         for group in content.groups
         for cell in content.cells_in(group[0])
         for text in _unmeasured(content, group, cell)
     ]
-    found += [f"{escape(reason)}." for reason in missing_pictures]
+    found += [language.sentence(escape(reason)) for reason in missing_pictures]
     return found + differing_floors(content) + left_out(content)
 
 
@@ -50,12 +58,26 @@ def _is_stopped(run: ReportRun) -> bool:
     return run.view.status.state in ("diverged", "failed")
 
 
-def _stopped(cell: ReportCell, run: ReportRun) -> str:
-    status = run.view.status
-    reason = f": {_told(status.reason)}" if status.reason else ""
-    log = f" Its log is {code('log.txt')} in the run's folder, whose name ends in {code(run.key[:8])}."
-    head = f"{escape(cell.label)}, seed {run.seed}: **{status.state}** after step {status.step}{reason}"
-    return f"{head.rstrip('.')}.{log if status.state == 'failed' else ''}"
+def _stopped(cell: ReportCell, run: ReportRun, language: Language) -> str:
+    status, say = run.view.status, language.say
+    head = say(
+        "{cell}, seed {seed}: **{state}** after step {step}",
+        cell=escape(cell.label),
+        seed=run.seed,
+        state=state_word(status.state, language),
+        step=status.step,
+    )
+    log = say(
+        "Its log is {log} in the run's folder, whose name ends in {key}.", log=code("log.txt"), key=code(run.key[:8])
+    )
+    return language.paragraph(_with_reason(head, status.reason, language), log if status.state == "failed" else "")
+
+
+def _with_reason(head: str, reason: str, language: Language) -> str:
+    """The sentence that `head` begins, with the reason as the run told it."""
+    if not reason:
+        return language.sentence(head)
+    return language.sentence(language.say("{what}: {reason}", what=head, reason=_told(reason)))
 
 
 def _told(reason: str) -> str:
@@ -64,10 +86,16 @@ def _told(reason: str) -> str:
     return " ".join([*(head if head.endswith((".", "!", "?", ":")) else f"{head}." for head in heads), last])
 
 
-def _standing(cell: ReportCell, run: ReportRun) -> str:
-    status = run.view.status
-    reason = f": {_told(status.reason)}" if status.reason else ""
-    return f"{escape(cell.label)}, seed {run.seed}: {status.state} at step {status.step}{reason}".rstrip(".") + "."
+def _standing(cell: ReportCell, run: ReportRun, language: Language) -> str:
+    status, say = run.view.status, language.say
+    head = say(
+        "{cell}, seed {seed}: {state} at step {step}",
+        cell=escape(cell.label),
+        seed=run.seed,
+        state=state_word(status.state, language),
+        step=status.step,
+    )
+    return _with_reason(head, status.reason, language)
 
 
 def _unmeasured(content: Content, group: Sequence[Column], cell: ReportCell) -> list[str]:
@@ -75,6 +103,7 @@ def _unmeasured(content: Content, group: Sequence[Column], cell: ReportCell) -> 
 
     Metrics of one protocol that lack the same are named together.
     """
+    language = content.language
     by_lack: dict[str, list[Column]] = {}
     for column in group:
         lacking = []
@@ -82,14 +111,20 @@ def _unmeasured(content: Content, group: Sequence[Column], cell: ReportCell) -> 
             if run.view.status.state == "pending":
                 continue
             values = content.run_values(run, column)
-            steps = [step for step in column.steps(cell.cell) if len(values.get(step, ())) < column.values_asked]
+            steps = [str(step) for step in column.steps(cell.cell) if len(values.get(step, ())) < column.values_asked]
             if steps:
-                lacking.append(f"seed {run.seed} at {shortened(', '.join(map(str, steps)))}")
+                lacking.append(language.say("seed {seed} at {steps}", seed=run.seed, steps=language.shortened(steps)))
         if lacking:
-            by_lack.setdefault("; ".join(lacking), []).append(column)
-    repeats = group[0].block.settings.repeats
+            by_lack.setdefault(language.clauses(lacking), []).append(column)
     return [
-        f"{escape(cell.label)}: {escape(joined_title(columns))} {'is' if len(columns) == 1 else 'are'} missing or "
-        f"{'has' if len(columns) == 1 else 'have'} fewer than {repeats} repeats: {where}."
+        language.plural(
+            "{cell}: {metrics} is missing or has fewer than {repeats} repeats: {where}.",
+            "{cell}: {metrics} are missing or have fewer than {repeats} repeats: {where}.",
+            len(columns),
+            cell=escape(cell.label),
+            metrics=escape(joined_title(columns, language)),
+            repeats=group[0].block.settings.repeats,
+            where=where,
+        )
         for where, columns in by_lack.items()
     ]

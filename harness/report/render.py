@@ -1,4 +1,4 @@
-"""Writes a report: report.md, its figures, comparison.csv, runs.csv and report.json.
+"""Writes a report: report.md and its other forms, figures, CSV files, and report.json, which says what all rests on.
 
 Written by the parent process of `harness run` and by `harness report`; made anew each time, with equal bytes from
 equal data. Only `notes/` is a person's, and is read but never written.
@@ -11,40 +11,78 @@ from pathlib import Path
 
 from harness.errors import DamagedFileError, StoreError
 from harness.report.album import Album
-from harness.report.content import gather
-from harness.report.csv_files import comparison_csv, runs_csv
+from harness.report.content import Content, gather
+from harness.report.csv_files import comparison_csv, differences_csv, runs_csv
 from harness.report.document import document
 from harness.report.evidence import evidence
+from harness.report.figures.fonts import figure_language
+from harness.report.form import ReportForm
+from harness.report.html import html_page
+from harness.report.language import language_named
+from harness.report.latex import latex_tables
+from harness.report.picture_texts import shown_runs
 from harness.store import atomic
+from harness.tracking.integrity import require_intact
 from harness.tracking.reader import ExperimentView
 
-_OWN_FIGURE = re.compile(r"figures/[\w.-]+\.png")
+EVIDENCE = "report.json"
+"""The file that names all others with their hashes."""
+_OWN_FILE = re.compile(r"(?:(?:figures|tables)/)?\w[\w-]*\.(?:md|html|csv|tex|png|svg)")
 
 
-def render_report(view: ExperimentView, output: Path) -> Path:
+def render_report(view: ExperimentView, output: Path, form: ReportForm | None = None) -> Path:
     """Writes the report of `view` into the folder `output`; returns the path of report.md.
 
     view: a snapshot where processes may be at work, so that all its files tell of one moment. Works at any stage, from
-    no run at all to all complete. Figures of an earlier report that this one does not have
-    are removed. Raises StoreError where `output` cannot be written or a note is not UTF-8.
+    no run at all to all complete. Files of an earlier report that this one does not have are removed. Raises
+    EvidenceError where a file of a run is not what was committed, StoreError where `output` cannot be written or a note
+    is not UTF-8.
     """
-    content = gather(view)
-    album = Album(view.plan.experiment.name)
-    text = document(content, album, _read_notes(output / "notes"))
-    former = _former_figures(output)
+    require_intact(view)
+    files, found = rendered_files(view, read_notes(output / "notes"), form or ReportForm())
+    former = set(own_files(output))
     atomic.make_folder(output)
-    for picture in album.pictures:
-        atomic.write_bytes(output / picture.path, picture.content)
-    atomic.write_bytes(output / "comparison.csv", comparison_csv(content).encode())
-    atomic.write_bytes(output / "runs.csv", runs_csv(content).encode())
-    atomic.write_json(output / "report.json", evidence(content, album))
-    atomic.write_bytes(output / "report.md", text.encode())
-    for path in former - {picture.path for picture in album.pictures}:
-        (output / path).unlink(missing_ok=True)
+    for name, content in files.items():
+        atomic.write_bytes(output / name, content)
+    atomic.write_json(output / EVIDENCE, found)
+    for name in former.difference(files, [EVIDENCE]):
+        (output / name).unlink(missing_ok=True)
     return output / "report.md"
 
 
-def _read_notes(folder: Path) -> dict[str, str]:
+def rendered_files(
+    view: ExperimentView, notes: dict[str, str], form: ReportForm
+) -> tuple[dict[str, bytes], atomic.Json]:
+    """Every file of a report but report.json, by its path, and what that says.
+
+    notes: what a person wrote, by section.
+    """
+    language = language_named(form.language)
+    content = gather(view, language, figure_language(language))
+    album = Album(shown_runs(content), language)
+    files = {"report.md": document(content, album, notes).encode()}
+    for picture in album.pictures:
+        files |= picture.files
+    files |= _tables(content)
+    if "latex" in form.formats:
+        files |= latex_tables(content)
+    if "html" in form.formats:
+        shown = {picture.path: picture.content for picture in album.pictures}
+        beside = [EVIDENCE, *(name for name in files if not name.startswith("figures/"))]
+        files["report.html"] = html_page(files["report.md"].decode(), shown, language, sorted(beside)).encode()
+    hashes = {name: atomic.sha256_of(files[name]) for name in sorted(files)}
+    return files, {**evidence(content, album), "formats": list(form.formats), "files": hashes}
+
+
+def _tables(content: Content) -> dict[str, bytes]:
+    return {
+        "comparison.csv": comparison_csv(content).encode(),
+        "differences.csv": differences_csv(content).encode(),
+        "runs.csv": runs_csv(content).encode(),
+    }
+
+
+def read_notes(folder: Path) -> dict[str, str]:
     """What a person wrote, by note name."""
     notes = {}
     for path in sorted(folder.glob("*.md")) if folder.is_dir() else []:
@@ -56,15 +94,12 @@ def _read_notes(folder: Path) -> dict[str, str]:
 
 
 def own_files(output: Path) -> list[str]:
-    """The files of the report standing in `output`, by their path in it; notes are a person's."""
-    return ["report.md", "comparison.csv", "runs.csv", "report.json", *sorted(_former_figures(output))]
+    """The files that the report standing in `output` says are its own, by their path in it; notes are a person's.
 
-
-def _former_figures(output: Path) -> set[str]:
-    """The figures that the report standing in `output` says are its own."""
+    report.json alone where it does not hold: whatever else lies there is not known to be a report's.
+    """
     try:
-        pictures = atomic.read_json(output / "report.json").get("pictures", [])
+        named = atomic.read_json(output / EVIDENCE).get("files", {})
     except (FileNotFoundError, DamagedFileError):
-        return set()  # whatever lies there is not known to be a report's own
-    paths = (picture["path"] for picture in pictures)
-    return {path for path in paths if _OWN_FIGURE.fullmatch(path)}
+        named = {}
+    return [EVIDENCE, *sorted(name for name in named if _OWN_FILE.fullmatch(name))]

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from harness.design.experiment import TrainingSettings
 from harness.design.factors import NO_LEVEL, canonical_level, fields_of, levels_of
 from harness.design.naming import shown_levels
+from harness.evaluation.protocol import CAVEATS, Protocol, misfit
 from harness.report.columns import Column
 from harness.report.content import Content
-from harness.report.markdown import code, counted, escape, shortened, table
+from harness.report.language import Language
+from harness.report.markdown import code, escape, table
 from harness.store.changes import BIT_RELEVANT
 
 WITHOUT_SPLIT = ("digits", "folder")
@@ -29,12 +31,15 @@ def baseline_table(content: Content) -> str:
     rows = []
     for name in names:
         seen = dict.fromkeys(canonical_level(cell[name]) for cell in cells if cell[name] != NO_LEVEL)  # in their order
-        levels = ", ".join(escape(level) for level in seen) if name in varying else ""
+        levels = content.language.listed(escape(level) for level in seen) if name in varying else ""
         rows.append([code(name), escape(canonical_level(baseline[name])), levels])
-    return table(["Factor", "Baseline", "Levels in this experiment, where it varies"], rows)
+    say = content.language.say
+    return table([say("Factor"), say("Baseline"), say("Levels in this experiment, where it varies")], rows)
 
 
 def training_lines(content: Content) -> list[str]:
+    language = content.language
+    say = language.say
     data = content.view.plan.experiment.data
     seeds = sorted({run.seed for run in content.runs})
     kinds = dict.fromkeys(cell.cell.training for cell in content.cells)
@@ -42,26 +47,35 @@ def training_lines(content: Content) -> list[str]:
     content_sha256 = manifest.data_sha256_of(data.declared()) if manifest else None
     count = manifest.image_count_of(data.declared()) if manifest else None
     parts = [escape(data.source)]
-    parts += [f"{data.split} split"] if data.source not in WITHOUT_SPLIT else []
-    parts += [counted(count, "image")] if count is not None else []
-    images = ", ".join([*parts, counted(data.channels, "channel")])
+    parts += [say("{split} split", split=data.split)] if data.source not in WITHOUT_SPLIT else []
+    parts += [language.plural("{n} image", "{n} images", count)] if count is not None else []
+    parts += [language.plural("{n} channel", "{n} channels", data.channels)]
+    images = language.listed(parts)
     return [
-        f"Data: {images}; SHA-256 of its content: {code(content_sha256) if content_sha256 else 'not read yet'}.",
+        say("Data: {images}; SHA-256 of its content: {sha256}.", images=images, sha256=code(content_sha256))
+        if content_sha256
+        else say("Data: {images}; SHA-256 of its content: not read yet.", images=images),
         *(_training_line(content, training) for training in kinds),
-        f"Seeds: {shortened(', '.join(map(str, seeds)))}. A seed fixes initialization, data order and noise, and "
-        "is shared by all cells.",
+        say(
+            "Seeds: {seeds}. A seed fixes initialization, data order and noise, and is shared by all cells.",
+            seeds=language.shortened([str(seed) for seed in seeds]),
+        ),
     ]
 
 
 def _training_line(content: Content, training: TrainingSettings) -> str:
     """How the cells train that train so; they are named where others do not."""
+    language = content.language
     names = [escape(cell.label) for cell in content.cells if cell.cell.training == training]
-    who = "" if len(names) == len(content.cells) else f" of {shortened(', '.join(names))}"
-    checkpoints = ", ".join(map(str, training.checkpoint_steps()))
-    return (
-        f"Training{who}: {counted(training.steps, 'step')}; metrics are means over "
-        f"{counted(training.log_every, 'step')}; checkpoints at {shortened(checkpoints)}."
+    how = language.say(
+        "{steps}; metrics are means over {interval}; checkpoints at {checkpoints}",
+        steps=language.plural("{n} step", "{n} steps", training.steps),
+        interval=language.plural("{n} step", "{n} steps", training.log_every),
+        checkpoints=language.shortened([str(step) for step in training.checkpoint_steps()]),
     )
+    if len(names) == len(content.cells):
+        return language.say("Training: {how}.", how=how)
+    return language.say("Training of {cells}: {how}.", cells=language.shortened(names), how=how)
 
 
 def protocol_table(content: Content, columns: Sequence[Column]) -> str:
@@ -69,44 +83,90 @@ def protocol_table(content: Content, columns: Sequence[Column]) -> str:
 
     Hashes are cut; report.json has them whole.
     """
-    column = columns[0]
+    column, language, say = columns[0], content.language, content.language.say
     settings, protocol = column.block.settings, column.protocol
-    rows = [["Metrics", "; ".join(escape(one.measures.title) for one in columns)]] if len(columns) > 1 else []
-    rows += [["Repeats of each checkpoint", str(settings.repeats)]]
-    rows.append(["Measured at steps", _measured_at(content, column)])
-    if protocol is not None:
-        known = "" if protocol.verified else " **(unverified weights)**"
-        rows += [
-            ["Extractor", escape(settings.extractor_name)],
-            ["SHA-256 of its weights", _shown(protocol.extractor_sha256) + known],
-            ["Generated images per repeat", str(protocol.samples)],
-            ["Real images", f"{protocol.reference} of the data with SHA-256 {_shown(protocol.data_sha256)}"],
-            ["Resolution", f"{protocol.resolution} pixels, {escape(protocol.resize)}, rounded to {protocol.rounding}"],
-            ["Precision", escape(protocol.precision)],
-            ["Generator", f"{protocol.generator_weights} weights, batch norm in {protocol.generator_mode} mode"],
-        ]
-        if protocol.batch_size is not None:
-            rows.append(["Batch size", str(protocol.batch_size)])
-        rows.append(["Fingerprint of this protocol", _shown(protocol.sha256)])
-    else:
-        rows.append(["Fingerprint of this protocol", "not known before data and weights are prepared"])
-    return table(["What", "Value"], rows)
+    titles = language.clauses(escape(say(one.measures.title)) for one in columns)
+    rows = [[say("Metrics"), titles]] if len(columns) > 1 else []
+    rows += [[say("Repeats of each checkpoint"), str(settings.repeats)]]
+    rows.append([say("Measured at steps"), _measured_at(content, column)])
+    if protocol is None:
+        unknown = say("not known before data and weights are prepared")
+        rows.append([say("Fingerprint of this protocol"), unknown])
+        return table([say("What"), say("Value")], rows)
+    digest = _shown(protocol.extractor_sha256)
+    rows += [
+        [say("Extractor"), escape(settings.extractor_name)],
+        [
+            say("SHA-256 of its weights"),
+            digest if protocol.verified else say("{sha256} **(unverified weights)**", sha256=digest),
+        ],
+        [say("Generated images per repeat"), str(protocol.samples)],
+        [say("Real images"), _real_images(protocol, language)],
+        [
+            say("Resolution"),
+            say(
+                "{pixels} pixels, {resize}, rounded to {rounding}",
+                pixels=protocol.resolution,
+                resize=code(protocol.resize),
+                rounding=code(protocol.rounding),
+            ),
+        ],
+        [say("Precision of computation"), code(protocol.precision)],
+        [
+            say("Generator"),
+            say(
+                "{weights} weights, batch norm in {mode} mode",
+                weights=code(protocol.generator_weights),
+                mode=code(protocol.generator_mode),
+            ),
+        ],
+    ]
+    if protocol.batch_size is not None:
+        rows.append([say("Batch size"), str(protocol.batch_size)])
+    rows.append([say("Fingerprint of this protocol"), _shown(protocol.sha256)])
+    return table([say("What"), say("Value")], rows)
+
+
+def _real_images(protocol: Protocol, language: Language) -> str:
+    sha256 = _shown(protocol.data_sha256)
+    if protocol.reference == "all":
+        return language.say("all of the data with SHA-256 {sha256}", sha256=sha256)
+    return language.say("{n} of the data with SHA-256 {sha256}", n=protocol.reference, sha256=sha256)
 
 
 def _shown(sha256: str) -> str:
     return f"{code(sha256[:SHOWN_DIGITS])}…"
 
 
+def extractor_caveat(content: Content, column: Column) -> str:
+    """What a reader must know of an extractor that was made for other images; empty where it fits."""
+    settings, data = column.block.settings, content.view.plan.experiment.data
+    found = misfit(settings, data)
+    if found is None:
+        return ""
+    return content.language.say(CAVEATS[found], extractor=settings.extractor, source=escape(data.source))
+
+
 def environment_note(content: Content) -> str:
     """Says where runs were made with unlike software or devices; empty where all are alike."""
+    language = content.language
     kinds = [kind for kind, _ in content.environments()]
     mixed = [name for name in BIT_RELEVANT if len({str(kind.get(name)) for kind in kinds}) > 1]
     if not mixed:
         return ""
-    named = ", ".join(
-        f"{name} ({', '.join(dict.fromkeys(escape(kind.get(name, 'not said')) for kind in kinds))})" for name in mixed
+    unsaid = language.say("not said")
+    named = [
+        language.say(
+            "{name} ({values})",
+            name=name,
+            values=language.listed(dict.fromkeys(escape(kind.get(name, unsaid)) for kind in kinds)),
+        )
+        for name in mixed
+    ]
+    return language.say(
+        "These runs were made with different {named}: same design and protocol, but the bits may differ.",
+        named=language.listed(named),
     )
-    return f"These runs were made with different {named}: same design and protocol, but the bits may differ."
 
 
 def environment_table(content: Content) -> str:
@@ -116,12 +176,14 @@ def environment_table(content: Content) -> str:
         return ""
     names = list(dict.fromkeys(name for kind, _ in found for name in kind))
     rows = [[*(escape(kind.get(name, "–")) for name in names), str(runs)] for kind, runs in found]
-    return table([*(escape(name) for name in names), "runs"], rows)
+    return table([*(escape(name) for name in names), content.language.say("Runs")], rows)
 
 
 def _measured_at(content: Content, column: Column) -> str:
     """The steps, or how they are chosen where cells have checkpoints at other steps than each other."""
     found = dict.fromkeys(column.steps(cell.cell) for cell in content.cells)
     if len(found) == 1:
-        return shortened(", ".join(map(str, next(iter(found)))))
-    return "the last checkpoint of each cell" if column.block.settings.at == "last" else "every checkpoint of each cell"
+        return content.language.shortened([str(step) for step in next(iter(found))])
+    if column.block.settings.at == "last":
+        return content.language.say("the last checkpoint of each cell")
+    return content.language.say("every checkpoint of each cell")

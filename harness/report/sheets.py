@@ -9,8 +9,9 @@ from typing import Any
 
 from harness.evaluation.protocol import asked_class_sheet
 from harness.report.content import Content, ReportCell, ReportRun
-from harness.report.figures.samples import SamplePanel, read_picture
+from harness.report.figures.samples import SamplePanel, Why, read_picture
 from harness.report.figures.style import CellStyle
+from harness.report.states import state_word
 from harness.store.pictures import AskedPicture, ClassSheet, PictureKind, asked_pictures
 
 
@@ -24,6 +25,17 @@ class Sheets:
     missing: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """A picture of one run at one step. texts, settings: what it has to say of itself besides its checkpoint."""
+
+    run: ReportRun
+    step: int | None
+    path: Path | None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, object] | None = None
+
+
 def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
     """The sample grid of each cell's last checkpoint so far."""
     asked = {"harness:samples": str(content.view.plan.experiment.report.samples)}
@@ -32,7 +44,7 @@ def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
         run = _with_a_checkpoint(cell)
         step = max(run.checkpoints, default=None)
         path = run.view.directory.samples(step) if run.view.directory and step is not None else None
-        _add(sheets, cell, style, (run, step, path), asked)
+        _add(content, sheets, cell, style, _Wanted(run, step, path, asked))
     return sheets
 
 
@@ -63,7 +75,7 @@ def _of_kind(content: Content, styles: Sequence[CellStyle], asked: AskedPicture)
         step = end if end in run.checkpoints else None
         directory = run.view.directory
         path = directory.picture(step, asked.kind) if directory and step is not None else None
-        _add(sheets, cell, style, (run, step, path), {}, asked.settings)
+        _add(content, sheets, cell, style, _Wanted(run, step, path, settings=asked.settings))
     return sheets
 
 
@@ -72,30 +84,31 @@ def _with_a_checkpoint(cell: ReportCell) -> ReportRun:
     return next((run for run in cell.runs if run.checkpoints), cell.runs[0])
 
 
-def _add(
-    sheets: Sheets,
-    cell: ReportCell,
-    style: CellStyle,
-    of: tuple[ReportRun, int | None, Path | None],
-    asked: Mapping[str, str],
-    settings: Mapping[str, object] | None = None,
-) -> None:
+def _without_checkpoint(run: ReportRun) -> Why:
+    state = run.view.status.state
+    if run.checkpoints:
+        return lambda language: language.say("not the last checkpoint yet ({state})", state=state_word(state, language))
+    return lambda language: language.say("no checkpoint yet ({state})", state=state_word(state, language))
+
+
+def _add(content: Content, sheets: Sheets, cell: ReportCell, style: CellStyle, wanted: _Wanted) -> None:
     """Reads one cell's picture and notes what it is of, or why there is none."""
-    run, step, path = of
-    picture, missing = (
-        None,
-        f"{'no' if not run.checkpoints else 'not the last'} checkpoint yet ({run.view.status.state})",
-    )
+    run, step, path = wanted.run, wanted.step, wanted.path
+    picture, why = None, _without_checkpoint(run)
     if step is not None and path is not None:
         expected = {
             "harness:checkpoint_sha256": run.checkpoints[step],
             "harness:key": run.key,
             "harness:step": str(step),
-            **asked,
+            **wanted.texts,
         }
-        picture, missing = read_picture(path, expected, settings)
+        picture, why = read_picture(path, expected, wanted.settings)
     if picture is not None and step is not None:
         sheets.sources.append(checkpoint(run, step))
     elif run.view.status.state != "pending":
-        sheets.missing.append(f"{cell.label}, seed {run.seed}: {missing}")
+        lack = content.language.say(
+            "{cell}, seed {seed}: {why}", cell=cell.label, seed=run.seed, why=why(content.language)
+        )
+        sheets.missing.append(lack)
+    missing = why(content.figure_language)
     sheets.panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing))

@@ -41,11 +41,14 @@ def errors_note(content: Content, columns: Sequence[Column]) -> str:
     having = [column.metric for column in columns if _has_errors(content, column)]
     if not having:
         return ""
-    kid, infinity = "KID: SD / √K", "FID∞: SD of the repeats' FIDs / √K"
-    how = "; ".join(text for metric, text in (("kid", kid), ("fid_infinity", infinity)) if metric in having)
-    return (
-        f"SE: the standard error of one seed's value, from its K repeats ({how}); of several seeds the root mean "
-        "square. It tells how exact the measurement is; how far training varies is the SD over seeds."
+    how = {
+        "kid": content.language.say("KID: SD / √K"),
+        "fid_infinity": content.language.say("FID∞: SD of the repeats' FIDs / √K"),
+    }
+    return content.language.say(
+        "SE: the standard error of one seed's value, from its K repeats ({how}); of several seeds the root mean "
+        "square. It tells how exact the measurement is; how far training varies is the SD over seeds.",
+        how=content.language.clauses(text for metric, text in how.items() if metric in having),
     )
 
 

@@ -6,62 +6,131 @@ from collections.abc import Sequence
 
 from harness.analysis.summary import Measurement
 from harness.report.columns import Column
-from harness.report.content import Content, ReportCell, scale_of
+from harness.report.content import Content, ReportCell
 from harness.report.floors import REAL, floor_text, ratio_text
+from harness.report.language import Language
 from harness.report.markdown import code, escape, number, spread, table
 from harness.report.standard_errors import cell_error
-
-ONE_SEED = "one seed: no comparison is possible"
+from harness.report.verdicts import change_text, verdict_text
 
 
 def comparison_table(content: Content, column: Column) -> str:
-    """A row per cell of this column, at the cell's last measured checkpoint, under the row of real images."""
-    factors = content.view.plan.factors
-    is_fid = column.metric == "fid"
+    """A row per cell of this column, at the cell's last measured checkpoint, under the row of real images.
+
+    In the table of a protocol's first metric, or of one that claims are about, each cell beside its difference.
+    """
+    say, cells = content.language.say, content.cells_in(column)
+    against = content.comparisons.get(column.title)
+    has_lack = any(_lacking(content, column, cell) for cell in cells)
     headers = [
-        "#", "Cell", *(code(factor) for factor in factors), with_arrow(column), *(["÷ floor"] if is_fid else []),
-        "SD over repeats", "Seeds", "Repeats", "Step", "Best (at step)", "Diverged", "Missing",
-    ]  # fmt: skip
-    rows = [_floor_row(content, column), *(_comparison_row(content, column, cell) for cell in content.cells_in(column))]
-    value = 2 + len(factors)
-    return table(headers, rows, right=[0, *range(value, value + 6 + is_fid)])
+        "#",
+        say("Cell"),
+        with_arrow(column, content.language),
+        *([say("÷ floor")] if column.metric == "fid" else []),
+        *([say("Against the baseline"), say("Verdict")] if against else []),
+        say("Measured"),
+        *([say("Lacking")] if has_lack else []),
+    ]
+    rows = [_floor_row(content, column, len(headers))]
+    rows += [_comparison_row(content, column, cell, has_lack) for cell in cells]
+    return table(headers, rows, right=[0, *range(2, 3 + (column.metric == "fid"))])
 
 
-def with_arrow(column: Column) -> str:
+def with_arrow(column: Column, language: Language) -> str:
     """`FID (digits) ↓`, and no arrow where neither direction is closer to the real images."""
-    return f"{escape(column.title)} {column.measures.arrow}".rstrip()
+    return f"{escape(column.title_in(language))} {column.measures.arrow}".rstrip()
 
 
-def _floor_row(content: Content, column: Column) -> list[str]:
+def _floor_row(content: Content, column: Column, width: int) -> list[str]:
     floor = content.floors.get(column.title)
     ratio = ["1" if floor else "–"] if column.metric == "fid" else []
-    levels_of = ["–"] * len(content.view.plan.factors)
-    return ["–", f"*{REAL}*", *levels_of, floor_text(column, floor), *ratio, *["–"] * 7]
+    row = ["–", f"*{content.language.say(REAL)}*", floor_text(column, floor, content.language), *ratio]
+    return [*row, *["–"] * (width - len(row))]
 
 
-def _comparison_row(content: Content, column: Column, cell: ReportCell) -> list[str]:
-    runs = content.runs_in(cell, column)
-    asked = len(runs) * len(column.steps(cell.cell))
-    missing = content.missing(cell, column)
-    summary = content.summary(cell, column)
-    head = [str(cell.number), cell_name(cell), *levels(content, cell)]
-    tail = [f"{cell.counts.diverged} of {cell.counts.runs}", f"{missing} of {asked}" if missing else "none"]
-    if summary is None:
-        ratio = ["–"] if column.metric == "fid" else []
-        return [*head, "not measured", *ratio, "–", f"0 of {len(runs)}", "–", "–", "–", *tail]
-    last, best = summary.last, summary.best
-    ratio = [ratio_text(content, column, last.mean)] if column.metric == "fid" else []
+def _comparison_row(content: Content, column: Column, cell: ReportCell, has_lack: bool) -> list[str]:
+    language, summary = content.language, content.summary(cell, column)
+    ratio = ratio_text(content, column, summary.last.mean) if summary else "–"
     return [
-        *head,
+        str(cell.number),
+        cell_name(cell),
         mean_text(content, cell, column),
-        *ratio,
-        spread(last.sd_repeats),
-        seeds_text(last, len(runs)),
-        f"{column.block.settings.repeats} together" if column.measures.pooled else repeats_text(last),
-        str(last.step),
-        f"{number(best.mean)} ({best.step})" if best else "–",
-        *tail,
+        *([ratio] if column.metric == "fid" else []),
+        *_against_baseline(content, column, cell),
+        measured_text(language, column, summary.last) if summary else "–",
+        *([language.listed(_lacking(content, column, cell)) or "–"] if has_lack else []),
     ]
+
+
+def _against_baseline(content: Content, column: Column, cell: ReportCell) -> list[str]:
+    """The difference with its interval and the verdict; dashes where there is nothing to compare with."""
+    against = content.comparisons.get(column.title)
+    if against is None:
+        return []
+    difference = against.of(cell)
+    if difference is None:
+        return ["–", "–"]
+    return [change_text(content.language, difference), verdict_text(content.language, difference.verdict)]
+
+
+def _lacking(content: Content, column: Column, cell: ReportCell) -> list[str]:
+    """What keeps a cell from being whole: runs that diverged or failed, and missing evaluations."""
+    say, runs, counts = content.language.say, len(content.runs_in(cell, column)), cell.counts
+    missing, asked = content.missing(cell, column), runs * len(column.steps(cell.cell))
+    found = []
+    if counts.diverged:
+        found.append(say("{n} of {runs} runs diverged", n=counts.diverged, runs=counts.runs))
+    if counts.failed:
+        found.append(say("{n} of {runs} runs failed", n=counts.failed, runs=counts.runs))
+    if missing:
+        found.append(say("{n} of {asked} evaluations missing", n=missing, asked=asked))
+    return found
+
+
+def measured_text(language: Language, column: Column, found: Measurement) -> str:
+    """`2 seeds × 5 repeats, step 400`."""
+    if column.measures.pooled:
+        return language.plural(
+            "{n} seed, {repeats} repeats together, step {step}",
+            "{n} seeds, {repeats} repeats together, step {step}",
+            len(found.seeds),
+            repeats=column.block.settings.repeats,
+            step=found.step,
+        )
+    return language.plural(
+        "{n} seed × {repeats} repeats, step {step}",
+        "{n} seeds × {repeats} repeats, step {step}",
+        len(found.seeds),
+        repeats=repeats_text(language, found),
+        step=found.step,
+    )
+
+
+def spreads_table(content: Content, column: Column) -> str:
+    """Each seed's value, the spreads over seeds and repeats apart, and the best checkpoint; empty without values."""
+    say, rows = content.language.say, []
+    for cell in content.cells_in(column):
+        summary = content.summary(cell, column)
+        if summary is None:
+            continue
+        last, best = summary.last, summary.best
+        by_seed = (f"{seed}: {number(mean)}" for seed, mean in zip(last.seeds, last.seed_means, strict=True))
+        rows.append([
+            str(cell.number), cell_name(cell), content.language.listed(by_seed), spread(last.sd_seeds),
+            spread(last.sd_repeats), f"{number(best.mean)} ({best.step})" if best else "–",
+        ])  # fmt: skip
+    headers = ["#", say("Cell"), say("Mean of each seed"), say("SD over seeds"), say("SD over repeats")]
+    return table([*headers, say("Best (at step)")], rows, right=[0, 3, 4, 5]) if rows else ""
+
+
+def levels_table(content: Content) -> str:
+    """A row per cell: its level of every factor that varies; empty where none does."""
+    factors = content.view.plan.factors
+    if not factors:
+        return ""
+    headers = ["#", content.language.say("Cell"), *(code(factor) for factor in factors)]
+    rows = [[str(cell.number), cell_name(cell), *levels(content, cell)] for cell in content.cells]
+    return table(headers, rows, right=[0])
 
 
 MOST_METRICS = 4
@@ -76,16 +145,19 @@ def other_metrics_tables(content: Content, columns: Sequence[Column]) -> list[st
 
 
 def _other_metrics(content: Content, columns: Sequence[Column]) -> str:
-    headers = ["#", "Cell", *(f"{column.measures.title} {column.measures.arrow}".rstrip() for column in columns)]
-    real = [floor_text(column, content.floors.get(column.title)) for column in columns]
-    rows = [["–", f"*{REAL}*", *real, "–", "–"]]
+    language = content.language
+    titles = [f"{language.say(column.measures.title)} {column.measures.arrow}".rstrip() for column in columns]
+    real = [floor_text(column, content.floors.get(column.title), language) for column in columns]
+    rows = [["–", f"*{language.say(REAL)}*", *real, "–", "–"]]
     for cell in content.cells_in(columns[0]):
         last = [summary.last for column in columns if (summary := content.summary(cell, column))]
         values = [mean_text(content, cell, column) for column in columns]
-        steps = " or ".join(map(str, sorted({found.step for found in last})))
-        counts = sorted({seeds_text(found, len(content.runs_in(cell, columns[0]))) for found in last})
-        rows.append([str(cell.number), cell_name(cell), *values, " or ".join(counts) or "–", steps or "–"])
-    return table([*headers, "Seeds", "Step"], rows, right=[0, *range(2, len(columns) + 4)])
+        steps = language.one_of([str(step) for step in sorted({found.step for found in last})])
+        runs = len(content.runs_in(cell, columns[0]))
+        counts = language.one_of(sorted({seeds_text(language, found, runs) for found in last}))
+        rows.append([str(cell.number), cell_name(cell), *values, counts or "–", steps or "–"])
+    headers = ["#", language.say("Cell"), *titles, language.say("Seeds"), language.say("Step")]
+    return table(headers, rows, right=[0, *range(2, len(columns) + 4)])
 
 
 def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
@@ -93,60 +165,42 @@ def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
     standard error of one seed's value where the metric has one."""
     summary = content.summary(cell, column)
     if summary is None:
-        return "not measured"
+        return content.language.say("not measured")
     last, is_count = summary.last, column.metric == "missing_classes"
     text = f"{last.mean:.1f}" if is_count else number(last.mean)
     if last.sd_seeds is not None:
         text += f" ± {last.sd_seeds:.1f}" if is_count else f" ± {spread(last.sd_seeds)}"
     error = cell_error(content, cell, column, last.step)
-    return text if error is None else f"{text} (SE {spread(error)})"
+    return text if error is None else content.language.say("{mean} (SE {error})", mean=text, error=spread(error))
 
 
-def seeds_text(found: Measurement, runs: int) -> str:
+def seeds_text(language: Language, found: Measurement, runs: int) -> str:
     """`3`, or `2 of 3` where some are not measured."""
-    return str(runs) if len(found.seeds) == runs else f"{len(found.seeds)} of {runs}"
+    n = len(found.seeds)
+    return str(runs) if n == runs else language.say("{n} of {runs}", n=n, runs=runs)
 
 
-def repeats_text(found: Measurement) -> str:
+def repeats_text(language: Language, found: Measurement) -> str:
     low, high = found.repeats
-    return str(low) if low == high else f"{low} to {high}"
+    return str(low) if low == high else language.say("{low} to {high}", low=low, high=high)
 
 
 def states_table(content: Content) -> str:
     """A row per cell: its levels and how its runs stand."""
+    say = content.language.say
     levels_of = [code(factor) for factor in content.view.plan.factors]
-    headers = ["#", "Cell", *levels_of, "Runs", "Complete", "Diverged", "Failed", "Unfinished"]
-    rows = [[str(cell.number), cell_name(cell), *levels(content, cell), *_states(cell)] for cell in content.cells]
-    return table(headers, rows, right=[0])
+    states = [say("Runs"), say("Complete"), say("Diverged"), say("Failed"), say("Unfinished")]
+    rows = [
+        [str(cell.number), cell_name(cell), *levels(content, cell), *_states(content.language, cell)]
+        for cell in content.cells
+    ]
+    return table(["#", say("Cell"), *levels_of, *states], rows, right=[0])
 
 
-def _states(cell: ReportCell) -> list[str]:
+def _states(language: Language, cell: ReportCell) -> list[str]:
     counts = cell.counts
     some = (counts.complete, counts.diverged, counts.failed, counts.unfinished)
-    return [str(counts.runs), *(f"{count} of {counts.runs}" for count in some)]
-
-
-def crossings_table(content: Content) -> str:
-    """A row per cell: crossings of every seed, and their mean rate."""
-    rows = []
-    for cell in content.cells:
-        counted = [(run.seed, run.dynamics) for run in cell.runs if run.dynamics and run.dynamics.is_counted]
-        none = "no smoothed losses" if has_comparable_losses(cell) else "not counted: losses that do not meet"
-        rates = [dynamics.per_1000_steps or 0.0 for _, dynamics in counted]
-        by_seed = ", ".join(f"seed {seed}: {len(dynamics.crossings)}" for seed, dynamics in counted)
-        steps = sorted({round(dynamics.covered) for _, dynamics in counted})
-        rows.append([
-            str(cell.number), cell_name(cell), by_seed or none,
-            number(sum(rates) / len(rates)) if rates else "–", f"{len(counted)} of {len(cell.runs)}",
-            " to ".join(str(end) for end in dict.fromkeys([steps[0], steps[-1]])) if steps else "–",
-        ])  # fmt: skip
-    headers = ["#", "Cell", "Crossings", "Per 1000 steps, mean over seeds", "Seeds counted", "Steps covered by each"]
-    return table(headers, rows, right=[0, 3])
-
-
-def has_comparable_losses(cell: ReportCell) -> bool:
-    """Whether crossings of this cell's losses mean anything."""
-    return scale_of(cell.cell.hyperparameters).comparable
+    return [str(counts.runs), *(language.say("{n} of {runs}", n=count, runs=counts.runs) for count in some)]
 
 
 def cell_name(cell: ReportCell) -> str:

@@ -1,4 +1,5 @@
-"""Jinja templates of a report's text. `say` and `plural` in a template are those of the report's language."""
+"""Jinja templates of a report's text. `say`, `plural`, `listed` and `paragraph` in a template are those of
+the report's language."""
 
 from __future__ import annotations
 
@@ -16,4 +17,6 @@ def rendered(template: str, language: Language, /, **values: object) -> str:
         lstrip_blocks=True,
         autoescape=False,  # Markdown, escaped by `markdown.escape` where text is a person's
     )
-    return environment.get_template(template).render(say=language.say, plural=language.plural, **values)
+    return environment.get_template(template).render(
+        say=language.say, plural=language.plural, listed=language.listed, paragraph=language.paragraph, **values
+    )

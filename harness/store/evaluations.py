@@ -117,15 +117,20 @@ class Evaluation:
         return replace(self, pooled={**self.pooled, **added})
 
 
-def read_evaluation(run: RunDirectory, step: int, protocol: str) -> Evaluation | None:
-    """The stored evaluation of `step`; None where there is none that is whole and belongs to its checkpoint."""
+def read_evaluation(
+    run: RunDirectory, step: int, protocol: str, checkpoint_sha256: str | None = None
+) -> Evaluation | None:
+    """The stored evaluation of `step`; None where there is none that is whole and belongs to its checkpoint.
+
+    checkpoint_sha256: of the checkpoint that was committed, whether its file is there or not; None: of the file.
+    """
     try:
         evaluation = _evaluation(atomic.read_json(run.evaluation(step, protocol)))
     except (DamagedFileError, FileNotFoundError, TypeError):
         return None
     if evaluation.protocol_sha256 != protocol or evaluation.step != step:
         return None
-    if evaluation.checkpoint_sha256 != atomic.stored_hash(run.checkpoint(step)):
+    if evaluation.checkpoint_sha256 != (checkpoint_sha256 or atomic.stored_hash(run.checkpoint(step))):
         return None  # measured on another checkpoint: it is done again
     return evaluation
 

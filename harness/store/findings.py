@@ -11,13 +11,14 @@ from harness.store.attempts import Work
 
 Kind = Literal[
     "commit", "state", "spare", "metrics", "divergence", "checkpoint", "note",
-    "evaluation", "picture", "manifest", "attempts", "unreadable", "cursor", "cache", "report", "barred",
+    "evaluation", "picture", "manifest", "networks", "attempts", "unreadable",
+    "cursor", "cache", "report", "real images", "barred",
 ]  # fmt: skip
 
 TRAINING_KINDS = frozenset({"commit", "state", "metrics", "divergence", "checkpoint"})
 """Damage that only training mends."""
 
-SHARED_KINDS = frozenset({"cursor", "cache", "report", "barred"})
+SHARED_KINDS = frozenset({"cursor", "cache", "report", "real images", "barred"})
 """Damage that whoever uses the file next mends; no run has to be worked on for it."""
 
 _MENDING: dict[Kind, str] = {
@@ -31,11 +32,13 @@ _MENDING: dict[Kind, str] = {
     "evaluation": "it is measured again where the file asks for it",
     "picture": "it is drawn again",
     "manifest": "it is written again",
+    "networks": "it is written again",
     "attempts": "the lines that hold are kept",
     "unreadable": "the run fails as long as this is so",
     "cursor": "what it speaks of is projected again",
     "cache": "it is made again when it is next used",
     "report": "the report is made again",
+    "real images": "it is drawn again",
     "barred": "what needs it fails as long as this is so",
 }
 

@@ -22,7 +22,7 @@ from harness.store.findings import Finding, Kind
 from harness.store.locks import is_held
 from harness.store.manifest import read_run_manifest, require_own_folder
 from harness.store.pictures import PICTURE_KINDS
-from harness.store.png import picture_damage
+from harness.store.png import picture_damage, picture_texts
 from harness.store.reading import is_there, read_bytes, unreadable
 from harness.store.records import damaged_lines
 from harness.store.rundir import ExperimentDirectory, RunDirectory
@@ -71,6 +71,7 @@ def inspect_shared(directory: ExperimentDirectory) -> tuple[Finding, ...]:
     """
     findings = [*_documents(directory.cursors, "cursor"), *_document(directory.reports, "report")]
     try:
+        findings += _real_images(directory)
         cached = _files(directory.cache)
     except StoreError as error:
         return (*findings, _barred(error))
@@ -120,6 +121,7 @@ def _inspect_run(run: RunDirectory, key: str, pool: Executor) -> tuple[Finding, 
             *_pictures(run, checkpoints),
             *_evaluations(run),
             *_manifest(run, newest),
+            *_document(run.networks, "networks"),
             *_attempts(run),
         )
     except OSError as error:
@@ -244,6 +246,12 @@ def _array(path: Path) -> tuple[Finding, ...]:
     except StoreError as error:
         return (_barred(error),)
     return (Finding(path, "cache" if hashed.sha256 else "barred", f"the file {hashed.trouble}"),)
+
+
+def _real_images(directory: ExperimentDirectory) -> Iterator[Finding]:
+    for path in _files(directory.pictures):
+        if path.suffix == ".png" and picture_texts(_read(path) or b"") is None:
+            yield Finding(path, "real images", "the picture is not whole")
 
 
 def _barred(error: StoreError) -> Finding:

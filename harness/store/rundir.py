@@ -26,14 +26,20 @@ _STEP_FILE = re.compile(r"step-(\d{6,})\.")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The files of one run."""
+    """The files of one run. has_weights False: a copy without states and checkpoints, whose hashes its commit names."""
 
     root: Path
+    has_weights: bool = True
 
     @property
     def run_json(self) -> Path:
         """What the run is: key, cell, hyperparameters, and what it was made with (`manifest.RunManifest`)."""
         return self.root / "run.json"
+
+    @property
+    def networks(self) -> Path:
+        """How large both networks are (`networks.Networks`)."""
+        return self.root / "networks.json"
 
     @property
     def attempts(self) -> Path:
@@ -109,9 +115,10 @@ class RunDirectory:
 
 @dataclass(frozen=True)
 class ExperimentDirectory:
-    """The files that the runs of one experiment share."""
+    """The files that the runs of one experiment share. has_weights: of its run directories."""
 
     root: Path
+    has_weights: bool = True
 
     @property
     def manifest(self) -> Path:
@@ -130,6 +137,14 @@ class ExperimentDirectory:
     def source(self, sha256: str) -> Path:
         """The folder of an own source file with this SHA-256, and of what it imports, as runs use them."""
         return self.root / "source" / sha256[:8]
+
+    @property
+    def pictures(self) -> Path:
+        return self.root / "pictures"
+
+    def real_images(self, resolution: int) -> Path:
+        """A grid of real images at the resolution of cells, beside their sample grids (`real_images.RealImages`)."""
+        return self.pictures / f"real-{resolution}.png"
 
     @property
     def reports(self) -> Path:
@@ -154,17 +169,17 @@ class ExperimentDirectory:
 
     def new_run(self, cell: str, seed: int, key: str) -> RunDirectory:
         """The folder that a run gets when it has none yet."""
-        return RunDirectory(self.root / f"{slug(cell)}--s{seed}--{key[:8]}")
+        return RunDirectory(self.root / f"{slug(cell)}--s{seed}--{key[:8]}", self.has_weights)
 
     def runs(self) -> dict[str, RunDirectory]:
         """All run folders by the first eight characters of their key, and what lies in the place of one."""
         found = [(_is_folder(entry), entry.name) for entry in _entries(self.root) if "--" in entry.name]
         runs = [name for is_folder, name in sorted(found) if is_folder or RUN_NAME.fullmatch(name)]
-        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name) for name in runs}
+        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name, self.has_weights) for name in runs}
 
 
-def experiment_directory(runs_dir: Path, name: str) -> ExperimentDirectory:
-    return ExperimentDirectory(runs_dir.absolute() / name)
+def experiment_directory(runs_dir: Path, name: str, *, has_weights: bool = True) -> ExperimentDirectory:
+    return ExperimentDirectory(runs_dir.absolute() / name, has_weights)
 
 
 def slug(text: str) -> str:

@@ -14,6 +14,7 @@ from harness.store.commits import Commit, look_at_commits, metrics_match, record
 from harness.store.evaluations import read_evaluation
 from harness.store.locks import is_held
 from harness.store.manifest import require_own_folder
+from harness.store.networks import read_networks
 from harness.store.pictures import AskedPicture, PictureKind, missing_pictures
 from harness.store.reading import is_there
 from harness.store.rundir import RunDirectory
@@ -36,7 +37,8 @@ class RunStatus:
     """step: the last committed step, or where it diverged; metrics_offset, metrics_sha256: of the records that count.
 
     missing: (step, protocol) of required evaluations that are not there yet; missing_pictures: asked for of the last
-    checkpoint and not there; damage: files that do not hold;
+    checkpoint and not there; lacks_networks: whether networks.json is not there, which bars no run from being complete;
+    damage: files that do not hold;
     broken_commits: files that are not whole, so that the commit before counts;
     is_readable: False where something in the folder cannot be read, so that nothing but the reason is known.
     """
@@ -53,10 +55,11 @@ class RunStatus:
     damage: tuple[str, ...] = ()
     broken_commits: tuple[str, ...] = ()
     is_readable: bool = True
+    lacks_networks: bool = False
 
     @property
     def is_settled(self) -> bool:
-        """Whether an ordinary `run` has nothing to do here."""
+        """Whether an ordinary `run` has nothing to do here but, where it is lacking, to write networks.json."""
         return self.state == "complete" or (self.state == "diverged" and not self.damage)
 
 
@@ -139,6 +142,7 @@ def stored_status(
         metrics_sha256=commit.metrics_sha256 if commit else "",
         damage=damage,
         broken_commits=tuple(broken),
+        lacks_networks=commit is not None and read_networks(run) is None,
     )
     if last and state == "failed":
         status = replace(status, reason=last.reason)
@@ -154,6 +158,8 @@ def damaged_files(run: RunDirectory, commit: Commit) -> tuple[str, ...]:
     read by `inspection`, before any work.
     """
     damaged = [] if metrics_match(run, commit) else [str(run.metrics)]
+    if not run.has_weights:
+        return tuple(damaged)
     if not is_there(run.state(commit.step)):
         damaged.append(str(run.state(commit.step)))
     for step, digest in commit.checkpoints.items():
@@ -193,13 +199,14 @@ def missing_evaluations(
     run: RunDirectory, commit: Commit | None, required: Sequence[RequiredEvaluation]
 ) -> tuple[tuple[int, str], ...]:
     """(step, protocol) asked for at checkpoints that exist and not stored with all metrics and repeats and a floor."""
-    written = {int(step) for step in commit.checkpoints} if commit else set()
+    written = {int(step): digest for step, digest in commit.checkpoints.items()} if commit else {}
     missing = []
     for block in required:
         for step in block.steps:
             if step not in written:
                 continue  # the checkpoint interval was another when that step was trained: shown as missing
-            evaluation = read_evaluation(run, step, block.protocol)
+            digest = None if run.has_weights else written[step]  # a checkpoint that is gone is made and measured again
+            evaluation = read_evaluation(run, step, block.protocol, digest)
             if evaluation is None or evaluation.floor is None or not evaluation.has(block.metrics, block.repeats):
                 missing.append((step, block.protocol))
     return tuple(missing)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from harness.store.reading import read_bytes
 from harness.store.records import Record, scan
 from harness.store.rundir import RunDirectory
-from harness.tracking.content import ChildContent, child_content, milliseconds
+from harness.tracking.content import FILES, ChildContent, child_content, milliseconds, reported
 from harness.tracking.cursor import (
     ChildCursor,
     Points,
     changed_files,
+    files_sha256,
+    hashes_of,
     read_cursor,
     same_uploads,
     write_cursor,
@@ -89,6 +91,7 @@ def matches(cursor: ChildCursor, content: ChildContent) -> bool:
         and cursor.models == {digest: role for digest, (_, role) in content.models.items()}
         and _same_points(cursor, content)
         and same_files(cursor, content)
+        and cursor.files_sha256 == _files_told(cursor, content)
     )
 
 
@@ -97,6 +100,11 @@ def same_files(cursor: ChildCursor, content: ChildContent) -> bool:
     if content.is_running:
         return not changed_files(content.files, cursor.uploads)
     return same_uploads(content.files, cursor.uploads)
+
+
+def _files_told(cursor: ChildCursor, content: ChildContent) -> str:
+    """What the tag `FILES` has to say once all of `content` is in the store."""
+    return "" if content.is_running else files_sha256(hashes_of(cursor.uploads, reported(cursor.uploads)))
 
 
 def project_child(
@@ -147,6 +155,9 @@ def _finished(session: Session, intent: ChildCursor, content: ChildContent, comm
         client.update_run(run_id, name=content.name)
     if content.models:
         log_models(session, run_id, content, committed.time_ms)
+    told = _files_told(intent, content)
+    if told != intent.files_sha256:
+        client.set_tag(run_id, FILES, told)
     if content.is_running:
         client.update_run(run_id, status="RUNNING")
     else:
@@ -160,6 +171,7 @@ def _finished(session: Session, intent: ChildCursor, content: ChildContent, comm
         ended_ms=content.ended_ms,
         models={digest: role for digest, (_, role) in content.models.items()},
         settled=True,
+        files_sha256=told,
     )
 
 

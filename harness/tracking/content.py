@@ -6,7 +6,7 @@ import math
 import platform
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,10 @@ PARENT_RUN = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 COMMIT = "commit.json"
 """The newest commit among a run's files in the store: one name, whatever its step."""
+FILES = "harness.files"
+"""Tag: the hash of all files of a run that reports are made of, as `cursor.files_sha256` gives it; written when all of
+them are there, empty while they are not."""
+LOG = "log.txt"
 _NAME_LENGTH = 250
 """Characters of a run's name that every database of MLflow's takes."""
 _NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")
@@ -214,6 +218,7 @@ def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str
     commit = view.status.commit
     paths = [
         directory.run_json,
+        directory.networks,
         *_folder(directory.evaluations, "*.json"),
         *_folder(directory.root / "samples", "*.png"),
         *_folder(directory.pictures, "*.png"),
@@ -226,6 +231,11 @@ def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str
     if settled and commit and directory.commit(commit.step).is_file():
         files[COMMIT] = LocalFile(directory.commit(commit.step))
     return files
+
+
+def reported(names: Iterable[str]) -> list[str]:
+    """Those of a run's files in the store that reports are made of."""
+    return [name for name in names if name != LOG]
 
 
 def _folder(folder: Path, pattern: str) -> list[Path]:

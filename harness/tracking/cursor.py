@@ -6,8 +6,12 @@ nothing: what it spoke of is projected anew.
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from collections.abc import Mapping
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +22,8 @@ from harness.store.reading import read_bytes
 from harness.tracking.stores import StoreAddress
 
 CURSOR_FORMAT = 1
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?")
+"""A number as JSON and the report's tables spell it."""
 
 Points = dict[str, dict[str, float]]
 """Values by metric key and step (as text, for JSON)."""
@@ -33,6 +39,32 @@ class LocalFile:
     def content(self) -> bytes:
         return read_bytes(self.path, self.end)
 
+    def size(self) -> int:
+        """Bytes of `content`."""
+        size = self.path.stat().st_size
+        return size if self.end is None else min(self.end, size)
+
+
+@dataclass(frozen=True)
+class TableFile(LocalFile):
+    """A CSV file as a table of MLflow's pages: what `MlflowClient.log_table` makes of a frame, with the same bytes each
+    time."""
+
+    def content(self) -> bytes:
+        header, *rows = csv.reader(io.StringIO(super().content().decode()))
+        columns = [_values(column) for column in zip(*rows, strict=True)]
+        table = {"columns": header, "data": list(zip(*columns, strict=True))}
+        return (json.dumps(table, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    def size(self) -> int:
+        return len(self.content())
+
+
+def _values(column: Sequence[str]) -> list[str | float | None]:
+    """The fields of one column: numbers where all are, and None for empty ones."""
+    are_numbers = all(_NUMBER.fullmatch(text) for text in column if text)
+    return [None if not text else json.loads(text) if are_numbers else text for text in column]
+
 
 @dataclass(frozen=True)
 class UploadedFile:
@@ -44,11 +76,11 @@ class UploadedFile:
 
     def is_still(self, file: LocalFile) -> bool:
         """Whether `file` has the uploaded content; read only where its size or time of change differ."""
-        stat = file.path.stat()
-        size = stat.st_size if file.end is None else min(file.end, stat.st_size)
-        if size != self.size:
+        if file.size() != self.size:
             return False
-        return stat.st_mtime_ns == self.mtime_ns or hashlib.sha256(file.content()).hexdigest() == self.sha256
+        return (
+            file.path.stat().st_mtime_ns == self.mtime_ns or hashlib.sha256(file.content()).hexdigest() == self.sha256
+        )
 
 
 Uploads = dict[str, UploadedFile]
@@ -62,7 +94,7 @@ class ChildCursor:
     offset: bytes of metrics.jsonl that are surely in the store; reach, reach_sha256: bytes that may be there, and
     their hash; points: aggregates of evaluations that may be there; settled: everything said here was written,
     status and files too (False: a projection is under way, or died); models: role of each logged model by the
-    SHA-256 of its checkpoint.
+    SHA-256 of its checkpoint; files_sha256: what the tag `FILES` says, empty where it says nothing.
     """
 
     address: str
@@ -81,12 +113,16 @@ class ChildCursor:
     uploads: Uploads = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     settled: bool = False
+    files_sha256: str = ""
     format: int = CURSOR_FORMAT
 
 
 @dataclass(frozen=True)
 class ParentCursor:
-    """The parent run of an experiment."""
+    """The parent run of an experiment.
+
+    files_sha256: as a `ChildCursor`'s, of the files that all runs share; tables: the tag that names the tables.
+    """
 
     address: str
     fingerprint: str
@@ -95,6 +131,8 @@ class ParentCursor:
     status: str = "RUNNING"
     tags: dict[str, str] = field(default_factory=dict)
     uploads: Uploads = field(default_factory=dict)
+    files_sha256: str = ""
+    tables: str = ""
     format: int = CURSOR_FORMAT
 
 
@@ -111,6 +149,16 @@ def read_cursor(kind: type[_Cursor], path: Path, address: StoreAddress) -> _Curs
         return kind(**document)
     except (StoreError, FileNotFoundError, TypeError, KeyError):  # what cannot be read is told by who writes it
         return None
+
+
+def files_sha256(hashes: Mapping[str, str]) -> str:
+    """One hash for files by their path in the store and their SHA-256: whether a download has all of them."""
+    return atomic.sha256_of(atomic.canonical_json(dict(hashes)))
+
+
+def hashes_of(uploads: Uploads, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of those of `uploads` that are called so."""
+    return {name: uploads[name].sha256 for name in names if name in uploads}
 
 
 def write_cursor(path: Path, cursor: ChildCursor | ParentCursor) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
 from harness.store.locks import is_held
+from harness.store.real_images import asked_real_images
 from harness.store.rundir import RunDirectory
 from harness.tracking.children import delete_child
-from harness.tracking.content import KEY, PARENT_RUN, MlflowStatus, parent_tags
+from harness.tracking.content import FILES, KEY, PARENT_RUN, MlflowStatus, parent_tags
 from harness.tracking.cursor import (
     ChildCursor,
     LocalFile,
     ParentCursor,
+    TableFile,
     changed_files,
+    files_sha256,
+    hashes_of,
     read_cursor,
     same_uploads,
     write_cursor,
@@ -29,6 +34,13 @@ if TYPE_CHECKING:
 
 REPORT = "report"
 """Where the report lies among the parent's artifacts."""
+TABLES = "tables"
+"""Where the report's tables lie in the form that MLflow's pages show as tables."""
+REPORT_TABLES = ("comparison.csv", "differences.csv", "runs.csv")
+_LOGGED_TABLES = "mlflow.loggedArtifacts"
+"""The tag by which MLflow's pages know tables."""
+LIVE_PAGE = "live.html"
+"""Beside the report, of this machine alone: it shows files of the runs by their place here."""
 
 
 def open_experiment(client: MlflowClient, name: str, address: StoreAddress) -> str:
@@ -56,20 +68,23 @@ def parent_status(view: ExperimentView) -> MlflowStatus:
 
 def shared_files(view: ExperimentView) -> dict[str, LocalFile]:
     """Files of the whole experiment by their path among the parent's artifacts."""
-    paths = [view.directory.file_copy, view.directory.manifest]
-    return {path.name: LocalFile(path) for path in paths if path.is_file()}
+    directory = view.directory
+    asked = asked_real_images(view.plan, view.manifest)
+    paths = [directory.file_copy, directory.manifest, *(directory.real_images(grid.resolution) for grid in asked)]
+    return {path.relative_to(directory.root).as_posix(): LocalFile(path) for path in paths if path.is_file()}
 
 
 def report_files(report_dir: Path | None) -> dict[str, LocalFile]:
-    """Files of the report by their path among the parent's artifacts; hidden ones are no part of it."""
+    """Files of the report by their path among the parent's artifacts; hidden ones and the live page are no part."""
     if report_dir is None:
         return {}
     names = {path: path.relative_to(report_dir) for path in sorted(report_dir.rglob("*")) if path.is_file()}
+    tables = [path for path, name in names.items() if name.as_posix() in REPORT_TABLES]
     return {
         f"{REPORT}/{name.as_posix()}": LocalFile(path)
         for path, name in names.items()
-        if not any(part.startswith(".") for part in name.parts)
-    }
+        if not any(part.startswith(".") for part in name.parts) and name.as_posix() != LIVE_PAGE
+    } | {f"{TABLES}/{path.stem}.json": TableFile(path) for path in tables}
 
 
 def project_parent(session: Session) -> ParentCursor:
@@ -103,11 +118,31 @@ def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> N
     for uploads in upload(session, cursor.run_id, changed_files(files, cursor.uploads)):
         cursor = replace(cursor, uploads=cursor.uploads | uploads)
         write_cursor(path, cursor)
+    write_cursor(path, _with_tags_of_files(session, cursor))
+
+
+def _with_tags_of_files(session: Session, cursor: ParentCursor) -> ParentCursor:
+    """Tells, in tags, which files all runs share, and which of the report's are tables."""
+    told = _told_of_files(cursor)
+    log_tags(session, cursor.run_id, told, {FILES: cursor.files_sha256, _LOGGED_TABLES: cursor.tables})
+    return replace(cursor, files_sha256=told[FILES], tables=told[_LOGGED_TABLES])
+
+
+def _told_of_files(cursor: ParentCursor) -> dict[str, str]:
+    """The tags that speak of files: of those that reports are made of, and of those that are tables."""
+    shared = [name for name in cursor.uploads if name.partition("/")[0] not in (REPORT, TABLES)]
+    tables = [{"path": name, "type": "table"} for name in sorted(cursor.uploads) if name.startswith(f"{TABLES}/")]
+    return {
+        FILES: files_sha256(hashes_of(cursor.uploads, shared)),
+        _LOGGED_TABLES: json.dumps(tables) if tables else "",
+    }
 
 
 def is_attached(view: ExperimentView, cursor: ParentCursor, report_dir: Path | None) -> bool:
     """Whether the parent holds the experiment's files, and the report where one is given."""
     files = shared_files(view) | report_files(report_dir)
+    if {FILES: cursor.files_sha256, _LOGGED_TABLES: cursor.tables} != _told_of_files(cursor):
+        return False
     if report_dir is None:
         return not changed_files(files, cursor.uploads)
     return same_uploads(files, cursor.uploads)

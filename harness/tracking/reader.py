@@ -24,6 +24,7 @@ from harness.store.atomic import canonical_json, sha256_of
 from harness.store.evaluations import Evaluation, read_evaluation
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
 from harness.store.pictures import asked_pictures
+from harness.store.real_images import RealImages, asked_real_images, missing_real_images
 from harness.store.records import Record, read_records
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
 from harness.store.status import RunStatus, isolated_status
@@ -69,11 +70,14 @@ class RunView:
         return read_records(self.directory.metrics, self.status.metrics_offset)
 
     def evaluation(self, block: int, step: int) -> Evaluation | None:
-        """The evaluation of one block at one step, or None."""
+        """The evaluation of one block at one step, or None; of the committed checkpoint, if its file is gone, too."""
         protocol = self.protocols[block]
         if self.directory is None or protocol is None or not self.status.is_readable:
             return None
-        return read_evaluation(self.directory, step, protocol.sha256)
+        commit = self.status.commit
+        return read_evaluation(
+            self.directory, step, protocol.sha256, commit.checkpoints.get(str(step)) if commit else None
+        )
 
     def checkpoints(self) -> dict[int, str]:
         """SHA-256 of every committed checkpoint by step, ascending."""
@@ -113,6 +117,10 @@ class ExperimentView:
     def is_prepared(self) -> bool:
         """Whether data and weights were looked up, so that all protocols are known."""
         return is_prepared(self.plan.experiment, self.manifest)
+
+    def missing_real_images(self) -> tuple[RealImages, ...]:
+        """Grids of real images that the report shows and that are not there; none before anything was prepared."""
+        return missing_real_images(self.directory, asked_real_images(self.plan, self.manifest))
 
     def key_parts(self, view: RunView) -> dict[str, object]:
         """What a run's key is made from, as `keys.key_parts` gives it."""
@@ -163,13 +171,14 @@ class ExperimentView:
         return found
 
 
-def read_experiment(plan: Plan, runs_dir: Path) -> ExperimentView:
+def read_experiment(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> ExperimentView:
     """Looks up every run of `plan` under `runs_dir`; a run that cannot be read is failed, with the reason.
 
-    StoreError where what all runs share cannot be read, or another version wrote it.
+    has_weights False: a copy from a tracking store, where no states and checkpoints lie. StoreError where what all
+    runs share cannot be read, or another version wrote it.
     """
     experiment = plan.experiment
-    directory = experiment_directory(runs_dir, experiment.name)
+    directory = experiment_directory(runs_dir, experiment.name, has_weights=has_weights)
     manifest = _manifest(directory)
     found = directory.runs()
     by_batch: dict[int, tuple[Protocol | None, ...]] = {}

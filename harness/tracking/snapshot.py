@@ -15,16 +15,16 @@ from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_e
 _LOOKS = 6
 
 
-def read_snapshot(plan: Plan, runs_dir: Path) -> ExperimentView:
+def read_snapshot(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> ExperimentView:
     """Everything that a report needs of `plan`'s runs but their pictures, as it stood at one moment.
 
     All files are read twice; where nothing changed in between, they all stood so at the time between. Where runs
     change faster than they can be read, each run is still whole in itself: its records and evaluations are those that
-    its commit names. Raises as `read_experiment`.
+    its commit names. has_weights as of `read_experiment`, which tells what is raised.
     """
-    seen = _frozen(read_experiment(plan, runs_dir))
+    seen = _frozen(read_experiment(plan, runs_dir, has_weights=has_weights))
     for _ in range(_LOOKS - 1):
-        again = _frozen(read_experiment(plan, runs_dir))
+        again = _frozen(read_experiment(plan, runs_dir, has_weights=has_weights))
         if _content(again) == _content(seen):
             break
         seen = again
@@ -46,7 +46,9 @@ def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
     for _ in range(_LOOKS):
         if frozen.records or not frozen.status.metrics_offset:
             break
-        run = read_experiment(replace(view.plan, runs=(run.run,)), view.directory.root.parent).runs[0]
+        alone = replace(view.plan, runs=(run.run,))
+        directory = view.directory
+        run = read_experiment(alone, directory.root.parent, has_weights=directory.has_weights).runs[0]
         if run.status == frozen.status:
             break  # really damaged
         frozen = _frozen_run(view, run)

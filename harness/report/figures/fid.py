@@ -31,13 +31,18 @@ from harness.report.figures.style import (
     top_legend,
     wrapped,
 )
+from harness.report.language import ENGLISH, Language
 
 MOST_LINES = 8
 """Cells that one panel can hold; more get a panel each."""
 FARTHEST_FLOOR = 3.0
 """Ranges of the values that a floor may lie off them: farther, and it would press the values together."""
 ROWS_PER_PAGE = 40
-FLOOR_LABEL = "real images against\nreal images"
+
+
+def floor_label(language: Language) -> str:
+    """A legend's label of the floor, in two lines."""
+    return language.say("real images against\nreal images")
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,9 @@ class LastValues:
 
 
 @figure_style()
-def against_step(cells: Sequence[CellCurve], title: str, floor: float | None = None) -> list[Figure]:
+def against_step(
+    cells: Sequence[CellCurve], title: str, floor: float | None = None, language: Language = ENGLISH
+) -> list[Figure]:
     """`title` against the step: mean over seeds, the band from the lowest to the highest seed.
 
     Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page. floor: real
@@ -72,8 +79,9 @@ def against_step(cells: Sequence[CellCurve], title: str, floor: float | None = N
     factor = span(values)
     line = floor if floor is not None and is_in_view(floor, values) else None
     if len(cells) <= MOST_LINES:
-        return [_one_panel(cells, title, factor, line)]
-    return [_many_panels(page, cells, title, factor, line) for page in pages(cells)]
+        return [_one_panel(cells, _axis_label(title, factor, language), factor, line, language)]
+    label = _axis_label(title, factor, language)
+    return [_many_panels(page, cells, label, line, language) for page in pages(cells)]
 
 
 def is_in_view(floor: float, values: Sequence[float]) -> bool:
@@ -98,33 +106,35 @@ def draw_floor(axes: Axes, floor: float) -> None:
     axes.axhline(floor, color=GRAY, linewidth=1, linestyle=":")
 
 
-def _one_panel(cells: Sequence[CellCurve], title: str, factor: float, floor: float | None) -> Figure:
+def _one_panel(
+    cells: Sequence[CellCurve], label: str, factor: float, floor: float | None, language: Language
+) -> Figure:
     figure = new_figure(8.4, max(4.2, 0.55 * len(cells)))
     axes = figure.subplots()
     for cell in cells:
         curve(axes, cell)
     step_and_value(axes, cells, factor)
-    axes.set(xlabel="step", ylabel=_axis_label(title, factor))
-    labels = [
-        wrapped(cell.label if cell.points else f"{cell.label} (not measured)", 30, 3, cell.mark) for cell in cells
-    ]
+    axes.set(xlabel=language.say("step"), ylabel=label)
+    names = [cell.label if cell.points else language.say("{cell} (not measured)", cell=cell.label) for cell in cells]
+    labels = [wrapped(name, 30, 3, cell.mark) for name, cell in zip(names, cells, strict=True)]
     handles = [cell.style.line() for cell in cells]
     if floor is not None:
         draw_floor(axes, floor)
         handles.append(floor_line())
-        labels.append(FLOOR_LABEL)
+        labels.append(floor_label(language))
     figure.legend(handles, labels, loc="outside right upper", handlelength=3.4)
     return figure
 
 
 def _many_panels(
-    page: Sequence[CellCurve], cells: Sequence[CellCurve], title: str, factor: float, floor: float | None
+    page: Sequence[CellCurve], cells: Sequence[CellCurve], label: str, floor: float | None, language: Language
 ) -> Figure:
+    factor = span([mean for cell in cells for point in cell.points for mean in point.seed_means])
     figure, panels = panel_grid(len(page), panel_height=2.3)
     for axes, cell in zip(panels, page, strict=True):
         cell_title(axes, wrapped(cell.label, TITLE_WIDTH, 3, cell.mark), cell.style)
         if not cell.points:
-            empty_panel(axes, "not measured")
+            empty_panel(axes, language.say("not measured"))
             continue
         for other in cells:
             axes.plot([p.step for p in other.points], [p.mean for p in other.points], color=PALE, linewidth=0.7)
@@ -136,13 +146,13 @@ def _many_panels(
     for axes in drawn[1:]:
         axes.sharex(drawn[0])
         axes.sharey(drawn[0])
-    figure.supxlabel("step", fontsize=9)
-    figure.supylabel(_axis_label(title, factor), fontsize=9)
+    figure.supxlabel(language.say("step"), fontsize=9)
+    figure.supylabel(label, fontsize=9)
     handles = [Line2D([], [], color="black", linewidth=1.8), Line2D([], [], color=PALE, linewidth=1)]
-    labels = ["the panel's cell, in its color", "the other cells"]
+    labels = [language.say("the panel's cell, in its color"), language.say("the other cells")]
     if floor is not None:
         handles.append(floor_line())
-        labels.append(FLOOR_LABEL)
+        labels.append(floor_label(language))
     top_legend(figure, handles, labels)
     return figure
 
@@ -174,7 +184,9 @@ def step_and_value(axes: Axes, cells: Sequence[CellCurve], factor: float) -> Non
 
 
 @figure_style()
-def at_last(cells: Sequence[LastValues], title: str, pooled: bool = False) -> list[Figure]:
+def at_last(
+    cells: Sequence[LastValues], title: str, pooled: bool = False, language: Language = ENGLISH
+) -> list[Figure]:
     """`title` at the last checkpoint, a row per cell: every repeat a tick, every seed's mean a dot, their mean a bar.
 
     The baseline's mean over seeds is a vertical line. 40 rows to a page. pooled: whether each seed has one value of all
@@ -182,22 +194,33 @@ def at_last(cells: Sequence[LastValues], title: str, pooled: bool = False) -> li
     """
     everything = [value for cell in cells for values in cell.values.values() for value in values]
     baseline = next((_mean_over_seeds(cell) for cell in cells if cell.is_baseline and cell.values), None)
-    return [_rows(page, title, baseline, everything, pooled) for page in pages(cells, ROWS_PER_PAGE)]
+    label = _axis_label(title, span(everything), language)
+    marks = _Marks(pooled, any(len(cell.values) > 1 for cell in cells), baseline)
+    return [_rows(page, label, everything, marks, language) for page in pages(cells, ROWS_PER_PAGE)]
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What is drawn. baseline: its mean over seeds, None where it has none; several_seeds: whether any cell has."""
+
+    pooled: bool
+    several_seeds: bool
+    baseline: float | None
 
 
 def _rows(
-    cells: Sequence[LastValues], title: str, baseline: float | None, everything: Sequence[float], pooled: bool
+    cells: Sequence[LastValues], label: str, everything: Sequence[float], marks: _Marks, language: Language
 ) -> Figure:
     figure = new_figure(8.4, 1.5 + 0.42 * len(cells))
     axes = figure.subplots()
     for row, cell in enumerate(cells):
-        _row(axes, row, cell, pooled)
-    if baseline is not None:
-        axes.axvline(baseline, color="black", linewidth=1, linestyle="--", zorder=1)
+        _row(axes, row, cell, marks.pooled, language)
+    if marks.baseline is not None:
+        axes.axvline(marks.baseline, color="black", linewidth=1, linestyle="--", zorder=1)
     names = [wrapped(cell.label, 36, 2, cell.mark) for cell in cells]
     axes.set_yticks(range(len(cells)), names)
     axes.set_ylim(len(cells) - 0.5, -0.5)
-    axes.set_xlabel(_axis_label(title, span(everything)))
+    axes.set_xlabel(label)
     if everything:
         margin = 0.05 * (max(everything) - min(everything)) or 0.05 * abs(everything[0]) or 1.0
         if span(everything) > WIDE:
@@ -207,32 +230,33 @@ def _rows(
             axes.set_xlim(min(everything) - margin, max(everything) + margin)
     else:
         axes.set_xticks([])
-    marks = _marks(pooled, any(len(cell.values) > 1 for cell in cells), baseline is not None)
-    figure.legend(list(marks.values()), list(marks), loc="outside upper center", ncols=2, handlelength=2.2)
+    handles = _handles(marks, language)
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=2, handlelength=2.2)
     return figure
 
 
-def _marks(pooled: bool, several_seeds: bool, has_baseline: bool) -> dict[str, Line2D]:
+def _handles(marks: _Marks, language: Language) -> dict[str, Line2D]:
     """The legend's handles by label."""
+    say = language.say
     dot = Line2D([], [], color=GRAY, marker="o", markersize=5, linestyle="")
-    if pooled:
-        marks = {"one seed, its repeats together": dot}
+    if marks.pooled:
+        handles = {say("one seed, its repeats together"): dot}
     else:
         tick = Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="")
-        marks = {"one repeat": tick, "mean of one seed's repeats": dot}
-    if several_seeds:
+        handles = {say("one repeat"): tick, say("mean of one seed's repeats"): dot}
+    if marks.several_seeds:
         bar = Line2D([], [], color="black", marker="|", markersize=13, markeredgewidth=1.2, linestyle="")
-        marks["mean over seeds"] = bar
-    if has_baseline:
-        marks["the baseline's mean"] = Line2D([], [], color="black", linewidth=1, linestyle="--")
-    return marks
+        handles[say("mean over seeds")] = bar
+    if marks.baseline is not None:
+        handles[say("the baseline's mean")] = Line2D([], [], color="black", linewidth=1, linestyle="--")
+    return handles
 
 
-def _row(axes: Axes, row: int, cell: LastValues, pooled: bool) -> None:
+def _row(axes: Axes, row: int, cell: LastValues, pooled: bool, language: Language) -> None:
     if not cell.values:
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
         place = axes.get_yaxis_transform()
-        axes.text(0.02, row, "not measured", transform=place, va="center", color=GRAY, bbox=behind)
+        axes.text(0.02, row, language.say("not measured"), transform=place, va="center", color=GRAY, bbox=behind)
         return
     height = min(0.26, 0.6 / len(cell.values))
     for index, values in enumerate(cell.values.values()):
@@ -248,8 +272,8 @@ def _row(axes: Axes, row: int, cell: LastValues, pooled: bool) -> None:
         axes.vlines(_mean_over_seeds(cell), row - 0.36, row + 0.36, color="black", linewidth=1.2, zorder=2)
 
 
-def _axis_label(title: str, factor: float) -> str:
-    return f"{title}, log scale" if factor > WIDE else title
+def _axis_label(title: str, factor: float, language: Language) -> str:
+    return language.say("{title}, log scale", title=title) if factor > WIDE else title
 
 
 def _mean_over_seeds(cell: LastValues) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from harness.report.figures.fid import FLOOR_LABEL, CellCurve, curve, draw_floor, floor_line, step_and_value
+from harness.report.figures.fid import CellCurve, curve, draw_floor, floor_label, floor_line, step_and_value
 from harness.report.figures.style import (
     WIDE,
     empty_panel,
@@ -16,6 +16,7 @@ from harness.report.figures.style import (
     span,
     wrapped,
 )
+from harness.report.language import ENGLISH, Language
 
 PANEL_COLUMNS = 2
 LEGEND_WIDTH = 2.6
@@ -32,7 +33,7 @@ class MetricPanel:
 
 
 @figure_style()
-def metric_panels(panels: Sequence[MetricPanel], source: str) -> list[Figure]:
+def metric_panels(panels: Sequence[MetricPanel], source: str, language: Language = ENGLISH) -> list[Figure]:
     """One panel per metric, all cells in each; their legend is beside them. For as many cells as one panel can hold."""
     rows = -(-len(panels) // PANEL_COLUMNS)
     columns = min(PANEL_COLUMNS, len(panels))
@@ -44,9 +45,10 @@ def metric_panels(panels: Sequence[MetricPanel], source: str) -> list[Figure]:
     for axes, panel in zip(all_axes, panels, strict=False):
         values = [mean for cell in panel.cells for point in cell.points for mean in point.seed_means]
         factor = span(values)
-        axes.set_title(panel.title + (", log scale" if factor > WIDE else ""), pad=6)
+        title = language.say("{title}, log scale", title=panel.title) if factor > WIDE else panel.title
+        axes.set_title(title, pad=6)
         if not values:
-            empty_panel(axes, "not measured")
+            empty_panel(axes, language.say("not measured"))
             continue
         for cell in panel.cells:
             curve(axes, cell)
@@ -54,16 +56,16 @@ def metric_panels(panels: Sequence[MetricPanel], source: str) -> list[Figure]:
             draw_floor(axes, panel.floor)
             has_floor = True
         step_and_value(axes, panel.cells, factor)
-    figure.supxlabel("step", fontsize=9)
-    figure.suptitle(f"extractor: {source}", fontsize=9)
-    _legend(figure, panels[0].cells, has_floor)
+    figure.supxlabel(language.say("step"), fontsize=9)
+    figure.suptitle(language.say("extractor: {source}", source=source), fontsize=9)
+    _legend(figure, panels[0].cells, floor_label(language) if has_floor else "")
     return [figure]
 
 
-def _legend(figure: Figure, cells: Sequence[CellCurve], has_floor: bool) -> None:
+def _legend(figure: Figure, cells: Sequence[CellCurve], floor: str) -> None:
     handles = [cell.style.line() for cell in cells]
     labels = [wrapped(cell.label, 30, 3, cell.mark) for cell in cells]
-    if has_floor:
+    if floor:
         handles.append(floor_line())
-        labels.append(FLOOR_LABEL)
+        labels.append(floor)
     figure.legend(handles, labels, loc="outside right upper", handlelength=3.4)

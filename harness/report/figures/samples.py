@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +22,14 @@ from harness.report.figures.style import (
     panel_grid,
     wrapped,
 )
+from harness.report.language import ENGLISH, Language
 from harness.store.pictures import picture_settings
 from harness.store.reading import open_file
 
 Picture = NDArray[np.uint8]
+
+Why = Callable[[Language], str]
+"""A reason, told in any language; empty where there is nothing to tell."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,16 @@ class SheetLayout:
     to_a_page: int = PANELS_PER_PAGE
 
 
-SAMPLE_GRID = SheetLayout(columns=4, width=2.5, letters=26)
+SAMPLE_GRID = SheetLayout(columns=4, width=2.5, letters=26, to_a_page=16)
 WIDE_SHEET = SheetLayout(columns=2, width=5.0, letters=52, to_a_page=6)
 
 
 @dataclass(frozen=True)
 class SamplePanel:
-    """One cell's picture [H, W] or [H, W, 3], of one seed at one step; None where it is missing, with the reason."""
+    """One cell's picture [H, W] or [H, W, 3], of one seed at one step; None where it is missing, with the reason.
+
+    about: the second line of its title, where that is not the seed and the step.
+    """
 
     label: str
     mark: str
@@ -53,12 +60,13 @@ class SamplePanel:
     step: int | None
     picture: Picture | None
     missing: str = ""
+    about: str = ""
 
 
 def read_picture(
     path: Path, expected: dict[str, str], settings: Mapping[str, object] | None = None
-) -> tuple[Picture | None, str]:
-    """The picture at `path` and "", or None and why it cannot be used.
+) -> tuple[Picture | None, Why]:
+    """The picture at `path`, or None, and why it cannot be used.
 
     expected: its PNG text, by key and in order of reporting; a picture of another checkpoint is never used.
     settings: what it has to say of how it was made, by name.
@@ -69,37 +77,51 @@ def read_picture(
             texts = {str(key): str(text) for key, text in image.info.items()}
             picture = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     except FileNotFoundError:
-        return None, "no picture was made"
+        return None, lambda language: language.say("no picture was made")
     except StoreError as error:
-        return None, f"{path.name}: {error.what}"
+        what = error.what
+        return None, lambda language: language.say("{name}: {what}", name=path.name, what=what)
     except Image.DecompressionBombError:
-        return None, "the picture is too large to be opened"
+        return None, lambda language: language.say("the picture is too large to be opened")
     except (OSError, SyntaxError):  # Pillow raises SyntaxError for a broken PNG
-        return None, "the picture is damaged"
+        return None, lambda language: language.say("the picture is damaged")
     wrong = next((key for key, text in expected.items() if texts.get(key) != text), None)
     if wrong is None and settings:
         made_with = picture_settings(texts)
         wrong = next((name for name, value in settings.items() if made_with.get(name) != value), None)
     if wrong is None:
-        return picture, ""
-    name = wrong.removeprefix("harness:").replace("_", " ").replace("sha256", "SHA-256")
-    return None, f"the picture on disk is of another {name}"
+        return picture, lambda language: ""
+    return None, lambda language: _of_another(wrong, language)
+
+
+def _of_another(wrong: str, language: Language) -> str:
+    """wrong: the PNG text or setting that is not as expected."""
+    match wrong:
+        case "harness:checkpoint_sha256":
+            return language.say("the picture on disk is of another checkpoint SHA-256")
+        case "harness:key":
+            return language.say("the picture on disk is of another key")
+        case "harness:step":
+            return language.say("the picture on disk is of another step")
+        case _:
+            name = wrong.removeprefix("harness:").replace("_", " ").replace("sha256", "SHA-256")
+            return language.say("the picture on disk was drawn with another setting: {name}", name=name)
 
 
 @figure_style()
-def sample_grids(panels: Sequence[SamplePanel]) -> list[Figure]:
-    """Every cell's sample grid under its name; 12 to a page."""
-    return [_page(page, SAMPLE_GRID) for page in pages(panels)]
+def sample_grids(panels: Sequence[SamplePanel], language: Language = ENGLISH) -> list[Figure]:
+    """Every cell's sample grid under its name; 16 to a page."""
+    return [_page(page, SAMPLE_GRID, language) for page in pages(panels, SAMPLE_GRID.to_a_page)]
 
 
 @figure_style()
-def wide_sheets(panels: Sequence[SamplePanel]) -> list[Figure]:
+def wide_sheets(panels: Sequence[SamplePanel], language: Language = ENGLISH) -> list[Figure]:
     """Every cell's sheet of many or labeled images under its name, larger than sample grids; 6 to a page."""
-    return [_page(page, WIDE_SHEET) for page in pages(panels, WIDE_SHEET.to_a_page)]
+    return [_page(page, WIDE_SHEET, language) for page in pages(panels, WIDE_SHEET.to_a_page)]
 
 
-def _page(page: Sequence[SamplePanel], layout: SheetLayout) -> Figure:
-    titles = [_title(panel, layout.letters) for panel in page]
+def _page(page: Sequence[SamplePanel], layout: SheetLayout, language: Language) -> Figure:
+    titles = [_title(panel, layout.letters, language) for panel in page]
     lines = max(title.count("\n") + 1 for title in titles)
     tallest = max(
         (panel.picture.shape[0] / panel.picture.shape[1] for panel in page if panel.picture is not None), default=1
@@ -122,6 +144,10 @@ def _page(page: Sequence[SamplePanel], layout: SheetLayout) -> Figure:
     return figure
 
 
-def _title(panel: SamplePanel, letters: int) -> str:
-    where = f"seed {panel.seed}" + (f", step {panel.step}" if panel.step is not None else "")
+def _title(panel: SamplePanel, letters: int, language: Language) -> str:
+    where = panel.about or (
+        language.say("seed {seed}, step {step}", seed=panel.seed, step=panel.step)
+        if panel.step is not None
+        else language.say("seed {seed}", seed=panel.seed)
+    )
     return f"{wrapped(panel.label, letters, 3, panel.mark)}\n{where}"

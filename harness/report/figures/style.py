@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import matplotlib
 import seaborn as sns
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
+
+from harness.report.figures.fonts import families, shown
+from harness.report.palette import BASELINE, OTHERS
 
 DPI = 150
 PANELS_PER_PAGE = 12
@@ -36,16 +37,12 @@ MANY_TICKS = 100.0
 GRAY = "#555555"
 PALE = "#c8c8c8"
 
-_BASELINE_COLOR = "#000000"
-_CELL_COLORS = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5))
-"""Seaborn's color-blind-safe palette without its gray and its two palest colors."""
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 _DASHES: tuple[tuple[float, ...], ...] = (
-    (), (5, 1.5), (1.5, 1.5), (6, 1.5, 1.5, 1.5), (9, 2), (4, 1, 1, 1, 1, 1), (1, 1), (8, 1, 3, 1),
+    (), (5, 2), (1, 1.5), (6, 1.5, 1, 1.5), (11, 3), (3, 1.2, 1, 1.2, 1, 1.2), (1, 3.5), (9, 2, 3, 2),
 )  # fmt: skip
 _BREAKS = tuple(re.compile(rf"(?<={mark})") for mark in (", ", r"[\s,;]", r"[\s,;=/_-]"))
 """Where a label may be broken, the best places first."""
-_OTHER_SCRIPTS = ("Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei")
 
 Item = TypeVar("Item")
 
@@ -72,9 +69,9 @@ def cell_styles(are_baseline: Sequence[bool]) -> list[CellStyle]:
     others = 0
     for is_baseline in are_baseline:
         if is_baseline:
-            styles.append(CellStyle(_BASELINE_COLOR, "o", ()))
+            styles.append(CellStyle(BASELINE, "o", ()))
             continue
-        color = _CELL_COLORS[others % len(_CELL_COLORS)]
+        color = OTHERS[others % len(OTHERS)]
         mark = (others + 1) % len(_MARKERS)
         styles.append(CellStyle(color, _MARKERS[mark], _DASHES[mark]))
         others += 1
@@ -84,13 +81,12 @@ def cell_styles(are_baseline: Sequence[bool]) -> list[CellStyle]:
 @contextmanager
 def figure_style() -> Iterator[None]:
     """Fonts, sizes and grid for drawing and saving, inside the block only. Labels are text, never mathematics."""
-    installed = set(font_manager.get_font_names())
-    fonts = ["DejaVu Sans", *(font for font in _OTHER_SCRIPTS if font in installed)]
     style = {
         **sns.axes_style("whitegrid"),
-        "font.family": fonts,
+        "font.family": families(),
         "font.size": 9,
         "axes.titlesize": 9,
+        "axes.titley": 1.0,  # else it is searched for, at a sixth of the time of many panels
         "axes.labelsize": 9,
         "xtick.labelsize": 8,
         "ytick.labelsize": 8,
@@ -189,9 +185,9 @@ def wrapped(label: str, width: int, lines: int = 3, mark: str = "") -> str:
     """`label` in lines of at most `width` letters (wide letters count two).
 
     Broken behind ", " where that suffices, else behind blanks , ; and, last, behind = / _ - . More than `lines` lines
-    are cut with an ellipsis and `mark`, by which the whole name can be found.
+    are cut with an ellipsis and `mark`, by which the whole name can be found; so is a name whose letters no font has.
     """
-    text = " ".join(label.split())
+    text = shown(" ".join(label.split()), mark)
     rows = [""]
     for first in range(len(_BREAKS)):
         rows = [""]
@@ -232,11 +228,3 @@ def _chunks(piece: str, width: int) -> list[str]:
 
 def _letters(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-
-
-@figure_style()
-def png(figure: Figure, about: Mapping[str, str]) -> bytes:
-    """The figure as PNG with `about` as its text; equal figures give equal bytes (no date, no version)."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", metadata={**about, "Software": None})
-    return buffer.getvalue()

@@ -1,45 +1,51 @@
-"""Training curves as small multiples: loss crossings, and what the discriminator believes."""
+"""Loss curves: small multiples with their crossings, and all cells over each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.analysis.dynamics import EQUILIBRIUM_NATS, Array, LossDynamics
+from harness.analysis.crossings import Role
+from harness.analysis.curves import Array
+from harness.analysis.dynamics import EQUILIBRIUM_NATS, LossDynamics
 from harness.report.figures.style import (
     GRAY,
+    PALE,
     TITLE_WIDTH,
+    WIDE,
     CellStyle,
     cell_title,
     empty_panel,
     figure_style,
+    log_axis,
+    new_figure,
     pages,
     panel_grid,
     round_steps,
+    span,
     step_axis,
     top_legend,
     wrapped,
 )
+from harness.report.figures.thinning import thinned
+from harness.report.language import ENGLISH, Language
 
-PROBABILITIES: dict[str, tuple[str, Literal["-", "--", ":"]]] = {
-    "prob/real": ("D(x), real images", "-"),
-    "prob/fake_before": ("D(G(z)) before D's update", "--"),
-    "prob/fake_after": ("D(G(z)) after D's update", ":"),
-}
+MOST_OVERLAID = 24
+"""Cells that have a color and a name of their own where all lie over each other."""
 
 
 @dataclass(frozen=True)
 class TrainingPanel:
     """One cell, shown by one seed. dynamics, curves: None where the run has no records, and `missing` says why.
 
-    curves: steps of the records under "step", then the metrics of PROBABILITIES that they have. end: the last
-    record's step.
+    curves: the middles of the records' intervals under "step", then the answers (`prob/...`) that they have. end: the
+    last record's step.
     """
 
     label: str
@@ -50,123 +56,183 @@ class TrainingPanel:
     curves: Mapping[str, Array] | None = None
     missing: str = ""
     end: int = 0
+    is_baseline: bool = False
 
 
 @figure_style()
-def loss_crossings(panels: Sequence[TrainingPanel]) -> list[Figure]:
+def loss_crossings(panels: Sequence[TrainingPanel], language: Language = ENGLISH) -> list[Figure]:
     """G's loss and D's (per term where it adds two), raw (pale) beside smoothed; 12 panels to a page.
 
     Where both losses meet at ln 2, their crossings and ln 2 as well.
     """
-    return [_loss_page(page, _end(panels)) for page in pages(panels)]
+    return [_loss_page(page, last_step(panels), language) for page in pages(panels)]
 
 
-def _loss_page(page: Sequence[TrainingPanel], end: int) -> Figure:
+def _loss_page(page: Sequence[TrainingPanel], end: int, language: Language) -> Figure:
     figure, all_axes = panel_grid(len(page), panel_height=2.5)
     for axes, panel in zip(all_axes, page, strict=True):
-        _title(axes, panel)
+        panel_title(axes, panel, language)
         if panel.dynamics is None:
             empty_panel(axes, panel.missing)
         else:
-            _losses(axes, panel.style, panel.dynamics)
-            _steps(axes, end)
-    figure.supxlabel("step", fontsize=9)
-    shown = [panel.dynamics for panel in page if panel.dynamics]
-    comparable = [dynamics.comparable for dynamics in shown]
-    figure.supylabel("loss [nats]" if all(comparable) else "loss, in its own units", fontsize=9)
-    discriminator = _discriminator_label({dynamics.terms for dynamics in shown})
-    handles = {
-        "G, smoothed (cell's color)": Line2D([], [], color="black", linewidth=1.8),
-        discriminator: Line2D([], [], color=GRAY, linewidth=1.8, linestyle="--"),
-        "recorded (raw)": Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
-        "crossing": _crossing_handle(),
-        "ln 2": Line2D([], [], color="black", linewidth=0.8, linestyle=":"),
-    }
-    if not any(panel.dynamics and panel.dynamics.crossings for panel in page):
-        del handles["crossing"]
-    if comparable and not any(comparable):
-        del handles["ln 2"]
+            draw_losses(axes, panel.style, panel.dynamics)
+            _meeting(axes, panel.dynamics, language)
+            steps_to(axes, end)
+    figure.supxlabel(language.say("step"), fontsize=9)
+    figure.supylabel(loss_label(page, language), fontsize=9)
+    handles = loss_handles(page, language)
+    if any(panel.dynamics and panel.dynamics.crossings for panel in page):
+        ln2 = handles.pop("ln 2", None)
+        handles[language.say("crossing")] = _crossing_handle()
+        handles |= {"ln 2": ln2} if ln2 else {}
     top_legend(figure, list(handles.values()), list(handles))
     return figure
 
 
-def _discriminator_label(terms: set[Literal[1, 2]]) -> str:
+def loss_handles(page: Sequence[TrainingPanel], language: Language) -> dict[str, Line2D]:
+    """A legend's handles of what `draw_losses` draws, by label."""
+    shown = [panel.dynamics for panel in page if panel.dynamics]
+    handles = {
+        language.say("G, smoothed (cell's color)"): Line2D([], [], color="black", linewidth=1.8),
+        _discriminator_label({one.terms for one in shown}, language): Line2D(
+            [], [], color=GRAY, linewidth=1.8, linestyle="--"
+        ),
+        language.say("recorded (raw)"): Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
+    }
+    if not shown or any(one.comparable for one in shown):
+        handles["ln 2"] = Line2D([], [], color="black", linewidth=0.8, linestyle=":")
+    return handles
+
+
+def loss_label(page: Sequence[TrainingPanel], language: Language) -> str:
+    """What an axis of losses is labeled."""
+    comparable = all(panel.dynamics.comparable for panel in page if panel.dynamics)
+    return language.say("loss [nats]") if comparable else language.say("loss, in its own units")
+
+
+def _discriminator_label(terms: set[Literal[1, 2]], language: Language) -> str:
     match sorted(terms):
         case [1]:
-            return "D, smoothed"
+            return language.say("D, smoothed")
         case [1, 2]:
-            return "D (per term if it has two), smoothed"
+            return language.say("D (per term if it has two), smoothed")
         case _:
-            return "D per term, smoothed"
+            return language.say("D per term, smoothed")
 
 
-def _losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
-    axes.plot(dynamics.steps, dynamics.generator, color=style.color, linewidth=0.7, alpha=0.35)
-    axes.plot(dynamics.steps, dynamics.discriminator, color=GRAY, linewidth=0.7, alpha=0.35)
-    axes.plot(dynamics.steps, dynamics.smooth_generator, color=style.color, linewidth=1.8)
-    axes.plot(dynamics.steps, dynamics.smooth_discriminator, color=GRAY, linewidth=1.8, linestyle="--")
-    highest = max(dynamics.generator.max(), dynamics.discriminator.max())
-    lowest = min(dynamics.generator.min(), dynamics.discriminator.min())
-    if not dynamics.comparable:
-        room = 0.2 * float(highest - lowest) or 1.0  # for the words above the curves
-        axes.set_ylim(float(lowest) - 0.3 * room, float(highest) + room)
-        words = "losses do not meet: crossings not counted"
-        axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", color=GRAY, fontsize=6)
+def draw_losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
+    """Raw and smoothed losses, and ln 2 where they meet there."""
+    lines: tuple[tuple[Array, dict[str, Any]], ...] = (
+        (dynamics.generator, {"color": style.color, "linewidth": 0.7, "alpha": 0.35}),
+        (dynamics.discriminator, {"color": GRAY, "linewidth": 0.7, "alpha": 0.35}),
+        (dynamics.smooth_generator, {"color": style.color, "linewidth": 1.8}),
+        (dynamics.smooth_discriminator, {"color": GRAY, "linewidth": 1.8, "linestyle": "--"}),
+    )
+    for values, look in lines:
+        axes.plot(*thinned(dynamics.steps, values), **look)
+    highest = float(max(dynamics.generator.max(initial=0), dynamics.discriminator.max(initial=0)))
+    if dynamics.comparable:
+        axes.axhline(EQUILIBRIUM_NATS, color="black", linewidth=0.8, linestyle=":")
+        axes.set_ylim(0, max(1.0, 1.06 * highest))
+
+
+def _meeting(axes: Axes, dynamics: LossDynamics, language: Language) -> None:
+    """The crossings, or that there are none to count."""
+    if dynamics.comparable:
+        axes.plot(
+            [crossing.step for crossing in dynamics.crossings],
+            [crossing.loss for crossing in dynamics.crossings],
+            color="black", marker="o", markersize=5.5, markerfacecolor="white", linestyle="", zorder=5,
+        )  # fmt: skip
         return
-    axes.axhline(EQUILIBRIUM_NATS, color="black", linewidth=0.8, linestyle=":")
-    axes.plot(
-        [crossing.step for crossing in dynamics.crossings],
-        [crossing.loss for crossing in dynamics.crossings],
-        color="black", marker="o", markersize=5.5, markerfacecolor="white", linestyle="", zorder=5,
-    )  # fmt: skip
-    axes.set_ylim(0, max(1.0, 1.06 * float(highest)))
+    highest = float(max(dynamics.generator.max(), dynamics.discriminator.max()))
+    lowest = float(min(dynamics.generator.min(), dynamics.discriminator.min()))
+    room = 0.2 * (highest - lowest) or 1.0  # for the words above the curves
+    axes.set_ylim(lowest - 0.3 * room, highest + room)
+    words = language.say("losses do not meet: crossings not counted")
+    axes.text(0.5, 0.97, words, transform=axes.transAxes, ha="center", va="top", color=GRAY, fontsize=6)
 
 
 @figure_style()
-def probabilities(panels: Sequence[TrainingPanel]) -> list[Figure]:
-    """D(x) and D(G(z)) before and after D's update, against 1/2; 12 panels to a page."""
-    return [_probability_page(page, _end(panels)) for page in pages(panels)]
+def loss_overlay(panels: Sequence[TrainingPanel], language: Language = ENGLISH) -> list[Figure]:
+    """The smoothed losses of several cells over each other: G's on the left, D's (per term) on the right.
+
+    panels: of losses on one scale, with records. Beyond MOST_OVERLAID cells, all but the baseline are gray.
+    """
+    figure = new_figure(9.9, 4.2 + (0.22 * min(len(panels), MOST_OVERLAID) / 4))
+    left, right = figure.subplots(1, 2)
+    terms = {panel.dynamics.terms for panel in panels if panel.dynamics}
+    _overlaid(left, panels, "generator", language.say("G, smoothed"), language)
+    _overlaid(right, panels, "discriminator", _discriminator_label(terms, language), language)
+    left.set_ylabel(loss_label(panels, language))
+    comparable = all(panel.dynamics.comparable for panel in panels if panel.dynamics)
+    _overlay_legend(figure, panels, comparable, language)
+    return [figure]
 
 
-def _probability_page(page: Sequence[TrainingPanel], end: int) -> Figure:
-    figure, all_axes = panel_grid(len(page), panel_height=2.5)
-    for axes, panel in zip(all_axes, page, strict=True):
-        _title(axes, panel)
-        if panel.curves is None:
-            empty_panel(axes, panel.missing)
-            continue
-        for metric, (_, dash) in PROBABILITIES.items():
-            color = panel.style.color if metric == "prob/real" else GRAY
-            if metric in panel.curves:
-                axes.plot(panel.curves["step"], panel.curves[metric], color=color, linewidth=1.3, linestyle=dash)
-        axes.axhline(0.5, color="black", linewidth=0.8)
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_yticks(np.linspace(0, 1, 5))
-        _steps(axes, end)
-    figure.supxlabel("step", fontsize=9)
-    figure.supylabel("mean output of D", fontsize=9)
-    handles = [
-        Line2D([], [], color="black" if metric == "prob/real" else GRAY, linewidth=1.4, linestyle=dash)
-        for metric, (_, dash) in PROBABILITIES.items()
-    ]
-    labels = [label for label, _ in PROBABILITIES.values()]
-    labels[0] += " (cell's color)"
-    top_legend(figure, [*handles, Line2D([], [], color="black", linewidth=0.8)], [*labels, "1/2"])
-    return figure
+def _overlaid(axes: Axes, panels: Sequence[TrainingPanel], role: Role, title: str, language: Language) -> None:
+    """One network's losses; the first cell, which is the baseline, on top."""
+    comparable = all(panel.dynamics.comparable for panel in panels if panel.dynamics)
+    everything: list[float] = []
+    for panel in reversed(panels):
+        steps, values = _smooth(panel, role)
+        axes.plot(steps, values, **_look(panel, len(panels)))
+        everything += [float(values.min()), float(values.max())]
+    if (factor := span(everything)) > WIDE:
+        log_axis(axes, "y", factor)
+        title = language.say("{title}, log scale", title=title)
+    elif comparable:
+        axes.set_ylim(0, max(1.0, 1.06 * max(everything)))
+    if comparable:
+        axes.axhline(EQUILIBRIUM_NATS, color="black", linewidth=0.8, linestyle=":")
+    axes.set_title(title)
+    axes.set_xlabel(language.say("step"))
+    steps_to(axes, last_step(panels))
 
 
-def _end(panels: Sequence[TrainingPanel]) -> int:
+def _overlay_legend(figure: Figure, panels: Sequence[TrainingPanel], comparable: bool, language: Language) -> None:
+    handles = {
+        wrapped(panel.label, 26, 3, panel.mark): Line2D([], [], **_look(panel, len(panels)))
+        for panel in panels[: MOST_OVERLAID if len(panels) <= MOST_OVERLAID else 1]
+    }
+    if len(panels) > MOST_OVERLAID:
+        handles[language.say("the other cells")] = Line2D([], [], color=PALE, linewidth=1.0)
+    if comparable:
+        handles["ln 2"] = Line2D([], [], color="black", linewidth=0.8, linestyle=":")
+    top_legend(figure, list(handles.values()), list(handles))
+
+
+def _smooth(panel: TrainingPanel, role: Role) -> tuple[Array, Array]:
+    """Steps and smoothed losses of one network, without what the window leaves out."""
+    assert panel.dynamics is not None
+    losses = panel.dynamics.smooth_generator if role == "generator" else panel.dynamics.smooth_discriminator
+    whole = np.isfinite(losses)
+    return thinned(panel.dynamics.steps[whole], losses[whole])
+
+
+def _look(panel: TrainingPanel, count: int) -> dict[str, Any]:
+    """Color and dashes of a cell's line; the baseline is drawn thicker."""
+    if count > MOST_OVERLAID and not panel.is_baseline:
+        return {"color": PALE, "linewidth": 1.0}
+    width = 2.4 if panel.is_baseline else 1.5
+    return {"color": panel.style.color, "linewidth": width, "dashes": panel.style.dashes or (1, 0)}
+
+
+def last_step(panels: Sequence[TrainingPanel]) -> int:
     """The last step of all panels, so that all have one axis."""
     return max((panel.end for panel in panels), default=0)
 
 
-def _steps(axes: Axes, end: int) -> None:
+def steps_to(axes: Axes, end: int) -> None:
+    """The step axis up to `end`."""
     axes.set_xlim(0, 1.03 * max(end, 1))
     step_axis(axes, round_steps(end))
 
 
-def _title(axes: Axes, panel: TrainingPanel) -> None:
-    cell_title(axes, f"{wrapped(panel.label, TITLE_WIDTH, 3, panel.mark)}\nseed {panel.seed}", panel.style)
+def panel_title(axes: Axes, panel: TrainingPanel, language: Language) -> None:
+    """The cell's name and the seed that stands for it."""
+    name = wrapped(panel.label, TITLE_WIDTH, 3, panel.mark)
+    cell_title(axes, language.say("{cell}\nseed {seed}", cell=name, seed=panel.seed), panel.style)
 
 
 def _crossing_handle() -> Line2D:

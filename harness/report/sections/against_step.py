@@ -37,12 +37,12 @@ def _part(content: Content, album: Album, columns: list[Column]) -> CurvesPart:
     in_panels = [column for column in others if column.metric in IN_PANELS]
     is_measured = bool(content.measured[first.title])
     return CurvesPart(
-        title=escape(first.title),
+        title=escape(first.title_in(content.language)),
         against_step_caption=captions.against_step_caption(content, first),
-        at_last_caption=captions.at_last_caption(first),
+        at_last_caption=captions.at_last_caption(first, content.language),
         against_step=column_against_step(content, album, first) if is_measured else [],
         at_last=column_at_last(content, album, first) if is_measured else [],
         panels=panels_against_step(content, album, others),
-        panel_titles=escape(joined_title(in_panels)) if in_panels else "",
+        panel_titles=escape(joined_title(in_panels, content.language)) if in_panels else "",
         without_panels=captions.without_panels(content, in_panels),
     )

@@ -13,13 +13,14 @@ from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
+    say = content.language.say
     sheets = picture_sheets(content, styles_of(content), "interpolations")
-    figures = wide_sheets(sheets.panels) if sheets.sources else []
-    album.lacks([f"Interpolations of {reason}" for reason in sheets.missing])
+    figures = wide_sheets(sheets.panels, content.figure_language) if sheets.sources else []
+    album.lacks([say("Interpolations of {reason}", reason=reason) for reason in sheets.missing])
     return rendered(
         "sections/interpolations.md.jinja",
         content.language,
-        pictures=album.add("interpolations", "Latent interpolations of all cells", figures, sheets.sources),
+        pictures=album.add("interpolations", say("Latent interpolations of all cells"), figures, sheets.sources),
         interpolations_shown=prose.interpolations_shown(content),
         missing_interpolations=[escape(reason) for reason in sheets.missing],
     )

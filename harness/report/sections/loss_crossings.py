@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-from harness.report import prose, tables
+from harness.report import training_prose
 from harness.report.album import Album
-from harness.report.content import Content
-from harness.report.figures.training import loss_crossings
+from harness.report.content import Content, ReportCell
+from harness.report.crossings import crossings_table, has_comparable_losses
+from harness.report.figures.training import loss_crossings, loss_overlay
 from harness.report.pictures import recorded, training_panels
 from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
-    records = recorded(content)
-    figures = loss_crossings(training_panels(content)) if records else []
+    records, language = recorded(content.cells), content.language
+    panels = training_panels(content)
+    figures = loss_crossings(panels, content.figure_language) if records else []
+    overlaid, left_out = _overlaid(content)
+    over = [panels[cell.number - 1] for cell in overlaid]
     return rendered(
         "sections/loss-crossings.md.jinja",
-        content.language,
-        losses=album.add("losses", "Loss crossings", figures, records),
-        losses_shown=prose.losses_shown(content),
-        uncounted_losses=prose.uncounted_losses(content),
-        crossings_table=tables.crossings_table(content),
+        language,
+        losses=album.add("losses", language.say("Loss crossings"), figures, records),
+        losses_shown=training_prose.losses_shown(content),
+        uncounted_losses=training_prose.uncounted_losses(content),
+        overlay=album.add(
+            "losses-overlay",
+            language.say("Smoothed losses of all cells"),
+            loss_overlay(over, content.figure_language) if over else [],
+            recorded(overlaid),
+        ),
+        overlay_shown=training_prose.overlay_shown(content, overlaid, left_out),
+        crossings_table=crossings_table(content),
     )
+
+
+def _overlaid(content: Content) -> tuple[list[ReportCell], list[ReportCell]]:
+    """Cells with smoothed losses on one scale, and those of other scales.
+
+    The scale is that of most cells: nats at one meeting point, or else one loss. No cells where there are fewer than
+    two.
+    """
+    smoothed = [c for c in content.cells if (run := c.shown_run()).dynamics and run.dynamics.covered > 0]
+    scales = [_scale(cell) for cell in smoothed]
+    most = max(scales, key=scales.count, default="")
+    shown = [cell for cell in smoothed if _scale(cell) == most]
+    if len(shown) < 2:
+        return [], []
+    return shown, [cell for cell in smoothed if _scale(cell) != most]
+
+
+def _scale(cell: ReportCell) -> str:
+    return "meeting" if has_comparable_losses(cell) else cell.cell.hyperparameters.loss

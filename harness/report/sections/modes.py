@@ -7,22 +7,23 @@ from harness.report.album import Album
 from harness.report.content import Content
 from harness.report.figures.samples import wide_sheets
 from harness.report.markdown import escape
-from harness.report.modes import RULES, mode_parts
+from harness.report.modes import mode_parts, rules
 from harness.report.pictures import styles_of
 from harness.report.sheets import picture_sheets
 from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
+    say = content.language.say
     sheets = picture_sheets(content, styles_of(content), "classes")
-    figures = wide_sheets(sheets.panels) if sheets.sources else []
-    pictures = album.add("classes", "Samples of all cells, each with its class", figures, sheets.sources)
-    album.lacks([f"Sheet of classes of {reason}" for reason in sheets.missing])
+    figures = wide_sheets(sheets.panels, content.figure_language) if sheets.sources else []
+    pictures = album.add("classes", say("Samples of all cells, each with its class"), figures, sheets.sources)
+    album.lacks([say("Sheet of classes of {reason}", reason=reason) for reason in sheets.missing])
     return rendered(
         "sections/modes.md.jinja",
         content.language,
         modes=mode_parts(content),
-        mode_rules=RULES,
+        mode_rules=rules(content.language),
         pictures=pictures,
         classes_shown=prose.classes_shown(content, pictures),
         missing_classes=[escape(reason) for reason in sheets.missing],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from harness.evaluation.protocol import caveat
 from harness.report import settings
 from harness.report.album import Album
 from harness.report.columns import joined_title
@@ -23,12 +22,11 @@ class ProtocolPart(NamedTuple):
 
 
 def body(content: Content, album: Album) -> str:
-    data = content.view.plan.experiment.data
     parts = [
         ProtocolPart(
-            escape(joined_title(group)),
+            escape(joined_title(group, content.language)),
             settings.protocol_table(content, group),
-            caveat(group[0].block.settings, data),
+            settings.extractor_caveat(content, group[0]),
         )
         for group in content.groups
     ]

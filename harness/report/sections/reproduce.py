@@ -26,6 +26,7 @@ def body(content: Content, album: Album) -> str:
         experiment_file=experiment_file,
         overrides="".join(f" --set {shlex.quote(override)}" for override in overrides),
         threads=manifest.threads if manifest else None,
+        code=content.language.code,
     )
 
 

@@ -1,24 +1,32 @@
-"""Sample grids: images of every cell's last checkpoint, not selected."""
+"""Sample grids: images of every cell's last checkpoint, not selected, beside real ones, with their settings."""
 
 from __future__ import annotations
 
 from harness.report.album import Album
 from harness.report.content import Content
 from harness.report.figures.samples import sample_grids
-from harness.report.markdown import counted, escape
+from harness.report.markdown import escape
 from harness.report.pictures import styles_of
+from harness.report.sample_settings import differing_settings, real_panels, shared_settings
 from harness.report.sheets import sample_sheets
 from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
+    say = content.language.say
     sheets = sample_sheets(content, styles_of(content))
-    figures = sample_grids(sheets.panels) if sheets.sources else []
-    album.lacks([f"Sample grid of {reason}" for reason in sheets.missing])
+    real, of_real, without_real = real_panels(content)
+    shown = [*real, *sheets.panels]
+    figures = sample_grids(shown, content.figure_language) if sheets.sources else []
+    album.lacks([say("Sample grid of {reason}", reason=reason) for reason in sheets.missing])
+    missing = [*without_real, *sheets.missing] if sheets.sources else sheets.missing
     return rendered(
         "sections/samples.md.jinja",
         content.language,
-        pictures=album.add("samples", "Sample grids of all cells", figures, sheets.sources),
-        samples=counted(content.view.plan.experiment.report.samples, "image"),
-        missing_samples=[escape(reason) for reason in sheets.missing],
+        pictures=album.add("samples", say("Sample grids of all cells"), figures, [*of_real, *sheets.sources]),
+        count=content.view.plan.experiment.report.samples,
+        has_real=bool(real),
+        shared=shared_settings(content, sheets.panels),
+        differing=differing_settings(content, sheets.panels),
+        missing_samples=[escape(reason) for reason in missing],
     )

@@ -1,0 +1,161 @@
+"""The command that writes a report, and checks a finished one again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.console import say, show, show_json
+from harness.cli.options import REPORTS, RUNS, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.cli.reporting import write_report
+from harness.cli.results import note_absence
+from harness.design.experiment_file import ExperimentFile
+from harness.errors import HarnessError
+from harness.report.form import form_named
+from harness.store.rundir import experiment_directory
+from harness.tracking.reader import ExperimentView
+
+if TYPE_CHECKING:
+    from harness.report.verify import Verification
+
+ReportFile = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="The experiment file (TOML); --verify also works without.", show_default=False),
+]
+
+
+def report(
+    file: ReportFile = None,
+    sets: Sets = None,
+    runs_dir: RunsDir = RUNS,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder of the report; default: reports/NAME.")
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="md,html,latex", help="Forms of the report; default: all. md is always there."
+        ),
+    ] = None,
+    language: Annotated[str, typer.Option("--language", metavar="en|zh", help="Language of the text.")] = "en",
+    source: Annotated[
+        str, typer.Option("--source", metavar="runs|mlflow", help="Where the runs are read from.")
+    ] = "runs",
+    tracking_uri: TrackingUri = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            "--verify",
+            metavar="DIR",
+            help="Write nothing; check the report in DIR against its own hashes and the runs. Exit 0 if all holds.",
+        ),
+    ] = None,
+) -> None:
+    """Write the report from what the runs hold now, or check a finished one again with --verify."""
+    form = form_named(formats, language)
+    if source not in ("runs", "mlflow"):
+        raise HarnessError(f"{source!r} holds no runs; allowed: runs, mlflow", where="--source")
+    if source == "mlflow" and tracking_uri == "none":
+        raise HarnessError("there is no store to read from", where="--tracking-uri none")
+    if verify is not None:
+        _verify(verify, file, sets, (runs_dir, source, tracking_uri), as_json)
+        return
+    if file is None:
+        raise HarnessError(
+            "FILE is missing", where="harness report", remedy="Name the experiment file, or use --verify."
+        )
+    opened = open_file(file, sets)
+    with _runs(opened, runs_dir, source, tracking_uri) as view:
+        path = write_report(view, output or REPORTS / opened.experiment.name, form)
+    if as_json:
+        show_json({"experiment": opened.experiment.name, "report": str(path)})
+    else:
+        say(f"report: {path}")
+
+
+@contextmanager
+def _runs(file: ExperimentFile, runs_dir: Path, source: str, tracking_uri: str | None) -> Iterator[ExperimentView]:
+    """The runs of `file`: from their directories, or from the store, which keeps no weights."""
+    if source == "runs":
+        view = view_of(file, runs_dir)
+        note_absence(view)
+        yield view
+        return
+    from harness.tracking.download import downloaded
+    from harness.tracking.reader import read_experiment
+    from harness.tracking.stores import resolve_address
+
+    meant = experiment_directory(runs_dir, file.experiment.name)
+    with downloaded(file.plan, resolve_address(tracking_uri, runs_dir), meant) as folder:
+        yield read_experiment(file.plan, folder, has_weights=False)
+
+
+def _verify(
+    output: Path, file: Path | None, sets: list[str] | None, place: tuple[Path, str, str | None], as_json: bool
+) -> None:
+    """place: runs folder, source and tracking address. Exit 1 where something does not hold."""
+    from harness.report.verify import experiment_of, verify_report
+    from harness.tracking.snapshot import read_snapshot
+
+    runs_dir, source, tracking_uri = place
+    name = experiment_of(output)
+    if file is None:
+        if source == "mlflow":
+            raise HarnessError(
+                "without FILE it is not known which runs to ask the store for",
+                where="--source mlflow",
+                remedy="Name the experiment file too.",
+            )
+        found = verify_report(output, experiment_directory(runs_dir, name), None)
+    else:
+        opened = open_file(file, sets)
+        if opened.experiment.name != name:
+            raise HarnessError(f"the report is of {name!r}, FILE is {opened.experiment.name!r}", where=str(output))
+        with _runs(opened, runs_dir, source, tracking_uri) as view:
+            directory = view.directory
+            snapshot = read_snapshot(opened.plan, directory.root.parent, has_weights=directory.has_weights)
+            found = verify_report(output, directory, snapshot)
+    if as_json:
+        show_json(_document(found, output))
+    else:
+        show("\n".join([*(f"{doubt.file}: {doubt.what}" for doubt in found.doubts), _closing(found)]))
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _document(found: Verification, output: Path) -> dict[str, object]:
+    return {
+        "experiment": found.experiment,
+        "report": str(output),
+        "holds": found.holds,
+        "files": found.files,
+        "runs": found.traced.runs if found.traced else None,
+        "values": found.traced.values if found.traced else None,
+        "checkpoints": found.traced.checkpoints if found.traced else None,
+        "made_again": found.made_again,
+        "doubts": [{"file": doubt.file, "what": doubt.what} for doubt in found.doubts],
+    }
+
+
+def _closing(found: Verification) -> str:
+    """What was compared, and what could not be."""
+    sums = found.traced
+    if sums is None:
+        compared = f"the {found.files} files of the report; its runs are not at hand, so nothing else"
+    else:
+        compared = (
+            f"{found.files} files of the report, {sums.values} measured values, {sums.numbers} means and "
+            f"{sums.checkpoints} checkpoint files of {sums.runs} runs"
+        )
+        compared += f" ({sums.gone} checkpoint files are not there any more)" if sums.gone else ""
+        compared += "; the report was made again and compared" if found.made_again else f"; {found.skipped}"
+    if found.holds:
+        return f"all holds: compared {compared}"
+    return (
+        f"{len(found.doubts)} {'thing does' if len(found.doubts) == 1 else 'things do'} not hold; compared {compared}"
+    )

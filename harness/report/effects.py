@@ -1,0 +1,168 @@
+"""What each cell's change did, in sentences with numbers: estimate, interval, seeds, verdict, and what would decide."""
+
+from __future__ import annotations
+
+from harness.analysis.statistics import Difference
+from harness.analysis.verdicts import ALPHA, is_beyond_chance
+from harness.report.comparisons import ColumnComparison
+from harness.report.content import Content, ReportCell
+from harness.report.factor_changes import changes
+from harness.report.markdown import escape, number
+from harness.report.verdicts import interval_text, needed_text, p_equation, p_text, size_text
+
+
+def single_changes(content: Content, against: ColumnComparison) -> list[str]:
+    """An item for each cell that changes one factor alone, in the order of the table."""
+    alone = [cell for cell in against.others if len(changes(content, cell)) == 1]
+    return [_item(content, against, cell) for cell in alone]
+
+
+def joint_changes(content: Content, against: ColumnComparison) -> list[str]:
+    """An item for each cell that changes several factors, whose difference no single one of them explains."""
+    joint = [cell for cell in against.others if len(changes(content, cell)) != 1]
+    return [_item(content, against, cell) for cell in joint]
+
+
+def _item(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
+    difference = against.of(cell)
+    if difference is None or against.baseline is None:
+        return ""
+    return content.language.paragraph(
+        finding(content, against, (cell, against.baseline), change_text_of(content, cell)),
+        diverged_text(content, difference),
+        tests_text(content, against, difference),
+        decision_text(content, difference),
+    )
+
+
+def change_text_of(content: Content, cell: ReportCell) -> str:
+    """`latent_dim` 16 → 100; a label or name that says something else stands before it."""
+    found = changes(content, cell)
+    text = content.language.listed(change.text for change in found)
+    plain = ", ".join(f"{change.factor}={change.after}" for change in found)
+    raw = ", ".join(f"{name}={level}" for name, level in content.levels(cell).items() if name in cell.cell.varied)
+    if not found or cell.label in (plain, raw):
+        return text or escape(cell.label)
+    return content.language.say("{cell} ({changes})", cell=escape(cell.label), changes=text)
+
+
+def finding(content: Content, against: ColumnComparison, pair: tuple[ReportCell, ReportCell], what: str) -> str:
+    """`what: FID 14.9 → 19.1, × 1.28 (95 % interval 1.10 to 1.49; 3 seeds): hurts.`; pair: the cell, and which with."""
+    say, difference = content.language.say, against.of(*pair)
+    metric = escape(content.language.say(against.column.measures.title))
+    if difference is None or difference.estimate is None:
+        return _unmeasured(content, against, pair[0], what)
+    n = len(difference.shared_seeds)
+    before, after = (_mean(against, cell, difference) for cell in (pair[1], pair[0]))
+    shown: dict[str, object] = {
+        "what": what,
+        "metric": metric,
+        "before": before,
+        "after": after,
+        "size": size_text(difference),
+    }
+    if n == 1 and difference.scale == "log":
+        return say("{what}: {metric} {before} → {after}, × {size}. One seed: no verdict.", **shown)
+    if n == 1:
+        return say("{what}: {metric} {before} → {after}, a difference of {size}. One seed: no verdict.", **shown)
+    shown |= {"n": n, "interval": interval_text(content.language, difference)}
+    shown["verdict"] = f"**{verdict_clause(content, difference)}**"
+    if difference.scale == "log":
+        return say(
+            "{what}: {metric} {before} → {after}, × {size} (95 % interval {interval}; {n} seeds): {verdict}.", **shown
+        )
+    return say(
+        "{what}: {metric} {before} → {after}, a difference of {size} (95 % interval {interval}; {n} seeds): {verdict}.",
+        **shown,
+    )
+
+
+def verdict_clause(content: Content, difference: Difference) -> str:
+    """The verdict as the end of a sentence."""
+    say = content.language.say
+    match difference.verdict:
+        case "helps":
+            return say("helps")
+        case "hurts":
+            return say("hurts")
+        case "differs":
+            return say("differs beyond chance")
+        case "not asked":
+            return say("not among the file's claims, so not tested")
+        case _ if is_beyond_chance(difference):
+            return say("no verdict, because of the diverged runs")
+        case _ if difference.within_smallest:
+            return say("no difference that matters")
+        case _ if difference.p is not None and difference.p <= ALPHA:
+            return say("inconclusive: beyond chance alone, but not among all comparisons together")
+        case _:
+            return say("inconclusive")
+
+
+def _unmeasured(content: Content, against: ColumnComparison, cell: ReportCell, what: str) -> str:
+    say, values = content.language.say, against.values.get(cell.cell.name)
+    if values is not None and values.seeds and values.diverged == values.seeds:
+        text = say("{what}: all {n} runs diverged.", what=what, n=values.seeds)
+        if values.seeds == 1:
+            return say("{what}: its one run diverged. One seed: no verdict.", what=what)
+        return content.language.paragraph(text, say("That **hurts**.") if _is_hurt(against, cell) else "")
+    if values is not None and not values.values and content.summary(cell, against.column):
+        step = against.steps[cell.cell.name]
+        return say("{what}: not yet measured at step {step}, so there is nothing to compare.", what=what, step=step)
+    if values is not None and values.values:
+        return say("{what}: no seed was measured in both cells, so there is nothing to compare.", what=what)
+    return say("{what}: not measured yet.", what=what)
+
+
+def _is_hurt(against: ColumnComparison, cell: ReportCell) -> bool:
+    difference = against.of(cell)
+    return difference is not None and difference.verdict == "hurts"
+
+
+def _mean(against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
+    """The mean over the shared seeds of each seed's mean over repeats."""
+    values = against.values[cell.cell.name].values
+    means = [sum(values[seed]) / len(values[seed]) for seed in difference.shared_seeds]
+    return number(sum(means) / len(means), 3)
+
+
+def diverged_text(content: Content, difference: Difference) -> str:
+    """That some of a cell's runs diverged, which counts against it."""
+    if not 0 < difference.diverged < difference.seeds:
+        return ""
+    return content.language.say(
+        "{n} of its {runs} runs diverged and are not among these values; a cell that diverges is never said to help.",
+        n=difference.diverged,
+        runs=difference.seeds,
+    )
+
+
+def tests_text(content: Content, against: ColumnComparison, difference: Difference) -> str:
+    """The p-values: of the t-test, adjusted by Holm's method, and of the sign-flip test with its least value."""
+    if difference.p is None or difference.verdict == "not asked":
+        return ""
+    say, p, n = content.language.say, p_equation(difference.p), len(difference.shared_seeds)
+    p_holm = p_equation(difference.p_holm) if difference.p_holm is not None and against.comparison.family > 1 else None
+    if difference.p_sign_flip is None or difference.least_sign_flip is None:
+        return say("{p}; after Holm's adjustment {p_holm}.", p=p, p_holm=p_holm) if p_holm else say("{p}.", p=p)
+    flip, least = p_equation(difference.p_sign_flip), p_text(difference.least_sign_flip)
+    if p_holm is None:
+        return say("{p}; sign-flip {flip} (least possible with {n} seeds: {least}).", p=p, flip=flip, n=n, least=least)
+    return say(
+        "{p}; after Holm's adjustment {p_holm}; sign-flip {flip} (least possible with {n} seeds: {least}).",
+        p=p,
+        p_holm=p_holm,
+        flip=flip,
+        n=n,
+        least=least,
+    )
+
+
+def decision_text(content: Content, difference: Difference) -> str:
+    """How many seeds would decide what is inconclusive, and what they cost; empty where seeds are not what lacks."""
+    if difference.needed:
+        return needed_text(content.language, difference.needed, content.view.plan.experiment.cost)
+    open_question = difference.verdict == "inconclusive" and not difference.within_smallest
+    if open_question and difference.se and not is_beyond_chance(difference):
+        return content.language.say("Even 1000 seeds would hardly find a difference as small as this one.")
+    return ""

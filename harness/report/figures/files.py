@@ -1,0 +1,153 @@
+"""Figures as files: PNG with few colors where nobody sees the difference, SVG for drawings; bytes repeat exactly."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from harness.report.figures.style import figure_style
+
+MOST_DPI = 300.0
+"""Figures with pictures of pixels are made as large as this, so that each of those pixels is a whole number of dots."""
+LEFT_OVER = 0.02
+"""Dots per pixel by which such a picture may be larger than its place, where the figure's size was rounded."""
+MOST_COLORS = 256
+LONG_TEXT = 4096
+"""Letters from which a text is compressed: hundreds of runs take hundreds of kilobytes."""
+COMPRESSION = 6
+"""zlib's level: 9 takes three times as long for 5 to 10 % less."""
+LEAST_SEEN = 24
+"""Of 255: a palette that moves no channel of any dot further than this is taken for the picture itself."""
+
+_DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
+_COORDINATES = re.compile(rb' (?:d|x|y)="[^"]*"|translate\([^)]*\)')
+_INDENTS = re.compile(rb"\n\s+")
+_GROUP_NAMES = re.compile(rb'(?<=<g) id="\w+"')
+_COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
+_NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+@dataclass(frozen=True)
+class FigureFiles:
+    """One figure in its forms; svg: None where it holds pictures made of pixels."""
+
+    png: bytes
+    svg: bytes | None
+
+
+def figure_files(figure: Figure, about: Mapping[str, str]) -> FigureFiles:
+    """The figure as files with `about` as their text (`Title` is the title); equal figures give equal bytes.
+
+    Consumes the figure: its layout is fixed and its size in dots may change.
+    """
+    has_pixels = any(axes.images for axes in figure.axes)
+    _place_empty_labels(figure)
+    with figure_style():
+        _settle(figure)
+        if has_pixels:
+            _show_pixels_whole(figure)
+        return FigureFiles(_png(figure, about), None if has_pixels else _svg(figure, about))
+
+
+def _settle(figure: Figure) -> None:
+    """Lays the figure out, once. The last digits of the solver's answer vary from process to process: they are cut."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = axes.get_position(original=True).bounds
+        axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
+
+
+def _place_empty_labels(figure: Figure) -> None:
+    """Spares matplotlib the search for places of axis labels without text, an eighth of the time of many panels."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if not axis.get_label_text():
+                axis.set_label_coords(0, 0)
+
+
+def _png(figure: Figure, about: Mapping[str, str]) -> bytes:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    dots = canvas.buffer_rgba()  # type: ignore[no-untyped-call]
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), dots).convert("RGB")
+    texts = PngInfo()
+    for keyword, text in about.items():
+        texts.add_text(keyword, text, zip=len(text) > LONG_TEXT)
+    dpi = (figure.dpi, figure.dpi)
+    buffer = io.BytesIO()
+    with_few_colors(drawn).save(buffer, format="PNG", pnginfo=texts, dpi=dpi, compress_level=COMPRESSION)
+    return buffer.getvalue()
+
+
+def with_few_colors(drawn: Image.Image) -> Image.Image:
+    """An RGB picture in at most 256 colors or grays, where that moves no channel by more than `LEAST_SEEN`; else as
+    it is."""
+    pixels = np.asarray(drawn)
+    if (pixels == pixels[:, :, :1]).all():
+        return drawn.convert("L")
+    few = drawn.quantize(MOST_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    moved = np.abs(np.asarray(few.convert("RGB")).astype(np.int16) - pixels)
+    return few if moved.max() <= LEAST_SEEN else drawn
+
+
+def _svg(figure: Figure, about: Mapping[str, str]) -> bytes:
+    """As laid out for the PNG; text as outlines, since fonts may be missing, and no more points than can be seen.
+
+    Its description is the JSON object of all texts but the title.
+    """
+    buffer = io.BytesIO()
+    description = json.dumps({name: text for name, text in about.items() if name != "Title"}, sort_keys=True)
+    metadata = {"Title": about.get("Title", ""), "Description": description, "Date": None, "Creator": None}
+    figure.set_layout_engine("none")
+    with matplotlib.rc_context({"svg.hashsalt": "harness", "svg.fonttype": "path", "path.simplify_threshold": 0.2}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)  # type: ignore[no-untyped-call]
+    drawn = _NOT_XML.sub(b"", _COMMENT.sub(b"", buffer.getvalue()))
+    drawn = _GROUP_NAMES.sub(b"", _INDENTS.sub(b"\n", drawn))
+    return _COORDINATES.sub(lambda found: _DECIMALS.sub(rb"\1", found[0]), drawn)
+
+
+def _show_pixels_whole(figure: Figure) -> None:
+    """Sets pictures to a whole number of dots per pixel where the figure gets no larger than `MOST_DPI` by it.
+
+    Else they stay resampled. Blurring is what makes such figures large, and it hides what the generator drew.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    shown = [axes for axes in figure.axes if axes.images]
+    dots = [axes.get_window_extent().width / _width(axes) for axes in shown]
+    dpi = figure.dpi * max(ceil(scale) / scale for scale in dots)
+    if dpi > MOST_DPI:
+        return
+    places = [axes.get_position() for axes in shown]
+    figure.set_dpi(dpi)
+    width, height = figure.bbox.size
+    for axes, place in zip(shown, places, strict=True):
+        rows, columns = axes.images[0].get_size()
+        scale = max(1, int(place.width * width / columns + LEFT_OVER))
+        left = round(place.x0 * width + (place.width * width - scale * columns) / 2)
+        bottom = round(place.y0 * height)
+        axes.set_aspect("auto")
+        axes.set_position((left / width, bottom / height, scale * columns / width, scale * rows / height))
+        axes.images[0].set_interpolation("nearest")
+
+
+def _width(axes: Axes) -> int:
+    """Pixels in a row of the axes' picture."""
+    return int(axes.images[0].get_size()[1])

@@ -1,0 +1,107 @@
+"""Diagnosis: six panels for each cell, what the rules find in its runs, and what to try."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.analysis.curves import moving_average
+from harness.analysis.diagnosis import LAST_STEPS
+from harness.report import diagnoses, diagnosis_words
+from harness.report.album import Album
+from harness.report.chosen_cells import choice_text, chosen_cells
+from harness.report.content import Content, scale_of
+from harness.report.diagnoses import Diagnosis
+from harness.report.figures.dynamics import SixPanels, six_panels
+from harness.report.figures.style import CellStyle
+from harness.report.language import Language
+from harness.report.markdown import escape
+from harness.report.pictures import no_records, records_of, styles_of
+from harness.report.templating import rendered
+
+
+@dataclass(frozen=True)
+class CellPart:
+    """One cell with symptoms: its sentences, and what to try."""
+
+    name: str
+    lines: list[str]
+    remedies: str
+    there: str
+
+
+def body(content: Content, album: Album) -> str:
+    language, shown = content.language, _shown(content)
+    has_records = any(run.metrics for run in content.runs)
+    styles = styles_of(content)
+    panels = [_panels(one, styles[one.cell.number - 1], content.figure_language) for one in shown]
+    return rendered(
+        "sections/diagnosis.md.jinja",
+        language,
+        pictures=album.add(
+            "diagnosis",
+            language.say("Six panels of training, and the diagnosis"),
+            six_panels(panels, content.figure_language) if has_records else [],
+            [records_of(run) for one in shown if (run := one.cell.shown_run()).metrics],
+        ),
+        has_records=has_records,
+        shown=_shown_text(content),
+        rules=diagnosis_words.rules_text(language),
+        table=diagnoses.findings_table(content, content.diagnoses),
+        parts=[
+            CellPart(
+                escape(one.cell.label),
+                diagnoses.symptom_lines(content, one),
+                diagnoses.remedies_block(content, one),
+                diagnoses.remedies_there(content, one),
+            )
+            for one in shown
+            if one.symptoms
+        ],
+    )
+
+
+def _shown(content: Content) -> list[Diagnosis]:
+    chosen = {cell.number for cell in chosen_cells(content)}
+    return [one for one in content.diagnoses if one.cell.number in chosen]
+
+
+def _shown_text(content: Content) -> str:
+    """What the panels are, and which cells have none."""
+    language = content.language
+    return language.paragraph(
+        language.say(
+            "Six panels per cell, of the seed named over them: recorded losses; their moving average over {steps} "
+            "steps; accuracies; the ratio G/D and the difference G − D, recorded (pale) and of the averages; and what "
+            "the rules say of the last {steps} steps of this seed (✗ a symptom, ✓ none, ? not known).",
+            steps=LAST_STEPS,
+        ),
+        choice_text(content),
+    )
+
+
+def _panels(diagnosis: Diagnosis, style: CellStyle, language: Language) -> SixPanels:
+    cell = diagnosis.cell
+    run, hp = cell.shown_run(), cell.cell.hyperparameters
+    losses = run.curves.held("loss/generator", "loss/discriminator")
+    generator, discriminator = losses.values["loss/generator"], losses.values["loss/discriminator"] / scale_of(hp).terms
+    found = run.curves.values
+    with_accuracies = run.curves.held("accuracy/real", "accuracy/fake")
+    has_accuracies = "accuracy/real" in found and len(with_accuracies.ends) == len(losses.ends)
+    return SixPanels(
+        label=cell.label,
+        mark=cell.mark,
+        style=style,
+        seed=run.seed,
+        steps=losses.centers,
+        generator=generator,
+        discriminator=discriminator,
+        smooth_generator=moving_average(losses.ends, losses.counts, generator, LAST_STEPS),
+        smooth_discriminator=moving_average(losses.ends, losses.counts, discriminator, LAST_STEPS),
+        accuracies=(with_accuracies.values["accuracy/real"], with_accuracies.values["accuracy/fake"])
+        if has_accuracies
+        else None,
+        compares=hp.loss == "bce",
+        verdicts=diagnosis_words.panel_lines(diagnosis.by_seed[run.seed], language),
+        end=round(run.curves.end),
+        missing=no_records(run, language),
+    )

@@ -1,0 +1,24 @@
+"""Equilibrium: whether training came to D = 1/2, where the best discriminator is once both densities are equal."""
+
+from __future__ import annotations
+
+from harness.report import equilibrium
+from harness.report.album import Album
+from harness.report.content import Content
+from harness.report.templating import rendered
+
+
+def body(content: Content, album: Album) -> str:
+    language = content.language
+    return rendered(
+        "sections/equilibrium.md.jinja",
+        language,
+        has_numbers=any(equilibrium.reached(cell) for cell in content.cells),
+        rule=equilibrium.rule(language),
+        table=equilibrium.equilibrium_table(content),
+        table_note=equilibrium.table_note(language),
+        summary=equilibrium.equilibrium_summary(content),
+        answers=equilibrium.answers(content),
+        caution=equilibrium.caution(language),
+        without=equilibrium.without_equilibrium(content),
+    )

@@ -1,0 +1,32 @@
+"""Progress strips: how the images of the same noise change from checkpoint to checkpoint, of every cell."""
+
+from __future__ import annotations
+
+from harness.report.album import Album
+from harness.report.content import Content
+from harness.report.figures.strips import strip_pages
+from harness.report.markdown import escape
+from harness.report.pictures import styles_of
+from harness.report.strips import MOST_CHECKPOINTS, Strips, cell_strip, evenly, shown_images, with_a_checkpoint
+from harness.report.templating import rendered
+
+
+def body(content: Content, album: Album) -> str:
+    say = content.language.say
+    strips = Strips()
+    thinned = False
+    for cell, style in zip(content.cells, styles_of(content), strict=True):
+        run = with_a_checkpoint(cell)
+        steps = evenly(list(run.checkpoints))
+        thinned = thinned or len(steps) < len(run.checkpoints)
+        cell_strip(content, strips, (cell, style), run, steps)
+    figures = strip_pages(strips.panels, content.figure_language) if strips.sources else []
+    album.lacks([say("Progress strip of {reason}", reason=reason) for reason in strips.missing])
+    return rendered(
+        "sections/progress.md.jinja",
+        content.language,
+        pictures=album.add("progress", say("Progress strips of all cells"), figures, strips.sources),
+        count=shown_images(content),
+        most=MOST_CHECKPOINTS if thinned else None,
+        missing=[escape(reason) for reason in strips.missing],
+    )
