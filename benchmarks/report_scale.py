@@ -2,7 +2,7 @@
 
     python benchmarks/report_scale.py [--cells 100] [--records 5000] [--keep FOLDER]
 
-The runs are made up through the store's own functions, as workers leave them: records, five checkpoints (of some bytes),
+The runs are made up through the store's own functions, as workers leave them: records, five checkpoints (some bytes),
 an evaluation of five repeats and a sample grid at each. Then the command runs as a person calls it, in a process of its
 own, for each form. Prints wall clock, CPU seconds and peak memory.
 """

@@ -250,11 +250,11 @@ def test_report_and_tracking_go_on_without_the_run(path: Path, capsys: pytest.Ca
     assert code == 0 and "a pipe is where a file must be" in page and "1 of 1" in page
 
 
-def test_a_pipe_in_place_of_a_picture_is_named_by_the_report(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_in_place_of_a_picture_is_refused_by_the_report(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put("pipe", victim(path).samples(24))
-    assert answer(capsys, "report", "tiny.toml")[0] == 0
-    page = Path("reports/tiny/report.md").read_text(encoding="utf-8")
-    assert "step-000024.png: a pipe is where a file must be" in page.replace("\\", "")
+    code, said = answer(capsys, "report", "tiny.toml")
+    assert code == 2 and "step-000024.png: a pipe is where a file must be" in said and said.count("error:") == 1
+    assert not Path("reports/tiny/report.md").exists()
 
 
 def test_the_note_of_reports_stops_no_training(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from harness.tracking.content import child_content
 from harness.tracking.reader import read_experiment
 
 CRITIC = {"name": "critic", "loss": "wasserstein_gp", "discriminator_normalization": "none"}
+TRAINING = {"sections": ["summary", "loss-crossings", "probabilities"]}
 
 
 def evidence(folder: Path) -> dict[str, Any]:
@@ -25,14 +26,14 @@ def evidence(folder: Path) -> dict[str, Any]:
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A report on a baseline with cross entropy and a cell with a critic."""
     folder = tmp_path_factory.mktemp("mixed")
-    return lived(small_plan(grid=[], cell=[CRITIC]), folder), folder
+    return lived(small_plan(grid=[], cell=[CRITIC], report=TRAINING), folder), folder
 
 
 def test_crossings_are_counted_only_where_losses_compare(mixed: tuple[str, Path]) -> None:
     text, folder = mixed
     shown = section(text, "loss-crossings")
     assert "With `wasserstein_gp` they have no common scale" in shown
-    assert "crossings are not counted for critic." in shown
+    assert "Crossings are not counted for critic." in shown
     (row,) = [line for line in shown.splitlines() if line.startswith("|") and "critic" in line]
     assert "not counted: losses that do not meet" in row and "0 of 2" in row
     by_cell = {item["cell"]: item for item in evidence(folder)["crossings"]}
@@ -43,9 +44,9 @@ def test_crossings_are_counted_only_where_losses_compare(mixed: tuple[str, Path]
 
 def test_labels_that_do_not_add_up_to_1_are_the_reason(tmp_path: Path) -> None:
     cells = [{"name": "one-sided", "real_label": 0.9}, {"name": "two-sided", "real_label": 0.9, "fake_label": 0.1}]
-    shown = section(lived(small_plan(grid=[], cell=cells), tmp_path), "loss-crossings")
+    shown = section(lived(small_plan(grid=[], cell=cells, report=TRAINING), tmp_path), "loss-crossings")
     assert "With labels of 0.9 (real) and 0.0 (generated), whose means do not add up to 1" in shown
-    assert "crossings are not counted for one-sided." in shown and "no common scale" not in shown
+    assert "Crossings are not counted for one-sided." in shown and "no common scale" not in shown
     rows = {line.split("|")[2].strip(): line for line in shown.splitlines() if line.startswith("|")}
     assert "not counted" in rows["one-sided"]
     assert "seed 0: 2" in rows["two-sided"]
@@ -54,7 +55,7 @@ def test_labels_that_do_not_add_up_to_1_are_the_reason(tmp_path: Path) -> None:
 def test_what_is_not_drawn_is_not_explained(mixed: tuple[str, Path], tmp_path: Path) -> None:
     critic = {name: level for name, level in CRITIC.items() if name != "name"}
     baseline = {"resolution": 16, "latent_dim": 16, **critic}
-    alone = section(lived(small_plan(grid=[], baseline=baseline), tmp_path), "loss-crossings")
+    alone = section(lived(small_plan(grid=[], baseline=baseline, report=TRAINING), tmp_path), "loss-crossings")
     assert "A circle" not in alone and "dotted" not in alone and "their mean" not in alone
     assert "Pale lines are the recorded means" in alone
     both = section(mixed[0], "loss-crossings")
@@ -65,7 +66,7 @@ def test_what_is_not_drawn_is_not_explained(mixed: tuple[str, Path], tmp_path: P
 def test_answers_are_said_to_be_of_the_same_images_only_where_they_are(mixed: tuple[str, Path], tmp_path: Path) -> None:
     assert "is how much one update of the discriminator changes its answer." in section(mixed[0], "probabilities")
     cells = [{"name": "other images", "fake_batch": "fresh"}, {"name": "often", "discriminator_steps": 3}]
-    shown = section(lived(small_plan(grid=[], cell=cells), tmp_path), "probabilities")
+    shown = section(lived(small_plan(grid=[], cell=cells, report=TRAINING), tmp_path), "probabilities")
     assert "In other images the generator has fresh images: before and after are not of the same ones." in shown
     assert "In often a step has several updates of the discriminator: before is the mean over them" in shown
     assert "changes its answer only where a step has one and both are of the same images." in shown
@@ -76,18 +77,19 @@ def test_cells_without_probabilities_are_named(mixed: tuple[str, Path]) -> None:
     shown = section(text, "probabilities")
     assert "figures/probabilities.png" in shown
     assert (
-        "With `wasserstein_gp` the discriminator's output is no probability, so nothing is shown for critic." in shown
+        "With `wasserstein_gp` the discriminator's output is no probability, so no answers are shown for critic."
+        in shown
     )
 
 
 def test_no_figure_of_probabilities_where_no_cell_has_any(tmp_path: Path) -> None:
     baseline = {"resolution": 16, "latent_dim": 16, "loss": "hinge"}
-    text = lived(small_plan(grid=[], baseline=baseline), tmp_path)
+    text = lived(small_plan(grid=[], baseline=baseline, report=TRAINING), tmp_path)
     shown = section(text, "probabilities")
-    assert "nothing is shown for baseline" in shown
+    assert "no answers are shown for baseline" in shown
     assert "![" not in shown and "Nothing to show yet" not in shown
     assert not (tmp_path / "report" / "figures" / "probabilities.png").exists()
-    assert "crossings are not counted for any cell." in section(text, "loss-crossings")
+    assert "Crossings are not counted for any cell." in section(text, "loss-crossings")
 
 
 def epochs() -> Plan:
@@ -111,7 +113,7 @@ def test_cells_of_unlike_length_are_complete_at_their_own_steps(tmp_path: Path) 
     view = read_experiment(plan, tmp_path / "runs")
     assert [run.status.state for run in view.runs] == ["complete", "complete"]
     assert "2 runs of 20 to 40 steps each" in section(text, "summary")
-    assert "2 of 2 runs complete" in section(text, "summary")
+    assert "Of 2 runs: 2 complete." in section(text, "summary")
     settings = section(text, "settings")
     assert "Training of baseline: 40 steps" in settings and "checkpoints at 20, 40." in settings
     assert "Training of batch\\_size=20: 20 steps" in settings and "checkpoints at 10, 20." in settings

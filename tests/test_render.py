@@ -78,7 +78,7 @@ def test_every_picture_is_linked_relatively_and_exists(whole: Path) -> None:
     assert "losses" in drawn and "samples" not in drawn and drawn < {Path(path).stem for path in written}
     assert set(links) == written == {picture["path"] for picture in evidence(whole / "report")["pictures"]}
     assert all("\\" not in link and not link.startswith("/") for link in links)
-    assert len(written) == 5
+    assert len(written) == 10
 
 
 def test_the_same_runs_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
     text = report(measured_plan(), tmp_path / "runs", tmp_path / "report")
     headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     assert headings == [title for name, title in NOTES.items() if name != "side-by-side"]
-    assert "0 of 8 runs complete, 8 pending" in section(text, "summary")
+    assert "Of 8 runs: 0 complete, 8 pending." in section(text, "summary")
     for name in ("against-step", "loss-crossings", "probabilities", "samples", "progress", "cost", "modes"):
         assert "Nothing to show yet" in section(text, name)
     assert "8 runs have not started yet." in section(text, "problems")
@@ -196,7 +196,9 @@ def test_nothing_wrong_says_nothing(tmp_path: Path) -> None:
 def test_a_file_without_evaluation_has_no_sections_of_it(tmp_path: Path) -> None:
     text = lived(small_plan(evaluation=[]), tmp_path)
     headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
-    assert headings == [title for name, title in NOTES.items() if name not in ("protocol", "against-step", *ASKED_FOR)]
+    assert headings == [
+        title for name, title in NOTES.items() if name not in ("protocol", "effects", "against-step", *ASKED_FOR)
+    ]
     assert "FID" not in text
     assert "nothing was measured" in section(text, "comparison")
 
@@ -243,8 +245,12 @@ def test_a_picture_with_other_settings_is_shown_as_missing(tmp_path: Path) -> No
     assert run.directory is not None
     write_samples(run.directory.samples(400), run.run.key, 400, run.checkpoints()[400], 9)
     text = report(plan, tmp_path / "runs", tmp_path / "report")
-    assert "Missing: baseline, seed 0: the picture on disk is of another" in section(text, "samples")
-    assert "Sample grid of baseline, seed 0: the picture on disk is of another" in section(text, "problems")
+    assert "Missing: baseline, seed 0: the picture on disk was drawn with another setting: samples" in section(
+        text, "samples"
+    )
+    assert "Sample grid of baseline, seed 0: the picture on disk was drawn with another setting: samples" in section(
+        text, "problems"
+    )
     assert not (tmp_path / "report" / "figures" / "samples.png").exists()
 
 
@@ -258,10 +264,10 @@ def test_notes_are_set_into_their_sections_and_never_touched(tmp_path: Path) -> 
     (notes / "sumary.md").write_text("a slip\n", encoding="utf-8")
     before = files(notes)
     text = report(plan, tmp_path / "runs", tmp_path / "report")
-    for name in NOTES:
+    for name in (name for name in NOTES if name != "side-by-side"):
         assert f"My own words on {name}: **mine** {{{{ 1 + 1 }}}}" in section(text, name)
         assert f"`{name}`" in text.split("\n---\n")[-1]
-    assert "belong to no section of this report: sumary" in text
+    assert "belong to no section of this report: side-by-side, sumary" in text
     assert files(notes) == before
 
 
@@ -283,7 +289,10 @@ def test_only_figures_of_its_own_are_removed(tmp_path: Path) -> None:
     mine.write_bytes(b"mine")
     report(small_plan(grid=[], evaluation=[]), tmp_path / "runs", output)
     names = sorted(path.name for path in (output / "figures").iterdir())
-    assert names == ["losses.png", "mine.png", "probabilities.png", "samples.png"]
+    drawn = ["diagnosis", "losses", "probabilities"]
+    assert names == sorted(
+        [*(f"{name}.{kind}" for name in drawn for kind in ("png", "svg")), "mine.png", "progress.png", "samples.png"]
+    )
 
 
 def test_the_experiment_file_is_shown_in_a_fence_that_it_cannot_leave(tmp_path: Path) -> None:

@@ -73,10 +73,10 @@ def test_a_change_while_the_report_is_made_leaves_it_outdated(
     with monkeypatch.context() as patched:
         patched.setattr(render, "render_report", slow)
         write_report(view(plan, tmp_path), output)
-    assert "9.9" not in (output / "report.md").read_text(encoding="utf-8")
+    assert "| 9.9 " not in (output / "report.md").read_text(encoding="utf-8")
     assert not report_is_current(view(plan, tmp_path), output)
     write_report(view(plan, tmp_path), output)
-    assert "9.9" in (output / "report.md").read_text(encoding="utf-8")
+    assert "| 9.9 " in (output / "report.md").read_text(encoding="utf-8")
     assert report_is_current(view(plan, tmp_path), output)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -65,14 +66,18 @@ class RunCurves:
 
 def run_curves(records: Sequence[Mapping[str, Any]]) -> RunCurves:
     """The curves of one run's records (step, n, and some of CURVES each)."""
-    ends = np.array([record["step"] for record in records], dtype=np.float64)
-    counts = np.array([record["n"] for record in records], dtype=np.float64)
-    values = {
-        name: np.array([record.get(name, np.nan) for record in records], dtype=np.float64)
-        for name in CURVES
-        if any(name in record for record in records)
-    }
+    ends = np.array(list(map(itemgetter("step"), records)), dtype=np.float64)
+    counts = np.array(list(map(itemgetter("n"), records)), dtype=np.float64)
+    values = {name: _curve(records, name) for name in CURVES if any(name in record for record in records)}
     return RunCurves(ends, counts, values)
+
+
+def _curve(records: Sequence[Mapping[str, Any]], name: str) -> Array:
+    try:
+        found = list(map(itemgetter(name), records))  # nearly always in all of them, and twice as fast
+    except KeyError:
+        found = [record.get(name, np.nan) for record in records]
+    return np.array(found, dtype=np.float64)
 
 
 def moving_average(ends: Array, counts: Array, means: Array, window: int) -> Array:

@@ -188,7 +188,7 @@ def _minutes(content: Content, runs: Sequence[ReportRun]) -> float | None:
     complete = [run for run in runs if run.view.status.state == "complete" and run.metrics]
     if not complete:
         return None
-    training = sum(float(record.get("seconds", 0.0)) for run in complete for record in run.metrics)
+    training = sum(run.metrics.total("seconds") for run in complete)
     keys = {run.key for run in complete}
     measuring = sum(found.seconds for (_, key, _), found in content.sources.items() if key in keys)
     return (training + measuring) / 60 / len(complete)

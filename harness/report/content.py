@@ -26,9 +26,9 @@ from harness.design.naming import shown_levels
 from harness.errors import ProtocolError
 from harness.evaluation.protocol import Protocol, require_same
 from harness.report.columns import Column, ColumnFloor
+from harness.report.intervals import Intervals
 from harness.report.language import ENGLISH, Language
 from harness.store.evaluations import Evaluation
-from harness.store.records import Record
 from harness.tracking.reader import Block, ExperimentView, RunView
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 class ReportRun:
     """One run as the report uses it: records and checkpoints (step -> SHA-256) up to the file's steps.
 
-    curves: the records as arrays. dynamics, numbers: None where there are no records.
+    metrics, curves: the records as arrays. dynamics, numbers: None where there are no records.
     """
 
     view: RunView
-    metrics: tuple[Record, ...]
+    metrics: Intervals
     checkpoints: Mapping[int, str]
     curves: RunCurves
     dynamics: LossDynamics | None
@@ -202,12 +202,12 @@ def gather(view: ExperimentView, language: Language = ENGLISH, figure_language: 
 
 def _run(view: RunView) -> ReportRun:
     training, hp = view.run.cell.training, view.run.cell.hyperparameters
-    metrics = tuple(record for record in view.metrics() if record["step"] <= training.steps)
+    metrics = [record for record in view.metrics() if record["step"] <= training.steps]
     window = default_window(training.steps, training.log_every)
     curves = run_curves(metrics)
     dynamics = loss_dynamics(curves, window, scale=scale_of(hp)) if metrics else None
     numbers = run_dynamics(curves, dynamics) if dynamics else None
-    return ReportRun(view, metrics, _checkpoints(view), curves, dynamics, numbers)
+    return ReportRun(view, Intervals.of(metrics), _checkpoints(view), curves, dynamics, numbers)
 
 
 def scale_of(hp: Hyperparameters) -> LossScale:

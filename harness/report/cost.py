@@ -150,8 +150,7 @@ def cost_numbers(content: Content) -> dict[str, Any]:
 def _run_cost(run: ReportRun, images: int | None, measuring_s: float | None) -> RunCost:
     """images: of an epoch; measuring_s: of all its evaluations."""
     hp = run.view.run.cell.hyperparameters
-    steps = sum(int(record.get("n", 0)) for record in run.metrics)
-    seconds = sum(float(record.get("seconds", 0.0)) for record in run.metrics)
+    steps, seconds = run.metrics.total("n"), run.metrics.total("seconds")
     step_s = seconds / steps if steps and seconds > 0 else None
     steps_per_epoch = images // hp.batch_size / hp.discriminator_steps if images else None
     is_complete = run.view.status.state == "complete"
@@ -172,7 +171,7 @@ def _run_cost(run: ReportRun, images: int | None, measuring_s: float | None) -> 
 def _presence(run: ReportRun) -> list[tuple[str, Interval]]:
     """From when to when each attempt worked, with the machine's name."""
     attempts = run.view.status.attempts
-    times = [float(record["time"]) for record in run.metrics if "time" in record]
+    times = run.metrics.column("time")
     found = []
     for index, attempt in enumerate(attempts):
         following = attempts[index + 1].started if index + 1 < len(attempts) else float("inf")

@@ -34,7 +34,7 @@ def caution(language: Language) -> str:
     return language.say(
         "D = 1/2 is what a perfect generator would bring about, but no proof of one: a discriminator that is too weak "
         "or learns too slowly answers 1/2 as well, and this rule cannot tell the two apart. Read it beside the "
-        "comparison of cells: a cell at D = 1/2 whose FID is far above the floor has a weak discriminator."
+        "comparison of cells: a cell at D = 1/2 that is far from the real images has a weak discriminator."
     )
 
 

@@ -6,10 +6,11 @@ equal data. Only `notes/` is a person's, and is read but never written.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
-from harness.errors import DamagedFileError, StoreError
+from harness.errors import StoreError
 from harness.report.album import Album
 from harness.report.content import Content, gather
 from harness.report.csv_files import comparison_csv, differences_csv, runs_csv
@@ -22,6 +23,7 @@ from harness.report.language import language_named
 from harness.report.latex import latex_tables
 from harness.report.picture_texts import shown_runs
 from harness.store import atomic
+from harness.store.reading import read_bytes
 from harness.tracking.integrity import require_intact
 from harness.tracking.reader import ExperimentView
 
@@ -96,10 +98,10 @@ def read_notes(folder: Path) -> dict[str, str]:
 def own_files(output: Path) -> list[str]:
     """The files that the report standing in `output` says are its own, by their path in it; notes are a person's.
 
-    report.json alone where it does not hold: whatever else lies there is not known to be a report's.
+    report.json alone where it cannot be read: whatever else lies there is not known to be a report's.
     """
     try:
-        named = atomic.read_json(output / EVIDENCE).get("files", {})
-    except (FileNotFoundError, DamagedFileError):
+        named = json.loads(read_bytes(output / EVIDENCE))["files"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         named = {}
     return [EVIDENCE, *sorted(name for name in named if _OWN_FILE.fullmatch(name))]

@@ -53,6 +53,20 @@ def scan(content: bytes) -> Iterator[tuple[Record, int]]:
         yield record, offset
 
 
+def whole(content: bytes) -> list[Record]:
+    """The records of a content whose SHA-256 was compared, read at once: half of the time of looking at each line.
+
+    Where it is no sequence of records for all that, those up to the first line that does not hold.
+    """
+    try:
+        records = json.loads(b"[" + content.rstrip(b"\n").replace(b"\n", b",") + b"]")
+        for record in records:
+            del record["crc"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return [record for record, _ in scan(content)]
+    return list(records)
+
+
 def read_records(path: Path, end: int | None = None) -> list[Record]:
     """All records that hold, from the first `end` bytes (default: all); an absent file has none."""
     try:

@@ -6,7 +6,7 @@ Imports neither torch, mlflow nor pandas.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from harness.design.expansion import Plan, Run
@@ -25,7 +25,7 @@ from harness.store.evaluations import Evaluation, read_evaluation
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
 from harness.store.pictures import asked_pictures
 from harness.store.real_images import RealImages, asked_real_images, missing_real_images
-from harness.store.records import Record, read_records
+from harness.store.records import Record, read_records, whole
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
 from harness.store.status import RunStatus, isolated_status
 
@@ -89,15 +89,16 @@ class RunView:
 class RunSnapshot(RunView):
     """A run as it stood when it was read: nothing in it is looked up again.
 
-    records: those whose bytes have the hash that the status names, none where they do not; evaluations: by block and
-    step, only of the checkpoints that the status names.
+    content: of metrics.jsonl, as far as it counts, where it has the hash that the status names, else nothing: as bytes,
+    since records of hundreds of runs would fill the memory; evaluations: by block and step, only of the checkpoints
+    that the status names.
     """
 
-    records: tuple[Record, ...]
+    content: bytes = field(repr=False)
     evaluations: Mapping[tuple[int, int], Evaluation]
 
     def metrics(self) -> list[Record]:
-        return list(self.records)
+        return whole(self.content)
 
     def evaluation(self, block: int, step: int) -> Evaluation | None:
         return self.evaluations.get((block, step))

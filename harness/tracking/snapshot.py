@@ -8,7 +8,6 @@ from pathlib import Path
 
 from harness.design.expansion import Plan
 from harness.store.reading import read_bytes
-from harness.store.records import Record, scan
 from harness.store.status import RunStatus
 from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_experiment
 
@@ -24,16 +23,17 @@ def read_snapshot(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> Ex
     """
     seen = _frozen(read_experiment(plan, runs_dir, has_weights=has_weights))
     for _ in range(_LOOKS - 1):
-        again = _frozen(read_experiment(plan, runs_dir, has_weights=has_weights))
-        if _content(again) == _content(seen):
+        again = read_experiment(plan, runs_dir, has_weights=has_weights)
+        if again.fingerprint() == seen.fingerprint() and all(map(_has_records_as, seen.runs, again.runs)):
             break
-        seen = again
+        seen = _frozen(again)
     return seen
 
 
-def _content(view: ExperimentView) -> tuple[str, list[int]]:
+def _has_records_as(frozen: RunView, run: RunView) -> bool:
     """Records beside the fingerprint, which takes them from the commit: they may have been cut after it was read."""
-    return view.fingerprint(), [len(run.metrics()) for run in view.runs]
+    held = isinstance(frozen, RunSnapshot) and bool(frozen.content)
+    return held == (run.directory is not None and bool(_records(run.directory.metrics, run.status)))
 
 
 def _frozen(view: ExperimentView) -> ExperimentView:
@@ -44,7 +44,7 @@ def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
     """One run with the records that its status counts, read anew where they were cut after the status was read."""
     frozen = _frozen_run(view, run)
     for _ in range(_LOOKS):
-        if frozen.records or not frozen.status.metrics_offset:
+        if frozen.content or not frozen.status.metrics_offset:
             break
         alone = replace(view.plan, runs=(run.run,))
         directory = view.directory
@@ -68,7 +68,7 @@ def _frozen_run(view: ExperimentView, run: RunView) -> RunSnapshot:
         run.directory,
         run.status,
         run.protocols,
-        records=_records(run.directory.metrics, run.status) if run.directory else (),
+        content=_records(run.directory.metrics, run.status) if run.directory else b"",
         evaluations={
             place: evaluation
             for place, evaluation in found.items()
@@ -77,11 +77,11 @@ def _frozen_run(view: ExperimentView, run: RunView) -> RunSnapshot:
     )
 
 
-def _records(path: Path, status: RunStatus) -> tuple[Record, ...]:
+def _records(path: Path, status: RunStatus) -> bytes:
     try:
         content = read_bytes(path, status.metrics_offset) if status.metrics_offset else b""
     except FileNotFoundError:
-        return ()
+        return b""
     if hashlib.sha256(content).hexdigest() != status.metrics_sha256:
-        return ()  # damaged, or cut by a rollback after the status was read
-    return tuple(record for record, _ in scan(content))
+        return b""  # damaged, or cut by a rollback after the status was read
+    return content

@@ -131,13 +131,13 @@ def _many_panels(
 ) -> Figure:
     factor = span([mean for cell in cells for point in cell.points for mean in point.seed_means])
     figure, panels = panel_grid(len(page), panel_height=2.3)
+    behind = _one_after_the_other(cells)
     for axes, cell in zip(panels, page, strict=True):
         cell_title(axes, wrapped(cell.label, TITLE_WIDTH, 3, cell.mark), cell.style)
         if not cell.points:
             empty_panel(axes, language.say("not measured"))
             continue
-        for other in cells:
-            axes.plot([p.step for p in other.points], [p.mean for p in other.points], color=PALE, linewidth=0.7)
+        axes.plot(*behind, color=PALE, linewidth=0.7)
         curve(axes, cell)
         if floor is not None:
             draw_floor(axes, floor)
@@ -155,6 +155,13 @@ def _many_panels(
         labels.append(floor_label(language))
     top_legend(figure, handles, labels)
     return figure
+
+
+def _one_after_the_other(cells: Sequence[CellCurve]) -> tuple[list[float], list[float]]:
+    """Steps and means of all cells as one line with gaps: a line of its own for each takes a minute for 100 cells."""
+    steps = [step for cell in cells for step in (*(point.step for point in cell.points), math.nan)]
+    means = [mean for cell in cells for mean in (*(point.mean for point in cell.points), math.nan)]
+    return steps, means
 
 
 def curve(axes: Axes, cell: CellCurve) -> None:

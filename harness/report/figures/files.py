@@ -37,6 +37,8 @@ _COORDINATES = re.compile(rb' (?:d|x|y)="[^"]*"|translate\([^)]*\)')
 _INDENTS = re.compile(rb"\n\s+")
 _GROUP_NAMES = re.compile(rb'(?<=<g) id="\w+"')
 _COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
+_NAMES = re.compile(rb"(?<=[\"#])(p[0-9a-f]{10})(?=[\")])")
+"""Names of clips: `id="pa1c88a340e"`, `url(#pa1c88a340e)`."""
 _NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
@@ -120,7 +122,13 @@ def _svg(figure: Figure, about: Mapping[str, str]) -> bytes:
         FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)  # type: ignore[no-untyped-call]
     drawn = _NOT_XML.sub(b"", _COMMENT.sub(b"", buffer.getvalue()))
     drawn = _GROUP_NAMES.sub(b"", _INDENTS.sub(b"\n", drawn))
-    return _COORDINATES.sub(lambda found: _DECIMALS.sub(rb"\1", found[0]), drawn)
+    return _renamed(_COORDINATES.sub(lambda found: _DECIMALS.sub(rb"\1", found[0]), drawn))
+
+
+def _renamed(drawn: bytes) -> bytes:
+    """With names in order of appearance: matplotlib makes those of clips from addresses in memory."""
+    names: dict[bytes, bytes] = {}
+    return _NAMES.sub(lambda found: names.setdefault(found[1], b"p%d" % len(names)), drawn)
 
 
 def _show_pixels_whole(figure: Figure) -> None:
