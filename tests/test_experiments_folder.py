@@ -18,9 +18,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "experiments"
 
 MNIST = {
     "baseline": (57_936, 42_545),
-    "generator_hidden_dim=100,discriminator_hidden_dim=100": (1_706_100, 1_609_901),
-    "latent_dim=100": (143_952, 42_545),
-    "latent_dim=100,generator_hidden_dim=100,discriminator_hidden_dim=100": (2_243_700, 1_609_901),
+    "hidden 100": (1_706_100, 1_609_901),
+    "latent 100": (143_952, 42_545),
+    "both 100": (2_243_700, 1_609_901),
     "architecture=mlp": (21_328, 68_321),
     "generator_activation=relu": (57_936, 42_545),
     "discriminator_activation=relu": (57_936, 42_545),
@@ -124,7 +124,8 @@ def small(block: int) -> tuple[str, ...]:
 def test_mnist_runs_reduced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sets = (
         "data.source=digits", "training.steps=2", "training.checkpoint_every=2", "baseline.batch_size=4",
-        "grid.0.levels.hidden_dim=[16, 20]", "cell.1.generator_hidden_dim=20",
+        "grid.0.levels.hidden_dim=[16, 20]", "cell.1.hidden_dim=20", "cell.2.hidden_dim=20",
+        "cell.4.generator_hidden_dim=20",
     )  # fmt: skip
     report = run_reduced("mnist.toml", (*sets, *small(0), *small(1), "evaluation.0.repeats=2"), tmp_path, monkeypatch)
     assert report["left_out"] == ["inception"]
