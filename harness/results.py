@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from harness.design.naming import shown_levels
 from harness.errors import HarnessError
 from harness.store.rundir import experiment_directory
 from harness.tracking.download import downloaded
+from harness.tracking.integrity import require_intact
 from harness.tracking.reader import ExperimentView, RunView
 from harness.tracking.snapshot import read_snapshot
 from harness.tracking.stores import resolve_address
@@ -39,8 +40,13 @@ def load(
     overrides: Sequence[str],
 ) -> pd.DataFrame:
     """As `harness.load_results`, which says what the frame holds."""
+    if kind not in get_args(Kind):
+        raise HarnessError(
+            f"{kind!r} is no kind of results; allowed: evaluations, training, runs", where="load_results"
+        )
     plan = read_experiment_file(Path(file), tuple(overrides)).plan
     with _snapshot(plan, Path(runs_dir), source, tracking_uri) as view:
+        require_intact(view)
         match kind:
             case "evaluations":
                 return _frame(plan, _EVALUATIONS, _evaluations(view))
@@ -48,7 +54,6 @@ def load(
                 return _frame(plan, _TRAINING, _records(view))
             case "runs":
                 return _frame(plan, _RUNS, _runs(view))
-    raise HarnessError(f"{kind!r} is no kind of results; allowed: evaluations, training, runs", where="load_results")
 
 
 @contextmanager

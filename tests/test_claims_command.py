@@ -11,6 +11,7 @@ from report_data import Story, live
 
 from harness.cli.app import app
 from harness.design.experiment_file import read_experiment_file
+from harness.errors import EvidenceError
 
 FILE = """
 name = "small"
@@ -81,6 +82,7 @@ def test_json_has_the_numbers_behind_each_sentence(here: Path, capsys: pytest.Ca
     assert (entry["metric"], entry["cell"], entry["against"]) == ("fid", "normalization=none", "baseline")
     assert (entry["verdict"], entry["seeds"], entry["family"]) == ("hurts", [0, 1, 2], 1)
     assert entry["ratio"] > 10 and entry["low"] < entry["estimate"] < entry["high"] and entry["p_holm"] < 0.05
+    assert entry["se"] > 0 and entry["freedom"] > 0 and (entry["diverged"], entry["against_diverged"]) == (0, 0)
     assert entry["smallest_effect"] == 0.1 and entry["within_smallest"] is False
     assert entry["sentence"].startswith("without *norm* against baseline: FID")
 
@@ -106,3 +108,14 @@ def test_a_file_that_measures_nothing_has_nothing_to_compare(here: Path, capsys:
     call()
     output = capsys.readouterr()
     assert output.out.strip() == "" and "there is nothing to compare" in output.err
+
+
+def test_of_damaged_runs_nothing_is_claimed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lived(here, FILE + CLAIM)
+    path = max((here / "runs" / "small").glob("normalization*/evaluations/*400*.json"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(EvidenceError):
+        call()
+    assert capsys.readouterr().out == ""

@@ -11,8 +11,14 @@ from report_data import Story, lived, measured_plan, section, small_plan
 from test_comparisons import DIMS
 from test_tables import content_of, rows_of
 
-from harness.report.claims import answers, plain
+from harness.report.claims import answers, family_text, plain
+from harness.report.content import Content
+from harness.report.effect_tables import pool_text
+from harness.report.effects import joint_changes, single_changes
+from harness.report.equilibrium import equilibrium_summary, reached
+from harness.report.findings import findings
 from harness.report.language import ENGLISH
+from harness.report.tables import comparison_table
 from harness.report.verdicts import change_text, duration, factor_text, p_text, size_text
 
 THREE = [0, 1, 2]
@@ -61,7 +67,7 @@ def test_the_table_says_what_would_decide_and_what_it_costs(three: Path) -> None
     told = {row["Cell"]: row for row in rows}
     assert told["generator=mlp"]["Verdict"] == "hurts" and told["latent\\_dim=100"]["Verdict"] == "helps"
     assert told["generator=mlp"]["Sign-flip p (least)"] == "0.25 (0.25)"
-    assert re.fullmatch(r"(pooled|its own), \d+ df", told["generator=mlp"]["Error"])
+    assert re.fullmatch(r"(pooled|larger than pooled|its own), \d+ df", told["generator=mlp"]["Error"])
     needed = [row.get("Seeds that it would take", "–") for row in rows]
     assert needed[0] == needed[2] == "–"
     assert needed[1] == "–" or "EUR" in needed[1] or "or more" in needed[1]
@@ -127,7 +133,8 @@ def test_diverged_runs_are_said_and_never_help(tmp_path: Path) -> None:
     assert "1 of its 3 runs diverged" in some and "helps**" not in some
     assert item(shown, "`generator` cnn → mlp:") == "- `generator` cnn → mlp: all 3 runs diverged. That **hurts**."
     summary = section(text, "summary")
-    assert "generator=mlp (all runs diverged)" in summary
+    assert "All runs diverged, which counts as *hurts* without a test: generator=mlp." in summary
+    assert "Farther from the real images" not in summary
     assert (
         "Diverged, with a loss or weight that is not finite: latent\\_dim=100 (1 of 3 runs), generator=mlp (3"
         in summary
@@ -180,7 +187,7 @@ def test_a_factorial_grid_has_main_effects_and_its_interaction(tmp_path: Path) -
     ]
     at = re.search(r"multiplies FID by ([\d.]+) at `hidden_dim` = 64 and by ([\d.]+) at `hidden_dim` = 8", shown)
     assert at and float(at[2]) / float(at[1]) == pytest.approx(float(rows[2]["Ratio"]), rel=0.02)
-    assert float(at[2]) > 3 and "The two factors interact (p" in shown
+    assert float(at[2]) > 3 and "The two factors may interact" in shown
     assert "What `latent_dim` does depends on `hidden_dim`: the two interact (p" in section(text, "summary")
     assert "![FID (digits): crossed factors](figures/fid-digits-interactions.png)" in shown
 
@@ -254,3 +261,97 @@ def test_percentages_of_tables_and_ratios_of_sentences_agree(tmp_path: Path) -> 
     assert change_text(ENGLISH, near).startswith(f"{100 * (near.ratio - 1):+.0f} % (-")
     assert size_text(near) == f"{near.ratio:.3f}"
     assert change_text(ENGLISH, far).startswith("> +100000 %")
+
+
+def found_in(content: Content) -> str:
+    """The summary's paragraphs on the first protocol."""
+    return "\n".join(findings(content, content.columns[0]))
+
+
+def test_what_is_beyond_chance_and_barred_is_not_called_chance(tmp_path: Path) -> None:
+    stories = {"latent_dim=100": Story(fid=4), "latent_dim=100 seed 2": Story("diverged", reached=200)}
+    told = found_in(content_of(small_plan(seeds=THREE), tmp_path, stories))
+    assert "beyond what chance explains" not in told and "No change brought" not in told
+    assert re.search(
+        r"Beyond chance, but without a verdict because runs diverged .*: latent\\_dim=100 \(× 0\.\d+\)", told
+    )
+    assert "latent\\_dim=100 (runs diverged)" in told
+
+
+def test_where_nothing_varies_no_run_is_said_to_have_diverged(tmp_path: Path) -> None:
+    plan = small_plan(evaluation=[{"samples": 100, "repeats": 3, "metrics": ["missing_classes"]}])
+    told = found_in(content_of(plan, tmp_path))
+    assert "latent\\_dim=100 (nothing varies)" in told and "diverged" not in told
+    assert "The mean closest" not in told, "all means are alike"
+
+
+def test_a_row_of_two_checkpoints_names_the_one_of_its_difference(tmp_path: Path) -> None:
+    late = Story("interrupted", reached=200)
+    content = content_of(small_plan(), tmp_path, {"baseline seed 1": late, "latent_dim=100 seed 1": late})
+    rows = rows_of(comparison_table(content, content.columns[0]))
+    row = next(row for row in rows if row["Cell"] == "latent\\_dim=100")
+    assert row["Measured"].endswith("step 400") and row["Against the baseline"].endswith(", step 200")
+    told = found_in(content)
+    assert "no comparison is possible" not in told
+    assert "Differences and verdicts are of step 200, which all measured seeds of the baseline have" in told
+
+
+def test_the_size_that_a_claim_rules_out_is_a_share_where_a_value_is_below_0(tmp_path: Path) -> None:
+    claim = [{"cell": "latent_dim=100", "smallest_effect": 0.9}]
+    content = content_of(small_plan(seeds=THREE, claim=claim), tmp_path, {"generator=mlp seed 0": Story(fid=-20)})
+    (answer,) = answers(content)
+    assert answer.difference and answer.difference.scale == "linear"
+    assert "A difference of 90 % or more is" in answer.sentence
+    assert answer.against and "A value of FID is not above 0" in pool_text(content, answer.against)
+
+
+def test_the_diverged_runs_of_the_other_side_are_told(tmp_path: Path) -> None:
+    stories = {"generator=mlp": Story(fid=300), "baseline seed 2": Story("diverged", reached=200)}
+    content = content_of(small_plan(seeds=THREE), tmp_path, stories)
+    sentence = answers(content)[-1].sentence
+    assert "**no verdict, because of the diverged runs**" in sentence
+    assert "Of baseline, 1 of 3 runs diverged and are not among these values" in sentence
+    assert "seeds in all" not in sentence and "1000 seeds" not in sentence
+
+
+def test_without_a_baseline_no_item_is_empty(tmp_path: Path) -> None:
+    content = content_of(small_plan(include_baseline=False), tmp_path)
+    (against,) = content.comparisons.values()
+    assert against.cells and single_changes(content, against) == joint_changes(content, against) == []
+    assert "compared with the baseline" not in found_in(content)
+
+
+def test_interactions_are_adjusted_and_left_out_beside_claims(tmp_path: Path) -> None:
+    stories = {"latent_dim=100,hidden_dim=8": Story(fid=90)}
+    content = content_of(small_plan(**DIMS), tmp_path / "all", stories)
+    assert "the two interact (p" in found_in(content) and "the one interaction of this report" in found_in(content)
+    claimed = content_of(small_plan(**DIMS, claim=[{"cell": "latent_dim=100"}]), tmp_path / "some", stories)
+    assert "interact" not in found_in(claimed)
+
+
+def test_means_beside_a_ratio_are_geometric(tmp_path: Path) -> None:
+    """10 and 1000 against 20 and 500: the ratio is 1, and so is that of the means beside it."""
+    stories = {
+        f"{name} seed {seed}": Story(fid=fid) for name, seed, fid in (("baseline", 0, 1e4), ("baseline", 1, 1e6))
+    }
+    stories |= {"latent_dim=100 seed 0": Story(fid=2e4), "latent_dim=100 seed 1": Story(fid=5e5)}
+    sentence = answers(content_of(small_plan(), tmp_path, stories))[0].sentence
+    found = re.search(r"FID ([\d.e+]+) → ([\d.e+]+), × (1\.00|0\.99\d|1\.000) ", sentence)
+    assert found and float(found[1]) == pytest.approx(1e5, rel=0.01) == float(found[2])
+
+
+def test_runs_on_the_way_do_not_count_as_having_reached_the_equilibrium(tmp_path: Path) -> None:
+    stories = {
+        "latent_dim=100 seed 0": Story("diverged", reached=200),
+        "generator=mlp seed 1": Story("interrupted", reached=60),
+    }
+    content = content_of(small_plan(), tmp_path, stories)
+    assert [len(reached(one)) for one in content.cells] == [2, 1, 2, 1]
+    assert "of 6 runs that can tell" in equilibrium_summary(content)
+    assert "2 runs that are not complete are left out." in equilibrium_summary(content)
+
+
+def test_the_family_is_what_could_be_tested(tmp_path: Path) -> None:
+    claims = [{"cell": "latent_dim=100"}, {"cell": "generator=mlp"}]
+    content = content_of(small_plan(claim=claims), tmp_path, {"generator=mlp seed 1": Story(evaluated=False)})
+    assert "2 claims, which are the whole family of tests; 1 of them can be tested so far" in family_text(content)

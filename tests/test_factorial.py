@@ -91,3 +91,18 @@ def test_seeds_are_those_that_all_cells_share() -> None:
     cells["a0", "b1"] = CellValues("01", {9: [2.0]}, 4, 0, None)
     apart, _ = effects_of(cells)
     assert apart == {}
+
+
+def test_an_interaction_is_the_difference_of_its_two_effects_over_the_same_seeds() -> None:
+    """One corner of a 2 x 3 grid lacks two seeds: the other interaction has them, and so have its two effects."""
+    x = np.random.default_rng(3).normal(size=(2, 3, 3))
+    cells = grid(x)
+    cells["a1", "b2"] = CellValues("12", {0: [math.exp(x[1, 2, 0])]}, 3, 0, None)
+    found, _ = effects_of(cells)
+    for levels, seeds, b in ((("a1", "b1"), 3, 1), (("a1", "b2"), 1, 2)):
+        effect = found[levels]
+        low, high = effect.at_levels or (0.0, 0.0)
+        assert effect.seeds == seeds and high - low == pytest.approx(effect.estimate)
+        assert low == pytest.approx((x[1, 0] - x[0, 0])[:seeds].mean())
+        assert high == pytest.approx((x[1, b] - x[0, b])[:seeds].mean())
+    assert found["a1",].at_levels is None

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report_data import Story, lived, small_plan
+from test_tables import content_of
 
-from harness.analysis.statistics import Difference
-from harness.report.latex import stars
+from harness.analysis.statistics import Difference, Verdict
+from harness.report.latex import latex_tables, stars
 from harness.report.latex_text import LONG, Entry, LatexTable, label, tex
 
 HOSTILE = r"a_b & 50% #1 {x} \input{/etc/passwd} $1^2$ ~ <|> -- '' [0] \\ & 中"
@@ -96,16 +97,17 @@ def test_a_row_that_begins_with_a_bracket_is_no_argument_of_the_row_before() -> 
     assert Entry("x", stars=2, is_bold=True).tex() == r"\textbf{x}\textsuperscript{**}"
 
 
-def difference(p_holm: float | None) -> Difference:
+def difference(p_holm: float | None, verdict: Verdict = "hurts") -> Difference:
     return Difference(
-        "a", "b", "log", 0.1, 0.1, 2.0, -0.1, 0.3, 0.01, p_holm, 0.5, 0.5, (0, 1), (0.1, 0.1), 0, 2, "pooled",
-        "inconclusive", None, None, None,
+        "a", "b", "log", 0.1, 0.1, 2.0, -0.1, 0.3, 0.01, p_holm, 0.5, 0.5, (0, 1), (0.1, 0.1), 0, 2, 0, 2, False,
+        "pooled", verdict, None, None, None,
     )  # fmt: skip
 
 
 def test_stars_stand_for_adjusted_p_alone() -> None:
     ps = [None, 0.2, 0.05, 0.049, 0.01, 0.009, 0.001, 0.0009]
     assert [stars(difference(p)) for p in ps] == [0, 0, 0, 1, 1, 2, 2, 3]
+    assert stars(difference(0.0001, "inconclusive")) == 0, "a diverged run bars the verdict"
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +206,17 @@ def test_tables_compile(told: Path, tmp_path: Path) -> None:
     options = [] if "tectonic" in TEX else ["-interaction=nonstopmode", "-halt-on-error"]
     done = subprocess.run([TEX, *options, "paper.tex"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_metric_without_a_test_has_no_star_and_no_note(tmp_path: Path) -> None:
+    """One claim on Recall: FID was not tested, and the note names the test that Recall had."""
+    blocks = [{"extractor": "digits", "samples": 100, "repeats": 3, "metrics": ["fid", "recall"]}]
+    claim = [{"cell": "generator=mlp", "metric": "recall"}]
+    content = content_of(
+        small_plan(seeds=[0, 1, 2], evaluation=blocks, claim=claim), tmp_path, {"generator=mlp": Story(fid=300)}
+    )
+    tables = {name: text.decode() for name, text in latex_tables(content).items()}
+    both = tables["tables/comparison-digits.tex"]
+    assert "Stars (Recall):" in both and "log ratios" not in both and "test, not adjusted" in both
+    assert "Stars" not in tables["tables/differences-fid-digits.tex"]
+    assert "p < 0.05" not in re.sub(r"[\\$]|textless\{\}", "", tables["tables/differences-fid-digits.tex"])

@@ -160,6 +160,11 @@ def test_only_what_changed_is_read_again_and_a_cut_file_from_its_beginning(tmp_p
     metrics.write_bytes(b"".join(metrics.read_bytes().splitlines(keepends=True)[:2]))
     (cut,) = reader.look()
     assert [step for step, _ in cut.losses["loss/generator"]] == [4, 8]
+    metrics.write_bytes(metrics.read_bytes().splitlines(keepends=True)[0])
+    for step in (12, 16, 20):  # cut and grown past its former end between two looks
+        append_record(metrics, {"step": step, "n": 4, "seconds": 0.25, "loss/generator": 1.5, "time": 0.0})
+    (caught_up,) = reader.look()
+    assert [step for step, _ in caught_up.losses["loss/generator"]] == [4, 12, 16, 20]
 
 
 def test_a_page_that_cannot_be_written_is_told_once_and_stops_nothing(

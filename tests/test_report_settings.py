@@ -44,6 +44,8 @@ def test_a_claim_names_cells_as_the_command_line_does(tmp_path: Path, text: str)
         ('cell = "latent_dim=9"', "no cell is called 'latent_dim=9'"),
         ('cell = "latent_dim=8"\nagainst = "nobody"', "no cell is called 'nobody'"),
         ('cell = "latent_dim=8"\nagainst = "latent_dim=8"', "compares two different cells"),
+        ('cell = "latent_dim=8"\n[[claim]]\ncell = "latent_dim=8"\nsmallest_effect = 0.5', "by fid already"),
+        ('cell = "latent_dim=8"\n[[claim]]\ncell = "baseline"\nagainst = "latent_dim=8"', "by fid already"),
         ('cell = "latent_dim=8"\nmetric = "recall"', "no [[evaluation]] measures recall"),
         ('cell = "latent_dim=8"\nmetric = "accuracy"', "'accuracy' is not allowed"),
         ('cell = "latent_dim=8"\nsmallest_effect = 0', "smallest_effect"),

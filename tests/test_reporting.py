@@ -11,7 +11,7 @@ import pytest
 from report_data import live, small_plan
 from run_files import read_only_view
 
-from harness.cli.reporting import report_is_current, write_report
+from harness.cli.reporting import current_report, report_is_current, write_report
 from harness.design.expansion import Plan
 from harness.report import render
 from harness.report.form import ReportForm
@@ -45,6 +45,17 @@ def test_a_fresh_report_is_current_and_any_changed_file_of_it_is_not(plan: Plan,
         write_report(view(plan, tmp_path), output)
         assert path.read_bytes() == content
         assert report_is_current(view(plan, tmp_path), output)
+
+
+def test_the_report_of_other_runs_or_of_earlier_ones_is_not_theirs(plan: Plan, tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    assert current_report(view(plan, tmp_path), output) is None
+    write_report(view(plan, tmp_path), output, ReportForm("zh", ("md",)))
+    assert current_report(view(plan, tmp_path), output) == output
+    live(plan, tmp_path / "others")
+    assert current_report(read_experiment(plan, tmp_path / "others"), output) is None
+    (output / "comparison.csv").write_text("other numbers")
+    assert current_report(view(plan, tmp_path), output) is None
 
 
 def test_files_that_are_not_the_report_s_own_do_not_matter(plan: Plan, tmp_path: Path) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_data import Story, live
+from report_data import Story, live, write_samples
 from tracking_data import Laboratory
 
 from harness import load_results
 from harness.design.experiment_file import read_experiment_file
-from harness.errors import HarnessError
+from harness.errors import EvidenceError, HarnessError
 from harness.tracking.projection import finish, project
 from harness.tracking.reader import read_experiment
 from harness.tracking.stores import resolve_address
@@ -114,6 +115,11 @@ def test_mlflow_gives_the_same_rows(lab: Laboratory, tmp_path: Path) -> None:
     text = 'name = "small"\nseeds = [0, 1]\n[training]\nsteps = 40\nlog_every = 10\ncheckpoint_every = 20\n'
     path.write_text(text + '[[evaluation]]\nextractor = "digits"\nrepeats = 3\n[[cell]]\nlatent_dim = 7\n')
     lab.complete(0, 2)
+    for run in lab.view().runs:
+        if run.directory is None:
+            continue
+        for step, digest in run.checkpoints().items():
+            write_samples(run.directory.samples(step), run.run.key, step, digest, 16)
     address = resolve_address(None, lab.runs_dir)
     project(lab.view(), address)
     finish(lab.view(), address, None)
@@ -122,6 +128,17 @@ def test_mlflow_gives_the_same_rows(lab: Laboratory, tmp_path: Path) -> None:
         stored = load_results(path, kind=kind, runs_dir=lab.runs_dir, source="mlflow")  # type: ignore[arg-type]
         assert not there.empty
         pd.testing.assert_frame_equal(stored, there)
+
+
+def test_damaged_runs_are_refused_not_left_out(file: Path, tmp_path: Path) -> None:
+    shutil.copytree(file.parent / "runs", tmp_path / "runs")
+    path = max((tmp_path / "runs" / "small").glob("*/evaluations/*400*.json"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for kind in ("evaluations", "training", "runs"):
+        with pytest.raises(EvidenceError):
+            load_results(file, kind=kind, runs_dir=tmp_path / "runs")  # type: ignore[arg-type]
 
 
 def test_what_is_not_asked_for_in_words_is_refused(file: Path) -> None:

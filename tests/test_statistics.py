@@ -11,6 +11,7 @@ import pytest
 import scipy.stats
 
 from harness.analysis.multiplicity import MOST_FLIPPED, holm, least_sign_flip, sign_flip
+from harness.analysis.seeds_needed import StandingTest, seeds_needed
 from harness.analysis.statistics import Asked, CellValues, Comparison, Difference, Verdict, compare
 from harness.analysis.variance import components, pooled
 
@@ -69,7 +70,7 @@ def test_the_pooled_error_is_that_of_the_additive_model() -> None:
         own = np.std(x[index] - x[0], ddof=1) / math.sqrt(3)
         shared = found.pool.sd * math.sqrt(2 / 3)
         assert errors[f"c{index}"].se == pytest.approx(max(own, shared))
-        assert errors[f"c{index}"].error == ("own" if own > shared else "pooled")
+        assert errors[f"c{index}"].error == ("larger" if own > shared else "pooled")
 
 
 def test_seeds_that_not_all_cells_have_are_taken_into_the_pool() -> None:
@@ -358,3 +359,74 @@ def test_no_difference_that_matters_is_two_one_sided_tests() -> None:
         answers.add(found.within_smallest)
     assert answers == {True, False}
     assert claimed({0: 3.0}, 0.1).within_smallest is None
+
+
+@pytest.mark.parametrize(("of_cell", "of_baseline"), [(1, 0), (0, 1)])
+def test_nothing_is_ruled_out_where_runs_diverged(of_cell: int, of_baseline: int) -> None:
+    base = cell("baseline", BASE, seeds=4, diverged=of_baseline)
+    other = cell("other", scaled(1.001), seeds=4, diverged=of_cell)
+    found = compare([base, other], metric="fid", baseline="baseline", asked=[Asked("other", "baseline", 0.9)]).of(
+        "other"
+    )
+    assert found is not None and found.smallest_effect is not None and found.within_smallest is None
+    assert (found.diverged, found.against_diverged, found.against_seeds) == (of_cell, of_baseline, 4)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [cell("baseline", {0: 30.0}, diverged=2), cell("baseline", {0: 30.0}), cell("baseline", BASE, seeds=4, diverged=1)],
+)
+def test_all_diverged_hurts_only_beside_two_seeds_that_did_not(base: CellValues) -> None:
+    assert against_baseline(cell("other", {}, diverged=3), baseline=base).verdict == "not measured"
+
+
+def test_a_diverged_run_with_a_value_that_is_not_finite_is_one_run() -> None:
+    found = against_baseline(cell("other", {0: math.nan}, seeds=2, diverged=1))
+    assert (found.diverged, found.verdict) == (1, "not measured")
+
+
+def test_no_seeds_are_promised_where_a_diverged_run_bars_the_verdict() -> None:
+    near = {0: 29.5, 1: 32.9, 2: 28.4}
+    barred, open_ = (
+        against_baseline(cell("other", near, seeds=4, diverged=n), baseline=cell("baseline", BASE, seeds=4))
+        for n in (1, 0)
+    )
+    assert barred.verdict == open_.verdict == "inconclusive" and barred.p_holm == open_.p_holm
+    assert barred.is_barred and barred.needed is None
+    assert not open_.is_barred and open_.needed is not None
+
+
+@pytest.mark.parametrize(
+    ("own", "lost", "other", "minutes"),
+    [
+        ((0, 1), (), (0, 1), 4.0),  # a run of either
+        ((0, 1), (2, 3), (0, 1, 2, 3), 4.0),  # what diverged never gets a value
+        ((0, 1), (), (0, 1, 2, 3), 2.0),  # one of the two seeds that the other has
+        ((0, 1, 7), (), (0, 1, 8), 2.0),  # one run makes one of them shared
+    ],
+)
+def test_missing_runs_are_those_until_so_many_seeds_are_shared(
+    own: tuple[int, ...], lost: tuple[int, ...], other: tuple[int, ...], minutes: float
+) -> None:
+    one = CellValues("one", {seed: [1.0] for seed in own}, 4, len(lost), 2.0, frozenset(lost))
+    two = CellValues("two", {seed: [1.0] for seed in other}, 4, 0, 2.0)
+    found = seeds_needed(StandingTest(1.0, 3.0, 2, 0.05), 12.0, one, two)
+    assert found is not None and found.low == 3 and found.minutes_low == minutes
+
+
+def test_nothing_varies_over_many_seeds() -> None:
+    seeds = range(MOST_FLIPPED + 1)
+    base, other = (
+        cell(name, dict.fromkeys(seeds, value), seeds=21) for name, value in (("baseline", 1.0), ("other", 2.0))
+    )
+    found = against_baseline(other, baseline=base)
+    assert (found.p, found.verdict) == (2.0**-20, "hurts")
+
+
+def test_the_luck_of_seeds_is_tested_beside_their_correlation() -> None:
+    """Against the F test of a two-way analysis of variance by hand."""
+    x = np.random.default_rng(4).normal(size=(4, 3)) + np.array([0.0, 2.0, -2.0])
+    found = pooled({f"c{index}": dict(enumerate(row)) for index, row in enumerate(x.tolist())})
+    residuals = x - x.mean(1, keepdims=True) - x.mean(0) + x.mean()
+    ratio = 4 * ((x.mean(0) - x.mean()) ** 2).sum() / 2 / ((residuals**2).sum() / 6)
+    assert found.p_seeds == pytest.approx(scipy.stats.f.sf(ratio, 2, 6))

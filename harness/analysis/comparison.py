@@ -17,9 +17,10 @@ Verdict = Literal[
     "helps", "hurts", "differs", "inconclusive", "one seed", "not measured", "not asked", "baseline"
 ]  # fmt: skip
 """helps, hurts: the difference is beyond chance, and closer to or farther from the real images; or all runs diverged
-(hurts). differs: beyond chance, of a metric of which neither direction is closer. inconclusive: it may be chance, or a
-diverged run bars the verdict. one seed: numbers, no verdict. not measured: no seed that both cells were measured with.
-not asked: outside the family of tests. baseline: the cell itself."""
+beside a cell that was measured whole (hurts). differs: beyond chance, of a metric of which neither direction is
+closer. inconclusive: it may be chance, or a diverged run bars the verdict. one seed: numbers, no verdict. not
+measured: no seed that both cells were measured with. not asked: outside the family of tests. baseline: the cell
+itself."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class CellValues:
     """One cell's values of one metric under one protocol.
 
     values: of the seeds that were measured; a seed without a finite mean counts as a diverged one. seeds: runs that
-    the file asks for. diverged: how many of them diverged. minutes_per_run: training and evaluation of one run, None
-    where unknown.
+    the file asks for. diverged: how many of them diverged, those without a finite mean among them or not.
+    minutes_per_run: training and evaluation of one run, None where unknown. diverged_seeds: which ones, where known.
     """
 
     cell: str
@@ -36,6 +37,7 @@ class CellValues:
     seeds: int
     diverged: int
     minutes_per_run: float | None
+    diverged_seeds: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Pool:
     sd: None without two cells that share two seeds. freedom: its degrees of freedom. cells: those pooled; louder,
     quieter: cells left out for a variance that is beyond chance larger or smaller than the others'.
     seed_correlation: intraclass correlation of seeds across cells (below 0 by chance alone), None where it cannot be
-    told. p_equal: of the check that all cells' variances are equal, None below four cells.
+    told; p_seeds: of the F test that seeds explain nothing beside cells. p_equal: of the check that all cells'
+    variances are equal, None below four cells.
     """
 
     sd: float | None
@@ -70,6 +73,7 @@ class Pool:
     quieter: tuple[str, ...]
     seed_correlation: float | None
     p_equal: float | None
+    p_seeds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ class Asked:
     smallest_effect: float | None = None
 
 
+Error = Literal["pooled", "larger", "own", "none"]
+
+
 @dataclass(frozen=True)
 class Difference:
     """Cell minus `against`, on the analysis scale, over the seeds that both were measured with.
@@ -103,10 +110,13 @@ class Difference:
     se, freedom: standard error of the estimate and its degrees of freedom; None below two shared seeds. low, high:
     95 % interval, of this difference alone. p: two-sided; p_holm: adjusted over the family (Holm 1979), None outside
     it. p_sign_flip: exact, two-sided; least_sign_flip: the smallest that so many seeds can give. by_seed: the
-    difference of each shared seed. diverged, seeds: of the cell. error: where `se` comes from. needed: of
-    inconclusive ones that more seeds can decide; None too where that takes more than 1000. smallest_effect: on the
-    analysis scale. within_smallest: the 90 % interval lies within it on either side (two one-sided tests, Schuirmann
-    1987): no difference that matters.
+    difference of each shared seed. diverged, seeds: of the cell; against_diverged, against_seeds: of `against`.
+    is_barred: a diverged run speaks against the verdict that the estimate points to. error: where `se` comes from:
+    pooled; larger: of this difference's own values, which is larger than the pooled one, with the freedom of the
+    pool; own: beside a cell that left the pool as louder, with the freedom of its own. needed: of inconclusive ones
+    that more seeds can decide; None too where that takes more than 1000. smallest_effect: on the analysis scale.
+    within_smallest: the 90 % interval lies within it on either side (two one-sided tests, Schuirmann 1987): no
+    difference that matters; None too where a run of either diverged.
     """
 
     cell: str
@@ -125,7 +135,10 @@ class Difference:
     by_seed: tuple[float, ...]
     diverged: int
     seeds: int
-    error: Literal["pooled", "own", "none"]
+    against_diverged: int
+    against_seeds: int
+    is_barred: bool
+    error: Error
     verdict: Verdict
     needed: SeedsNeeded | None
     smallest_effect: float | None
@@ -172,7 +185,8 @@ class FactorEffect:
 
     factors: one: a main effect, averaged over all other factors' levels; two: an interaction, a difference of
     differences. levels: against the grid's first level of each factor. low, high: 95 % interval. p: two-sided, not
-    adjusted. seeds, cells: what went in. None below two seeds.
+    adjusted. seeds, cells: what went in. None below two seeds. at_levels: of an interaction, the first factor's effect
+    at the second's reference level and at its other one, over the same seeds and cells; None for a main effect.
     """
 
     factors: tuple[str, ...]
@@ -185,3 +199,4 @@ class FactorEffect:
     p: float | None
     seeds: int
     cells: int
+    at_levels: tuple[float, float] | None = None

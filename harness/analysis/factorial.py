@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.analysis.comparison import CellValues, Comparison, FactorEffect
 from harness.analysis.paired import estimate
@@ -50,9 +51,24 @@ def factorial_effects(
                 p=effect.p,
                 seeds=len(seeds),
                 cells=len(weights),
+                at_levels=_at_levels(weights, values, places[1], levels[1]) if len(places) == 2 else None,
             )
         )
     return tuple(found)
+
+
+def _at_levels(
+    weights: Mapping[Levels, float], values: NDArray[np.float64], place: int, level: str
+) -> tuple[float, float]:
+    """The two differences that an interaction is the difference of: at the reference of the factor at `place`, and at
+    `level`. values: shape (cells, seeds), cells as in `weights`."""
+    low, high = 0.0, 0.0
+    for (cell, weight), mean in zip(weights.items(), values.mean(axis=1), strict=True):
+        if cell[place] == level:
+            high += weight * float(mean)
+        else:
+            low -= weight * float(mean)
+    return low, high
 
 
 def _effects(cells: Sequence[Levels], factors: int) -> Iterator[tuple[tuple[int, ...], Levels]]:

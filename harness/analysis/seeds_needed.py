@@ -86,13 +86,29 @@ def _with_sd(test: StandingTest, share: float) -> StandingTest:
 
 
 def _minutes(seeds: int, cell: CellValues, against: CellValues) -> float | None:
-    total = 0.0
-    for each in (cell, against):
-        missing = max(0, seeds - len(each.values))
-        if missing and each.minutes_per_run is None:
-            return None
-        total += missing * (each.minutes_per_run or 0.0)
-    return total
+    """Of the runs that are missing until so many seeds are shared: a seed that one cell has alone costs a run of the
+    other, unless it diverged there, and every further one a run of both. The cheaper seeds are taken first."""
+    one, two = _finite(cell), _finite(against)
+    missing = max(0, seeds - len(one & two))
+    alone = len(one - two - _lost(against)), len(two - one - _lost(cell))
+    most = min(missing, alone[0]), min(missing, alone[1])
+    ways = (most[0], min(missing - most[0], alone[1])), (min(missing - most[1], alone[0]), most[1])
+    costs = [_cost((missing - first, cell), (missing - second, against)) for first, second in ways]
+    return min((cost for cost in costs if cost is not None), default=None)
+
+
+def _cost(*runs: tuple[int, CellValues]) -> float | None:
+    if any(count and cell.minutes_per_run is None for count, cell in runs):
+        return None
+    return math.fsum(count * (cell.minutes_per_run or 0.0) for count, cell in runs)
+
+
+def _finite(cell: CellValues) -> frozenset[int]:
+    return frozenset(seed for seed, repeats in cell.values.items() if len(repeats) and all(map(math.isfinite, repeats)))
+
+
+def _lost(cell: CellValues) -> frozenset[int]:
+    return cell.diverged_seeds | (frozenset(cell.values) - _finite(cell))
 
 
 def _chi_squared(freedom: float) -> NDArray[np.float64]:

@@ -137,6 +137,7 @@ def pooled(means: Mapping[str, Means]) -> Pool:
         quieter=tuple(quieter),
         seed_correlation=_seed_correlation(fit),
         p_equal=min(1.0, tests * min(map(min, checks.values()))) if len(replicated) > FEWEST else None,
+        p_seeds=_p_seeds(fit),
     )
 
 
@@ -186,6 +187,14 @@ def _part(keeps: NDArray[np.float64], residuals: NDArray[np.float64]) -> tuple[f
     sizes, vectors = np.linalg.eigh(keeps)
     counted = sizes > 1e-9
     return float(np.sum((vectors.T @ residuals)[counted] ** 2 / sizes[counted])), int(np.sum(counted))
+
+
+def _p_seeds(fit: _Fit) -> float | None:
+    """Of the F test of seeds beside cells; None where nothing is left to test with."""
+    if fit.seed_freedom < 1 or fit.squares == 0:
+        return None
+    ratio = max(0.0, fit.seed_squares) / fit.seed_freedom / (fit.squares / fit.freedom)
+    return float(special.fdtrc(fit.seed_freedom, fit.freedom, ratio))
 
 
 def _seed_correlation(fit: _Fit) -> float | None:

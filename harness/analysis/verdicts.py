@@ -19,10 +19,10 @@ Better = Literal["lower", "higher", "neither"]
 def verdict(difference: Difference, better: Better, cell: Runs, against: Runs) -> Verdict:
     """Of a difference of the family, p_holm known.
 
-    A diverged run bars the verdict that it speaks against: one of the cell "helps", one of `against` "hurts", since
-    only what survived was measured. All of at least two runs diverged: "hurts", without an estimate.
+    A diverged run bars the verdict that it speaks against. All of at least two runs diverged: "hurts", without an
+    estimate and without a test, where at least two of `against` were measured and none of it diverged.
     """
-    if cell.all_diverged and against.measured and better != "neither":
+    if cell.all_diverged and against.measured > 1 and not against.diverged and better != "neither":
         return "hurts"
     if not difference.shared_seeds:
         return "not measured"
@@ -32,9 +32,9 @@ def verdict(difference: Difference, better: Better, cell: Runs, against: Runs) -
         return "inconclusive"
     if better == "neither":
         return "differs"
-    if (difference.estimate < 0) == (better == "lower"):
-        return "inconclusive" if cell.diverged else "helps"
-    return "inconclusive" if against.diverged else "hurts"
+    if difference.is_barred:
+        return "inconclusive"
+    return "helps" if (difference.estimate < 0) == (better == "lower") else "hurts"
 
 
 def is_beyond_chance(difference: Difference) -> bool:
@@ -44,7 +44,13 @@ def is_beyond_chance(difference: Difference) -> bool:
 def with_seeds_needed(difference: Difference, family: int, cell: CellValues, against: CellValues) -> Difference:
     """`difference` with the seeds that would decide it, where it is for want of seeds that it is inconclusive."""
     waits = difference.verdict == "inconclusive" and not is_beyond_chance(difference)
-    if not waits or difference.within_smallest or not difference.se or difference.freedom is None:
+    if (
+        not waits
+        or difference.is_barred
+        or difference.within_smallest
+        or not difference.se
+        or difference.freedom is None
+    ):
         return difference
     seeds = len(difference.shared_seeds)
     test = StandingTest(difference.se * math.sqrt(seeds / 2), difference.freedom, seeds, ALPHA / max(1, family))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from harness.cli.console import say, show, show_json
-from harness.cli.options import RUNS, File, Json, RunsDir, Sets, open_file, view_of
+from harness.cli.options import RUNS, File, Json, RunsDir, Sets, open_file
 from harness.cli.results import note_absence
+from harness.tracking.integrity import require_intact
+from harness.tracking.snapshot import read_snapshot
 
 
 def claims(file: File, sets: Sets = None, runs_dir: RunsDir = RUNS, as_json: Json = False) -> None:
     """Print each claim of the file with its answer: estimate, 95 % interval, p-values, verdict."""
-    view = view_of(open_file(file, sets), runs_dir)
+    view = read_snapshot(open_file(file, sets).plan, runs_dir)
     note_absence(view)
+    require_intact(view)
     from harness.report.claims import answers, claims_document, family_text, plain
     from harness.report.content import gather
 

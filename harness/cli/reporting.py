@@ -7,8 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness import __version__
-from harness.errors import DamagedFileError, StoreError
-from harness.report.form import ReportForm
+from harness.errors import DamagedFileError, HarnessError, StoreError
+from harness.report.form import EVIDENCE, FORMATS, ReportForm
+from harness.report.language import language_named
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.pictures import PICTURE_KINDS
@@ -36,6 +37,17 @@ def report_is_current(view: ExperimentView, output: Path, form: ReportForm = WHO
         return all(atomic.file_sha256(output / name) == digest for name, digest in noted["files"].items())
     except (OSError, StoreError):
         return False
+
+
+def current_report(view: ExperimentView, output: Path) -> Path | None:
+    """`output` where a report lies there that is current in the form that it was written in."""
+    try:
+        document = atomic.read_json(output / EVIDENCE)
+        formats = tuple(name for name in FORMATS if name in document["formats"])
+        form = ReportForm(language_named(str(document["language"])).code, formats)
+    except (FileNotFoundError, HarnessError, KeyError, TypeError):
+        return None
+    return output if report_is_current(view, output, form) else None
 
 
 def write_report(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -> Path:

@@ -12,6 +12,7 @@ from harness.cli.documents import last_value, status_document
 from harness.cli.explain import explain_text
 from harness.cli.explanation import explanation_document, explanations
 from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.cli.reporting import current_report
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
 from harness.tracking.reader import ExperimentView
@@ -93,7 +94,10 @@ def sync(
     address = resolve_address(tracking_uri, runs_dir)
     projected = project(view, address)
     output = REPORTS / opened.experiment.name
-    finish(view, address, output if (output / "report.md").exists() else None)
+    report = current_report(view, output)
+    if report is None and (output / "report.md").exists():
+        say(f"left out: {output}: not the report of these runs as they are now; `harness report FILE` writes it")
+    finish(view, address, report)
     unread = {run.run.name: run.status.reason for run in view.runs if run.directory and not run.status.is_readable}
     left_out = unread | {name: str(error) for name, error in projected.refused.items()}
     for name, reason in left_out.items():

@@ -26,16 +26,24 @@ def cell_meant(plan: Plan, text: str, where: str) -> Cell:
 
 def refuse_unknown_references(plan: Plan) -> None:
     """ExperimentFileError (where: a dotted key) where `[[claim]]` or `[report] side_by_side` names no cell, or a claim
-    compares a cell with itself or is about a metric that nothing measures."""
+    compares a cell with itself, repeats another one, or is about a metric that nothing measures."""
     for key, text in _references(plan):
         try:
             cell_meant(plan, text, key)
         except HarnessError as error:
             raise ExperimentFileError(error.what, where=key, remedy=error.remedy) from None
     measured = {metric for block in plan.experiment.evaluation for metric in block.metrics}
+    claimed: dict[tuple[str, frozenset[str]], int] = {}
     for index, claim in enumerate(plan.experiment.claim):
-        if cell_meant(plan, claim.cell, "") == cell_meant(plan, claim.against, ""):
+        pair = frozenset(cell_meant(plan, text, "").name for text in (claim.cell, claim.against))
+        if len(pair) == 1:
             raise ExperimentFileError("a claim compares two different cells", where=f"claim.{index}.against")
+        if claimed.setdefault((claim.metric, pair), index) != index:
+            raise ExperimentFileError(
+                f"claim {claimed[claim.metric, pair] + 1} compares these two cells by {claim.metric} already",
+                where=f"claim.{index}.cell",
+                remedy="One question is one test: keep one of the two claims, with the smallest_effect that matters.",
+            )
         if claim.metric not in measured:
             raise ExperimentFileError(
                 f"no [[evaluation]] measures {claim.metric}",

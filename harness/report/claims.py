@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.statistics import Difference
+from harness.analysis.variance import is_ratio
 from harness.design.cell_reference import cell_meant
 from harness.report.comparisons import CellClaim, ColumnComparison, claim_column
 from harness.report.content import Content, ReportCell
-from harness.report.effects import decision_text, diverged_text, finding, tests_text
+from harness.report.effects import decision_text, diverged_texts, finding, tests_text
 from harness.report.markdown import escape, number
 
 _MARKS = re.compile(r"\\([\\`*_{}\[\]#|~$])|\*\*|`")
@@ -40,16 +42,18 @@ def answers(content: Content) -> list[ClaimAnswer]:
 def family_text(content: Content) -> str:
     """What is tested, as one sentence."""
     n = len(content.view.plan.experiment.claim)
+    tested = max((one.comparison.family for one in content.comparisons.values()), default=0)
     if n:
         return content.language.plural(
             "The file makes {n} claim, which is the whole family of tests.",
-            "The file makes {n} claims, which are the whole family of tests: p-values are adjusted for that many "
-            "(Holm).",
+            "The file makes {n} claims, which are the whole family of tests; {tested} of them can be tested so far, "
+            "and p-values are adjusted for that many (Holm).",
             n,
+            tested=tested,
         )
     return content.language.say(
         "The file makes no `[[claim]]`, so every cell is tested against the baseline, and p-values are adjusted for "
-        "all of them together (Holm)."
+        "all cells of a protocol together (Holm), for each protocol apart."
     )
 
 
@@ -102,22 +106,29 @@ def _sentence(
     what = say("{cell} against {other}", **names)
     parts = [finding(content, against, pair, what)]
     if difference is not None and difference.estimate is not None:
-        parts += [diverged_text(content, difference), _smallest_text(content, difference, smallest)]
+        parts += [
+            *diverged_texts(content, difference),
+            _smallest_text(content, against.column.metric, difference, smallest),
+        ]
         parts.append(tests_text(content, against, difference))
         parts.append(decision_text(content, difference))
     return content.language.paragraph(*parts)
 
 
-def _smallest_text(content: Content, difference: Difference, smallest: float | None) -> str:
+def _smallest_text(content: Content, metric: str, difference: Difference, smallest: float | None) -> str:
     """What a difference is against the smallest one that matters: as large, ruled out, or neither yet."""
     if smallest is None or difference.within_smallest is None or difference.smallest_effect is None:
         return ""
     say = content.language.say
-    size = f"{number(100 * smallest, 2)} %" if difference.scale == "log" else number(smallest, 3)
+    size = f"{number(100 * smallest, 2)} %" if is_ratio(metric) else number(smallest, 3)
     if difference.within_smallest:
         return say("A difference of {size} or more is ruled out (two one-sided tests at 5 %).", size=size)
+    below = -difference.smallest_effect
+    if difference.scale == "log":
+        below = math.log1p(-smallest) if smallest < 1 else -math.inf
     low, high = difference.low or 0.0, difference.high or 0.0
-    if low >= difference.smallest_effect or high <= -difference.smallest_effect:
+    is_sure = difference.verdict in ("helps", "hurts", "differs")
+    if is_sure and (low >= difference.smallest_effect or high <= below):
         return say("The whole interval lies beyond {size}, the smallest difference that matters.", size=size)
     return say("A difference of {size} or more is not ruled out.", size=size)
 
@@ -139,7 +150,10 @@ def claims_document(content: Content) -> dict[str, Any]:
 
 def _entry(answer: ClaimAnswer) -> dict[str, Any]:
     found = answer.difference
-    numbers = ("verdict", "scale", "estimate", "low", "high", "p", "p_holm", "p_sign_flip", "least_sign_flip")
+    numbers = (
+        "verdict", "scale", "estimate", "se", "freedom", "error", "low", "high", "p", "p_holm", "p_sign_flip",
+        "least_sign_flip", "diverged", "against_diverged",
+    )  # fmt: skip
     return {
         "metric": answer.metric,
         "column": answer.against.column.title if answer.against else None,
@@ -152,5 +166,6 @@ def _entry(answer: ClaimAnswer) -> dict[str, Any]:
         "seeds": list(found.shared_seeds) if found else [],
         "family": answer.against.comparison.family if answer.against else 0,
         "seeds_needed": [found.needed.low, found.needed.high] if found and found.needed else None,
+        "minutes_needed": [found.needed.minutes_low, found.needed.minutes_high] if found and found.needed else None,
         "sentence": plain(answer.sentence),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -10,7 +12,7 @@ from harness.design.expansion import Cell
 from harness.design.metrics import METRICS, Metric
 from harness.evaluation.protocol import Protocol
 from harness.report.language import ENGLISH, Language
-from harness.tracking.reader import Block
+from harness.tracking.reader import Block, ExperimentView
 
 MOST_NAMED = 4
 """Metrics that a heading names."""
@@ -21,7 +23,7 @@ class Column:
     """Measurements that compare: one metric of one block under one protocol.
 
     name: `digits`, with the batch size where the protocol depends on it. protocol None: nothing was prepared yet, so
-    that it is not known.
+    that it is not known. file_name: `name` as files have it, unlike that of every other protocol of the report.
     """
 
     index: int
@@ -29,6 +31,7 @@ class Column:
     name: str
     metric: str
     protocol: Protocol | None
+    file_name: str
 
     @property
     def measures(self) -> Metric:
@@ -91,6 +94,39 @@ class ColumnFloor:
     def sd(self) -> float | None:
         """Over the random splits, None with one."""
         return stdev(self.values) if len(self.values) > 1 else None
+
+
+def columns_of(view: ExperimentView) -> tuple[Column, ...]:
+    """One column per metric, block and protocol, in the file's order."""
+    found: list[tuple[int, Block, str, Protocol | None]] = []
+    for index, block in enumerate(view.blocks):
+        if not block.available:
+            continue
+        protocols = list(dict.fromkeys(run.protocols[index] for run in view.runs)) or [None]
+        for protocol in protocols:
+            depends = len(protocols) > 1 and protocol is not None and protocol.batch_size is not None
+            name = f"{block.column}, batch {protocol.batch_size}" if depends and protocol else block.column
+            found.append((index, block, name, protocol))
+    files = _file_names({name: protocol for _, _, name, protocol in found})
+    return tuple(
+        Column(index, block, name, metric, protocol, files[name])
+        for index, block, name, protocol in found
+        for metric in block.settings.metrics
+    )
+
+
+def _file_names(protocols: Mapping[str, Protocol | None]) -> dict[str, str]:
+    """By column name: its small letters a to z and digits; where two are alike or nothing is left, and the protocol."""
+    plain = {name: re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in protocols}
+    often = Counter(plain.values())
+    found: dict[str, str] = {}
+    for number, (name, protocol) in enumerate(protocols.items(), start=1):
+        parts = [plain[name]] if plain[name] else []
+        if not parts or often[plain[name]] > 1:
+            parts.append(protocol.sha256[:8] if protocol else str(number))
+        taken = "-".join(parts)
+        found[name] = f"{taken}-{number}" if taken in found.values() else taken
+    return found
 
 
 def joined_title(columns: Sequence[Column], language: Language = ENGLISH) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -174,12 +175,14 @@ def _shared_step(content: Content, column: Column, cell: ReportCell) -> int | No
 def _values(content: Content, column: Column, cell: ReportCell, step: int) -> CellValues:
     runs = content.runs_in(cell, column)
     values = {run.seed: found for run in runs if (found := content.run_values(run, column).get(step))}
+    diverged = frozenset(run.seed for run in runs if run.view.status.state == "diverged")
     return CellValues(
         cell=cell.cell.name,
         values=values,
         seeds=len(runs),
-        diverged=sum(run.view.status.state == "diverged" for run in runs),
+        diverged=len(diverged | {seed for seed, repeats in values.items() if not all(map(math.isfinite, repeats))}),
         minutes_per_run=_minutes(content, runs),
+        diverged_seeds=diverged,
     )
 
 

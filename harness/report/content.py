@@ -25,7 +25,7 @@ from harness.design.factors import Hyperparameters, canonical_level
 from harness.design.naming import shown_levels
 from harness.errors import ProtocolError
 from harness.evaluation.protocol import Protocol, require_same
-from harness.report.columns import Column, ColumnFloor
+from harness.report.columns import Column, ColumnFloor, columns_of
 from harness.report.intervals import Intervals
 from harness.report.language import ENGLISH, Language
 from harness.store.evaluations import Evaluation
@@ -185,7 +185,7 @@ def gather(view: ExperimentView, language: Language = ENGLISH, figure_language: 
         ReportCell(number, labels[name], runs[0].view.run.cell, tuple(runs))
         for number, (name, runs) in enumerate(by_cell.items(), start=1)
     )
-    columns = _columns(view)
+    columns = columns_of(view)
     sources = _sources(view, columns)
     return Content(
         view=view,
@@ -226,20 +226,6 @@ def _unique_labels(cells: Sequence[Cell]) -> dict[str, str]:
     plain = {cell.name: " ".join(cell.label.split()) or cell.name for cell in cells}
     often = Counter(plain.values())
     return {name: label if often[label] == 1 else f"{label} ({name})" for name, label in plain.items()}
-
-
-def _columns(view: ExperimentView) -> tuple[Column, ...]:
-    """One column per metric, block and protocol, in the file's order."""
-    columns = []
-    for index, block in enumerate(view.blocks):
-        if not block.available:
-            continue
-        protocols = list(dict.fromkeys(run.protocols[index] for run in view.runs)) or [None]
-        for protocol in protocols:
-            depends = len(protocols) > 1 and protocol is not None and protocol.batch_size is not None
-            name = f"{block.column}, batch {protocol.batch_size}" if depends and protocol else block.column
-            columns += [Column(index, block, name, metric, protocol) for metric in block.settings.metrics]
-    return tuple(columns)
 
 
 def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:

@@ -89,7 +89,7 @@ def interaction_pictures(
     content: Content, album: Album, against: ColumnComparison, crossed: Sequence[CrossedEffects]
 ) -> list[Picture]:
     """A panel for each pair of crossed factors."""
-    measured = [one.grid for one in crossed if one.effects]
+    measured = [one.grid for one in crossed if one.effects and shared_seeds(against, one.grid)]
     panels = [
         _panel(content, against, grid, pair) for grid in measured for pair in itertools.combinations(grid.factors, 2)
     ]

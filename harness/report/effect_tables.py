@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from harness.analysis.statistics import Comparison, Difference
+from harness.analysis.statistics import ALPHA, Comparison, Difference, Pool
+from harness.analysis.variance import is_ratio
 from harness.design.experiment import CostSettings
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content, ReportCell
@@ -52,11 +53,11 @@ def differences_table(content: Content, against: ColumnComparison) -> str:
 
 
 def _errors(language: Language, difference: Difference) -> list[str]:
-    flip = "–"
-    if difference.p_sign_flip is not None:
+    flip, p = "–", None if difference.verdict == "not asked" else difference.p
+    if p is not None and difference.p_sign_flip is not None:
         flip = f"{p_text(difference.p_sign_flip)} ({p_text(difference.least_sign_flip)})"
     interval, holm = interval_text(language, difference), p_text(difference.p_holm)
-    return [interval, p_text(difference.p), holm, flip, error_text(language, difference)]
+    return [interval, p_text(p), holm, flip, error_text(language, difference)]
 
 
 def _seeds(language: Language, difference: Difference) -> str:
@@ -72,6 +73,8 @@ def error_text(language: Language, difference: Difference) -> str:
     freedom = f"{difference.freedom:.3g}"
     if difference.error == "pooled":
         return language.say("pooled, {freedom} df", freedom=freedom)
+    if difference.error == "larger":
+        return language.say("larger than pooled, {freedom} df", freedom=freedom)
     return language.say("its own, {freedom} df", freedom=freedom)
 
 
@@ -85,6 +88,8 @@ def _needed(language: Language, difference: Difference, cost: CostSettings | Non
     low, high = duration(language, needed.minutes_low), duration(language, needed.minutes_high)
     if needed.minutes_high is None:
         return language.say("{seeds} ({low} or more)", seeds=seeds, low=low)
+    if cost is None and low == high:
+        return language.say("{seeds} ({minutes})", seeds=seeds, minutes=low)
     if cost is None:
         return language.say("{seeds} ({low} to {high})", seeds=seeds, low=low, high=high)
     prices = [number(minutes / 60 * cost.per_hour, 2) for minutes in (needed.minutes_low, needed.minutes_high)]
@@ -135,13 +140,21 @@ def _place(language: Language, comparison: Comparison, cell: ReportCell) -> str:
 def pool_text(content: Content, against: ColumnComparison) -> str:
     """The error that comparisons share, which cells left it, and whether pairing by seed is worth anything."""
     language, pool = content.language, against.comparison.pool
+    log = against.comparison.scale == "log"
+    lost = ""
+    if is_ratio(against.column.metric) and not log:
+        lost = language.say(
+            "A value of {metric} is not above 0, so cells are compared by differences here and not by ratios.",
+            metric=escape(language.say(against.column.measures.title)),
+        )
     if pool.sd is None:
-        return language.say(
+        nothing = language.say(
             "No two cells share two seeds, so there is no error to judge differences by, and no verdict."
         )
-    log = against.comparison.scale == "log"
+        return language.paragraph(lost, nothing)
     shared = {"n": len(pool.cells), "sd": spread(pool.sd), "freedom": f"{pool.freedom:.3g}"}
     texts = [
+        lost,
         language.say(
             "The error is pooled over {n} cells: one run varies beside its cell and its seed by an SD of {sd} on the "
             "log scale, about {percent}, with {freedom} degrees of freedom.",
@@ -153,7 +166,7 @@ def pool_text(content: Content, against: ColumnComparison) -> str:
             "The error is pooled over {n} cells: one run varies beside its cell and its seed by an SD of {sd}, with "
             "{freedom} degrees of freedom.",
             **shared,
-        )
+        ),
     ]
     if pool.louder:
         texts.append(
@@ -173,14 +186,20 @@ def pool_text(content: Content, against: ColumnComparison) -> str:
         texts.append(
             language.say("The check that all cells vary alike gives {p}.", p=p_equation(pool.p_equal)),
         )
-    return language.paragraph(*texts, _pairing_text(content, pool.seed_correlation))
+    return language.paragraph(*texts, _pairing_text(content, pool))
 
 
-def _pairing_text(content: Content, correlation: float | None) -> str:
-    say = content.language.say
+def _pairing_text(content: Content, pool: Pool) -> str:
+    say, correlation = content.language.say, pool.seed_correlation
     if correlation is None:
         return say("Whether one seed is lucky in all cells alike cannot be told from so few seeds.")
     shown = f"{correlation:.2f}"
+    if correlation >= WORTH and (pool.p_seeds is None or pool.p_seeds > ALPHA):
+        return say(
+            "Whether one seed is lucky in all cells alike cannot be told from so few seeds (correlation across cells "
+            "{correlation}).",
+            correlation=shown,
+        )
     if correlation >= WORTH:
         return say(
             "A seed tends to be lucky or unlucky in all cells alike (correlation across cells {correlation}), so "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from statistics import fmean, geometric_mean
+
 from harness.analysis.statistics import Difference
-from harness.analysis.verdicts import ALPHA, is_beyond_chance
+from harness.analysis.verdicts import ALPHA
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content, ReportCell
 from harness.report.factor_changes import changes
@@ -14,13 +16,13 @@ from harness.report.verdicts import interval_text, needed_text, p_equation, p_te
 def single_changes(content: Content, against: ColumnComparison) -> list[str]:
     """An item for each cell that changes one factor alone, in the order of the table."""
     alone = [cell for cell in against.others if len(changes(content, cell)) == 1]
-    return [_item(content, against, cell) for cell in alone]
+    return [item for cell in alone if (item := _item(content, against, cell))]
 
 
 def joint_changes(content: Content, against: ColumnComparison) -> list[str]:
     """An item for each cell that changes several factors, whose difference no single one of them explains."""
     joint = [cell for cell in against.others if len(changes(content, cell)) != 1]
-    return [_item(content, against, cell) for cell in joint]
+    return [item for cell in joint if (item := _item(content, against, cell))]
 
 
 def _item(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
@@ -29,7 +31,7 @@ def _item(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
         return ""
     return content.language.paragraph(
         finding(content, against, (cell, against.baseline), change_text_of(content, cell)),
-        diverged_text(content, difference),
+        *diverged_texts(content, difference),
         tests_text(content, against, difference),
         decision_text(content, difference),
     )
@@ -89,7 +91,7 @@ def verdict_clause(content: Content, difference: Difference) -> str:
             return say("differs beyond chance")
         case "not asked":
             return say("not among the file's claims, so not tested")
-        case _ if is_beyond_chance(difference):
+        case _ if difference.is_barred:
             return say("no verdict, because of the diverged runs")
         case _ if difference.within_smallest:
             return say("no difference that matters")
@@ -120,20 +122,50 @@ def _is_hurt(against: ColumnComparison, cell: ReportCell) -> bool:
 
 
 def _mean(against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
-    """The mean over the shared seeds of each seed's mean over repeats."""
+    """The mean over the shared seeds of each seed's mean over repeats: on the log scale the geometric one, as the
+    ratio beside it is."""
     values = against.values[cell.cell.name].values
-    means = [sum(values[seed]) / len(values[seed]) for seed in difference.shared_seeds]
-    return number(sum(means) / len(means), 3)
+    means = [fmean(values[seed]) for seed in difference.shared_seeds]
+    return number(geometric_mean(means) if difference.scale == "log" else fmean(means), 3)
 
 
-def diverged_text(content: Content, difference: Difference) -> str:
-    """That some of a cell's runs diverged, which counts against it."""
-    if not 0 < difference.diverged < difference.seeds:
+def diverged_texts(content: Content, difference: Difference) -> list[str]:
+    """That some runs of a cell diverged, which counts against it, or of the one that it is compared with."""
+    say, found = content.language.say, []
+    if 0 < difference.diverged < difference.seeds:
+        found.append(
+            say(
+                "{n} of its {runs} runs diverged and are not among these values; a cell that diverges is never said "
+                "to help.",
+                n=difference.diverged,
+                runs=difference.seeds,
+            )
+        )
+    if 0 < difference.against_diverged < difference.against_seeds:
+        labels = {cell.cell.name: escape(cell.label) for cell in content.cells}
+        found.append(
+            say(
+                "Of {other}, {n} of {runs} runs diverged and are not among these values; beside it no cell is said to "
+                "hurt.",
+                other=labels[difference.against],
+                n=difference.against_diverged,
+                runs=difference.against_seeds,
+            )
+        )
+    return found
+
+
+def step_note(content: Content, against: ColumnComparison) -> str:
+    """The checkpoint of the differences, where it is not that of all values beside them; empty where it is."""
+    last = {cell: summary.last.step for cell in against.cells if (summary := content.summary(cell, against.column))}
+    compares = any(one.estimate is not None for one in against.comparison.differences)
+    if not compares or all(step == against.steps[cell.cell.name] for cell, step in last.items()):
         return ""
+    steps = content.language.one_of([str(step) for step in sorted(set(against.steps.values()))])
     return content.language.say(
-        "{n} of its {runs} runs diverged and are not among these values; a cell that diverges is never said to help.",
-        n=difference.diverged,
-        runs=difference.seeds,
+        "Differences and verdicts are of step {steps}, which all measured seeds of the baseline have; a value shown "
+        "beside them may be of another step.",
+        steps=steps,
     )
 
 
@@ -161,8 +193,10 @@ def tests_text(content: Content, against: ColumnComparison, difference: Differen
 def decision_text(content: Content, difference: Difference) -> str:
     """How many seeds would decide what is inconclusive, and what they cost; empty where seeds are not what lacks."""
     if difference.needed:
-        return needed_text(content.language, difference.needed, content.view.plan.experiment.cost)
+        return needed_text(content.language, difference, content.view.plan.experiment.cost)
     open_question = difference.verdict == "inconclusive" and not difference.within_smallest
-    if open_question and difference.se and not is_beyond_chance(difference):
-        return content.language.say("Even 1000 seeds would hardly find a difference as small as this one.")
-    return ""
+    if not open_question or not difference.se or difference.is_barred:
+        return ""
+    if difference.smallest_effect is not None:
+        return content.language.say("Even 1000 seeds would hardly find the smallest difference that matters.")
+    return content.language.say("Even 1000 seeds would hardly find a difference as small as the one observed.")

@@ -39,9 +39,14 @@ def caution(language: Language) -> str:
 
 
 def reached(cell: ReportCell) -> list[bool]:
-    """Of each run that can tell, whether it reached the equilibrium."""
-    found = [is_equilibrium(run.numbers, has_comparable_losses(cell)) for run in cell.runs if run.numbers]
+    """Of each complete run that can tell, whether it reached the equilibrium."""
+    found = [is_equilibrium(numbers, has_comparable_losses(cell)) for numbers in _complete(cell)]
     return [one for one in found if one is not None]
+
+
+def _complete(cell: ReportCell) -> list[RunDynamics]:
+    """Of its complete runs: networks start near 1/2, so what stopped on the way tells nothing."""
+    return [run.numbers for run in cell.runs if run.numbers and run.view.status.state == "complete"]
 
 
 def equilibrium_table(content: Content) -> str:
@@ -82,24 +87,34 @@ def equilibrium_summary(content: Content) -> str:
     language = content.language
     if not runs:
         return ""
+    others = sum(len([run for run in cell.runs if run.numbers]) - len(_complete(cell)) for cell in content.cells)
+    left_out = (
+        language.plural(
+            "{n} run that is not complete is left out.", "{n} runs that are not complete are left out.", others
+        )
+        if others
+        else ""
+    )
     if not there:
-        return language.plural(
+        told = language.plural(
             "The equilibrium D = 1/2 was not reached in the one run that can tell.",
             "The equilibrium D = 1/2 was reached in none of {n} runs that can tell.",
             runs,
         )
+        return language.paragraph(told, left_out)
     cells = [
         language.say("{cell} ({n} of {asked} seeds)", cell=escape(cell.label), n=sum(found), asked=len(found))
         for cell, found in by_cell.items()
         if any(found)
     ]
-    return language.plural(
+    told = language.plural(
         "The equilibrium D = 1/2 was reached in {there} of {n} run that can tell: {cells}.",
         "The equilibrium D = 1/2 was reached in {there} of {n} runs that can tell: {cells}.",
         runs,
         there=there,
         cells=language.shortened(cells),
     )
+    return language.paragraph(told, left_out)
 
 
 def answers(content: Content) -> list[str]:
@@ -111,7 +126,7 @@ def _answer(language: Language, cell: ReportCell) -> str:
     found = reached(cell)
     if not found or all(found):
         return ""
-    values = [run.numbers for run in cell.runs if run.numbers]
+    values = _complete(cell)
     real, fake = _mean(values, "prob_real"), _mean(values, "prob_fake")
     if real is None or fake is None:
         return ""

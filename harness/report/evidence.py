@@ -13,6 +13,7 @@ from harness.report.comparison_evidence import comparisons_evidence
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.cost import cost_numbers
 from harness.report.floors import times_floor
+from harness.report.kept_file import kept_file
 from harness.report.modes import CellClasses, classes_of, groups_with_classes
 from harness.report.standard_errors import standard_error
 
@@ -23,6 +24,7 @@ def evidence(content: Content, album: Album) -> dict[str, Any]:
         "experiment": content.view.plan.experiment.name,
         "harness": __version__,
         "language": content.language.code,
+        "kept_file_differs_in": list(kept.differs_in) if (kept := kept_file(content.view)) else None,
         "runs": [_run(content, cell, run) for cell in content.cells for run in cell.runs],
         "columns": [_column(content, column) for column in content.columns],
         "left_out": [block.column for block in content.left_out],

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.multiplicity import holm
 from harness.analysis.statistics import FactorEffect, factorial_effects
+from harness.analysis.variance import seed_means
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content
 from harness.report.factor_changes import Factorial, factorials
@@ -31,8 +33,6 @@ def crossed_effects(content: Content, against: ColumnComparison) -> list[Crossed
 
 def _effects(against: ColumnComparison, grid: Factorial) -> tuple[FactorEffect, ...]:
     values = {levels: against.values[cell.cell.name] for levels, cell in grid.cells.items()}
-    if not set.intersection(*(set(one.values) for one in values.values())):
-        return ()
     return factorial_effects(values, grid.factors, against.comparison)
 
 
@@ -74,13 +74,49 @@ def effect_name(content: Content, grid: Factorial, effect: FactorEffect) -> str:
 
 def effects_text(content: Content, against: ColumnComparison, crossed: CrossedEffects) -> list[str]:
     """A sentence for each interaction: whether one factor's effect depends on the other's level."""
+    language, cells = content.language, crossed.grid.cells.values()
+    missing = [cell for cell in cells if not seed_means(against.values[cell.cell.name], "linear")]
+    lacks = ""
     if not crossed.effects:
-        return [content.language.say("Not all of its cells are measured with one common seed yet.")]
-    return [_interaction(content, against, crossed.grid, effect) for effect in _interactions(crossed.effects)]
+        lacks = language.say("Its cells share no measured seed, so that no effect can be told.")
+    elif missing:
+        lacks = language.say(
+            "Without a value, and left out of every effect with their counterparts: {cells}.",
+            cells=language.shortened([escape(cell.label) for cell in missing]),
+        )
+    told = [_interaction(content, against, crossed.grid, effect) for effect in interactions(crossed.effects)]
+    return [lacks, *told] if lacks else told
 
 
-def _interactions(effects: Sequence[FactorEffect]) -> list[FactorEffect]:
+def interactions(effects: Sequence[FactorEffect]) -> list[FactorEffect]:
     return [effect for effect in effects if len(effect.factors) == 2]
+
+
+def interactions_summary(content: Content, against: ColumnComparison) -> str:
+    """Pairs of crossed factors of which one's effect depends on the other's level, adjusted for all such pairs."""
+    found = [
+        effect
+        for crossed in crossed_effects(content, against)
+        for effect in interactions(crossed.effects)
+        if effect.p is not None
+    ]
+    adjusted = holm([effect.p for effect in found if effect.p is not None])
+    sentences = []
+    for effect, p in zip(found, adjusted, strict=True):
+        if p > against.comparison.alpha:
+            continue
+        first, second = (code(factor) for factor in effect.factors)
+        sentences.append(
+            content.language.plural(
+                "What {first} does depends on {second}: the two interact ({p}; the one interaction of this report).",
+                "What {first} does depends on {second}: the two interact ({p} after adjustment for {n} interactions).",
+                len(found),
+                first=first,
+                second=second,
+                p=p_equation(p),
+            )
+        )
+    return content.language.paragraph(*dict.fromkeys(sentences))
 
 
 def _interaction(content: Content, against: ColumnComparison, grid: Factorial, effect: FactorEffect) -> str:
@@ -94,7 +130,7 @@ def _interaction(content: Content, against: ColumnComparison, grid: Factorial, e
         "high_level": f"{code(second)} = {escape(effect.levels[1])}",
         "metric": escape(say(against.column.measures.title)),
     }
-    low, high = _simple_effects(against, grid, effect)
+    low, high = effect.at_levels or (0.0, 0.0)
     is_log = against.comparison.scale == "log"
     shown |= {"at_low": _size(low, is_log), "at_high": _size(high, is_log)}
     simple = (
@@ -105,11 +141,14 @@ def _interaction(content: Content, against: ColumnComparison, grid: Factorial, e
         if is_log
         else say("{step} changes {metric} by {at_low} at {low_level} and by {at_high} at {high_level}.", **shown)
     )
-    if effect.p is None:
+    if effect.seeds == 1:
         told = say("One seed: whether they interact cannot be told.")
+    elif effect.p is None:
+        told = say("Whether they interact cannot be told.")
     elif effect.p < against.comparison.alpha:
         told = say(
-            "The two factors interact ({p}, not adjusted): what one does depends on the other's level.",
+            "The two factors may interact, so that what one does depends on the other's level ({p}, not adjusted for "
+            "other interactions).",
             p=p_equation(effect.p),
         )
     else:
@@ -120,32 +159,10 @@ def _interaction(content: Content, against: ColumnComparison, grid: Factorial, e
     return content.language.paragraph(simple, told)
 
 
-def _simple_effects(against: ColumnComparison, grid: Factorial, effect: FactorEffect) -> tuple[float, float]:
-    """The first factor's effect at the second's reference level and at its other one, mean over shared seeds and the
-    rest of the grid, on the analysis scale."""
-    first, second = effect.factors
-    return (
-        _level_mean(against, grid, {first: effect.levels[0], second: grid.levels[second][0]})
-        - _level_mean(against, grid, {first: grid.levels[first][0], second: grid.levels[second][0]}),
-        _level_mean(against, grid, {first: effect.levels[0], second: effect.levels[1]})
-        - _level_mean(against, grid, {first: grid.levels[first][0], second: effect.levels[1]}),
-    )
-
-
-def _level_mean(against: ColumnComparison, grid: Factorial, at: dict[str, str]) -> float:
-    cells = [
-        cell
-        for levels, cell in grid.cells.items()
-        if all(dict(zip(grid.factors, levels, strict=True))[factor] == level for factor, level in at.items())
-    ]
-    seeds = shared_seeds(against, grid)
-    means = [scaled_mean(against, cell.cell.name, seed) for cell in cells for seed in seeds]
-    return sum(means) / len(means)
-
-
 def shared_seeds(against: ColumnComparison, grid: Factorial) -> list[int]:
-    """Seeds that all cells of a grid are measured with."""
-    return sorted(set.intersection(*(set(against.values[cell.cell.name].values) for cell in grid.cells.values())))
+    """Seeds that all cells of a grid have finite values of."""
+    measured = (seed_means(against.values[cell.cell.name], "linear") for cell in grid.cells.values())
+    return sorted(set.intersection(*map(set, measured)))
 
 
 def scaled_mean(against: ColumnComparison, cell: str, seed: int) -> float:

@@ -10,8 +10,8 @@ from harness.report import claims, factorial_tables
 from harness.report.columns import Column
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content, ReportCell
-from harness.report.effects import change_text_of
-from harness.report.markdown import code, escape, number, spread
+from harness.report.effects import change_text_of, step_note
+from harness.report.markdown import escape, number, spread
 from harness.report.prose import seeds_note
 from harness.report.verdicts import interval_text, p_equation, seeds_range, size_text
 
@@ -23,8 +23,9 @@ def findings(content: Content, column: Column) -> list[str]:
     against = content.comparisons[column.title]
     paragraphs = [_level(content, against)]
     if against.has_several_seeds and against.is_whole_family:
-        paragraphs += [_most(content, against), _verdicts(content, against), _undecided(content, against)]
-    paragraphs += [_interactions(content, against), _lowest(content, against), seeds_note(content, column)]
+        paragraphs += [_most(content, against), _barred(content, against), _verdicts(content, against)]
+        paragraphs += [_undecided(content, against), factorial_tables.interactions_summary(content, against)]
+    paragraphs += [_lowest(content, against), seeds_note(content, column), step_note(content, against)]
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
@@ -130,7 +131,9 @@ def _most(content: Content, against: ColumnComparison) -> str:
     sure = [item for item in _with(against, "helps", "hurts", "differs") if item[1].estimate is not None]
     metric = escape(say(against.column.measures.title))
     if not sure:
-        if not any(one.p is not None for one in against.comparison.differences):
+        tested = [one for one in against.comparison.differences if one.p_holm is not None]
+        unlike = _with(against, "helps", "hurts", "differs")
+        if not tested or unlike or any(map(is_beyond_chance, tested)):
             return ""
         return say(
             "No cell differs from the baseline in {metric} beyond what chance explains; that does not show that "
@@ -160,10 +163,26 @@ def _most(content: Content, against: ColumnComparison) -> str:
     )
 
 
+def _barred(content: Content, against: ColumnComparison) -> str:
+    """What is beyond chance among the survivors and has no verdict, because runs diverged."""
+    found = _beyond_but_barred(against)
+    if not found:
+        return ""
+    return content.language.say(
+        "Beyond chance, but without a verdict because runs diverged and only the others were measured: {cells}.",
+        cells=_named(content, found),
+    )
+
+
+def _beyond_but_barred(against: ColumnComparison) -> list[Found]:
+    return [item for item in _with(against, "inconclusive") if item[1].is_barred and is_beyond_chance(item[1])]
+
+
 def _verdicts(content: Content, against: ColumnComparison) -> str:
-    """Which cells help and which hurt, largest first."""
+    """Which cells help and which hurt, largest first; apart those that hurt because all of their runs diverged."""
     language = content.language
-    helping, hurting = _with(against, "helps"), _with(against, "hurts")
+    helping, hurting = _with(against, "helps"), [item for item in _with(against, "hurts") if item[1].shared_seeds]
+    lost = [escape(cell.label) for cell, one in _with(against, "hurts") if not one.shared_seeds]
     differing = _with(against, "differs")
     texts = []
     if helping:
@@ -172,7 +191,7 @@ def _verdicts(content: Content, against: ColumnComparison) -> str:
                 "Closer to the real images than the baseline, beyond chance: {cells}.", cells=_named(content, helping)
             )
         )
-    elif hurting:
+    elif hurting and not _beyond_but_barred(against):
         texts.append(language.say("No change brought the images closer to the real ones beyond chance."))
     if hurting:
         texts.append(
@@ -181,20 +200,24 @@ def _verdicts(content: Content, against: ColumnComparison) -> str:
                 cells=_named(content, hurting),
             )
         )
+    if lost:
+        texts.append(
+            language.say(
+                "All runs diverged, which counts as *hurts* without a test: {cells}.", cells=language.shortened(lost)
+            )
+        )
     if differing:
         texts.append(language.say("Unlike the baseline, beyond chance: {cells}.", cells=_named(content, differing)))
     return language.paragraph(*texts)
 
 
 def _named(content: Content, found: Sequence[Found]) -> str:
-    """`MLP (× 34.9), ReLU in G (all runs diverged)`."""
+    """`MLP (× 34.9), ReLU in G (× 1.28)`; every one with an estimate."""
     language = content.language
     items = []
     for cell, one in found:
         label = escape(cell.label)
-        if one.estimate is None:
-            items.append(language.say("{cell} (all runs diverged)", cell=label))
-        elif one.scale == "log":
+        if one.scale == "log":
             items.append(language.say("{cell} (× {size})", cell=label, size=size_text(one)))
         else:
             items.append(language.say("{cell} ({size})", cell=label, size=size_text(one)))
@@ -211,37 +234,17 @@ def _undecided(content: Content, against: ColumnComparison) -> str:
         if one.needed:
             seeds = seeds_range(one.needed)
             items.append(language.say("{cell} ({seeds} seeds)", cell=escape(cell.label), seeds=seeds))
-        elif one.se and not is_beyond_chance(one):
+        elif one.is_barred:
+            items.append(language.say("{cell} (runs diverged)", cell=escape(cell.label)))
+        elif one.se:
             items.append(language.say("{cell} (over 1000 seeds)", cell=escape(cell.label)))
         else:
-            items.append(language.say("{cell} (runs diverged)", cell=escape(cell.label)))
+            items.append(language.say("{cell} (nothing varies)", cell=escape(cell.label)))
     return language.say(
         "Undecided: {cells}. In brackets: the seeds that it would take in all to find a difference as large as the one "
         "observed, with a chance of 80 %.",
         cells=language.shortened_clauses(items),
     )
-
-
-def _interactions(content: Content, against: ColumnComparison) -> str:
-    """Pairs of crossed factors of which one's effect depends on the other's level."""
-    sentences = []
-    for crossed in factorial_tables.crossed_effects(content, against):
-        found = [
-            effect
-            for effect in crossed.effects
-            if len(effect.factors) == 2 and effect.p is not None and effect.p < against.comparison.alpha
-        ]
-        for effect in found:
-            first, second = (code(factor) for factor in effect.factors)
-            sentences.append(
-                content.language.say(
-                    "What {first} does depends on {second}: the two interact ({p}, not adjusted).",
-                    first=first,
-                    second=second,
-                    p=p_equation(effect.p or 0.0),
-                )
-            )
-    return content.language.paragraph(*dict.fromkeys(sentences))
 
 
 def _lowest(content: Content, against: ColumnComparison) -> str:
@@ -250,9 +253,25 @@ def _lowest(content: Content, against: ColumnComparison) -> str:
     found = [(cell, summary.last) for cell in against.cells if (summary := content.summary(cell, column))]
     if len(found) < 3 or not against.has_several_seeds or column.measures.better == "neither":
         return ""
-    first = (min if column.measures.better == "lower" else max)(found, key=lambda item: item[1].mean)
+    means = [last.mean for _, last in found]
+    closest = min(means) if column.measures.better == "lower" else max(means)
+    if means.count(closest) > 1:
+        return ""
+    cell = next(escape(cell.label) for cell, last in found if last.mean == closest)
+    if not against.is_whole_family:
+        return language.say(
+            "The mean closest to the real images is that of {cell}; only the claims were tested, so this does not make "
+            "it the best one.",
+            cell=cell,
+        )
+    if against.baseline is None:
+        return language.say(
+            "The mean closest to the real images is that of {cell}; cells were not compared with one another, so this "
+            "does not make it the best one.",
+            cell=cell,
+        )
     return language.say(
         "The mean closest to the real images is that of {cell}; cells were compared with the baseline and not with one "
         "another, so this does not make it the best one.",
-        cell=escape(first[0].label),
+        cell=cell,
     )

@@ -80,8 +80,10 @@ def _value(content: Content, column: Column, cell: ReportCell) -> Entry:
 
 
 def stars(difference: Difference) -> int:
-    """How many an adjusted p earns; none where nothing was tested."""
-    return 0 if difference.p_holm is None else sum(difference.p_holm < level for level in STARS)
+    """How many an adjusted p earns; none where nothing was tested, or the test gave no verdict."""
+    if difference.p_holm is None or difference.verdict not in ("helps", "hurts", "differs"):
+        return 0
+    return sum(difference.p_holm < level for level in STARS)
 
 
 def _floor(content: Content, column: Column) -> Entry:
@@ -106,7 +108,7 @@ def _what_values_are(content: Content, columns: Sequence[Column]) -> list[str]:
         *(language.say("{cell}: step {step}.", cell=cell, step=step) for cell, step in steps.items() if step != end),
     ]
     if any(found.sd_seeds is None for of_cell in last.values() for found in of_cell):
-        notes.append(language.say("–: one seed, so no standard deviation and no verdict."))
+        notes.append(language.say("–: not measured; after ±: one seed, so no standard deviation and no verdict."))
     diverged = [
         language.say("{cell}: {k} of {n} runs diverged.", cell=cell.label, k=cell.counts.diverged, n=cell.counts.runs)
         for cell in cells
@@ -138,25 +140,45 @@ def _tests(content: Content, columns: Sequence[Column]) -> list[str]:
     tested = [
         (column, against)
         for column in columns
-        if (against := content.comparisons.get(column.title)) and against.comparison.family
+        if (against := content.comparisons.get(column.title)) and any(map(_is_tested, against.comparison.differences))
     ]
     if not tested:
         return [say("No difference was tested.")]
-    titles = content.language.all_of([say(column.measures.title) for column, _ in tested])
-    return [say("Stars ({metrics}):", metrics=titles), test_note(content.language, tested[0][1])]
+    notes = []
+    for scale in dict.fromkeys(against.comparison.scale for _, against in tested):
+        of_scale = [(column, against) for column, against in tested if against.comparison.scale == scale]
+        titles = content.language.all_of([say(column.measures.title) for column, _ in of_scale])
+        notes += [say("Stars ({metrics}):", metrics=titles), test_note(content.language, of_scale[0][1])]
+    return notes
+
+
+def _is_tested(difference: Difference) -> bool:
+    return difference.p_holm is not None
 
 
 def test_note(language: Language, against: ColumnComparison) -> str:
     """The test behind the stars by its name, and how its p-values are adjusted."""
     is_log = against.comparison.scale == "log"
     if is_log:
-        test = language.say("two-sided t-test of log ratios paired by seed, error pooled over cells of like variance")
+        test = language.say(
+            "two-sided t-test of log ratios paired by seed, error the larger one of that pooled over cells of like "
+            "variance and the cell's own"
+        )
     else:
-        test = language.say("two-sided t-test of differences paired by seed, error pooled over cells of like variance")
-    return language.say(
-        "* p < 0.05, ** p < 0.01, *** p < 0.001; {test}; p adjusted by Holm's method over {n} tests.",
-        test=test,
-        n=against.comparison.family,
+        test = language.say(
+            "two-sided t-test of differences paired by seed, error the larger one of that pooled over cells of like "
+            "variance and the cell's own"
+        )
+    tested = [one for one in against.comparison.differences if _is_tested(one)]
+    exact = any(not one.se for one in tested)
+    return language.paragraph(
+        language.plural(
+            "* p < 0.05, ** p < 0.01, *** p < 0.001; {test}; p of {n} test, not adjusted.",
+            "* p < 0.05, ** p < 0.01, *** p < 0.001; {test}; p adjusted by Holm's method over {n} tests.",
+            against.comparison.family,
+            test=test,
+        ),
+        language.say("Where nothing varies, p is that of the sign-flip test.") if exact else "",
     )
 
 
@@ -188,7 +210,7 @@ def _differences(content: Content, against: ColumnComparison, name: str) -> Late
             *([Entry(labels.get(one.against, one.against))] if names_both else []),
             Entry(size_text(one), stars=stars(one)),
             Entry(interval_text(language, one)),
-            Entry(p_text(one.p)),
+            Entry(p_text(None if one.verdict == "not asked" else one.p)),
             Entry(p_text(one.p_holm)),
             Entry(str(len(one.shared_seeds))),
             Entry(verdict_text(language, one.verdict)),
@@ -211,7 +233,7 @@ def _difference_notes(content: Content, against: ColumnComparison) -> list[str]:
     notes = [say("Intervals are of each difference alone, over the seeds that both cells have.")]
     if against.baseline is not None:
         notes.append(say("Compared with {baseline} unless said.", baseline=against.baseline.label))
-    if against.comparison.family:
+    if any(map(_is_tested, against.comparison.differences)):
         notes.append(test_note(content.language, against))
     if any(len(one.shared_seeds) == 1 for one in against.comparison.differences):
         notes.append(say("One seed: numbers, no verdict."))

@@ -106,7 +106,8 @@ class _Records:
         """A file that was cut since, because the run went back to an earlier state, is read from its beginning."""
         content = self._content_after(self._offset)
         found = list(scan(content)) if content is not None else []
-        went_back = content is None or (found and found[0][0].get("step", 0) <= self.last.get("step", 0))
+        is_other = content is not None and content.endswith(b"\n") and not found  # read on from inside of a line
+        went_back = content is None or is_other or (found and found[0][0].get("step", 0) <= self.last.get("step", 0))
         if went_back and self._offset:
             self._offset, self.last, self.losses = 0, {}, {}
             found = list(scan(self._content_after(0) or b""))

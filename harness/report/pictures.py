@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +66,7 @@ def panels_against_step(content: Content, album: Album, columns: Sequence[Column
     ]
     language = content.language
     title = language.say("{column} against the step", column=joined_title(shown, language))
-    name, in_figures = f"metrics-{_plain(shown[0].name)}-against-step", content.figure_language
+    name, in_figures = f"metrics-{shown[0].file_name}-against-step", content.figure_language
     figures = metric_panels(panels, shown[0].source_in(in_figures), in_figures)
     return album.add(name, title, figures, sources)
 
@@ -149,8 +148,5 @@ def fingerprint_of(column: Column) -> str | None:
 
 
 def slug(column: Column) -> str:
-    return f"{column.metric}-{_plain(column.name)}"
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower())
+    """What pictures of the column are called by."""
+    return f"{column.metric}-{column.file_name}"

@@ -93,7 +93,9 @@ def seeds_note(content: Content, column: Column) -> str:
     language = content.language
     summaries = {cell: content.summary(cell, column) for cell in content.cells_in(column)}
     measured = {cell: summary.last for cell, summary in summaries.items() if summary}
-    single = [cell for cell, last in measured.items() if len(last.seeds) == 1]
+    against = content.comparisons.get(column.title)
+    seeds = {cell: len(against.values[cell.cell.name].values) if against else 0 for cell in measured}
+    single = [cell for cell, last in measured.items() if (seeds[cell] or len(last.seeds)) == 1]
     notes = []
     if single and len(single) == len(measured):
         notes.append(language.say("One seed: no comparison is possible."))

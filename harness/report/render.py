@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from harness.errors import StoreError
@@ -17,9 +18,9 @@ from harness.report.csv_files import comparison_csv, differences_csv, runs_csv
 from harness.report.document import document
 from harness.report.evidence import evidence
 from harness.report.figures.fonts import figure_language
-from harness.report.form import ReportForm
+from harness.report.form import EVIDENCE, ReportForm
 from harness.report.html import html_page
-from harness.report.language import language_named
+from harness.report.language import Language, language_named
 from harness.report.latex import latex_tables
 from harness.report.picture_texts import shown_runs
 from harness.store import atomic
@@ -27,8 +28,9 @@ from harness.store.reading import read_bytes
 from harness.tracking.integrity import require_intact
 from harness.tracking.reader import ExperimentView
 
-EVIDENCE = "report.json"
-"""The file that names all others with their hashes."""
+LIVE_PAGE = "live.html"
+"""Of the run that goes on; it may lie with the report and is no part of it."""
+TABLES = ("comparison.csv", "differences.csv", "runs.csv")
 _OWN_FILE = re.compile(r"(?:(?:figures|tables)/)?\w[\w-]*\.(?:md|html|csv|tex|png|svg)")
 
 
@@ -70,10 +72,15 @@ def rendered_files(
         files |= latex_tables(content)
     if "html" in form.formats:
         shown = {picture.path: picture.content for picture in album.pictures}
-        beside = [EVIDENCE, *(name for name in files if not name.startswith("figures/"))]
-        files["report.html"] = html_page(files["report.md"].decode(), shown, language, sorted(beside)).encode()
+        files["report.html"] = page_of(files["report.md"].decode(), shown, language, files)
     hashes = {name: atomic.sha256_of(files[name]) for name in sorted(files)}
     return files, {**evidence(content, album), "formats": list(form.formats), "files": hashes}
+
+
+def page_of(text: str, pictures: Mapping[str, bytes], language: Language, names: Iterable[str]) -> bytes:
+    """report.html of report.md's `text` and its PNG pictures by path; names: of all files of the report."""
+    beside = {EVIDENCE, *(name for name in names if not name.startswith("figures/") and name != "report.html")}
+    return html_page(text, pictures, language, sorted(beside)).encode()
 
 
 def _tables(content: Content) -> dict[str, bytes]:
@@ -93,6 +100,13 @@ def read_notes(folder: Path) -> dict[str, str]:
         except UnicodeDecodeError:
             raise StoreError("not UTF-8 text", where=str(path), remedy="Save the note as UTF-8.") from None
     return notes
+
+
+def strangers(output: Path, named: Collection[str]) -> list[str]:
+    """Files in the report's folder that look like a report's own and are not among those `named`, by their path."""
+    found = [path for folder in ("", "figures", "tables") for path in (output / folder).glob("*") if path.is_file()]
+    paths = sorted(path.relative_to(output).as_posix() for path in found)
+    return [path for path in paths if _OWN_FILE.fullmatch(path) and path != LIVE_PAGE and path not in named]
 
 
 def own_files(output: Path) -> list[str]:

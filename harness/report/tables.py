@@ -70,7 +70,11 @@ def _against_baseline(content: Content, column: Column, cell: ReportCell) -> lis
     difference = against.of(cell)
     if difference is None:
         return ["–", "–"]
-    return [change_text(content.language, difference), verdict_text(content.language, difference.verdict)]
+    summary, step = content.summary(cell, column), against.steps[cell.cell.name]
+    change = change_text(content.language, difference)
+    if difference.estimate is not None and summary is not None and summary.last.step != step:
+        change = content.language.say("{change}, step {step}", change=change, step=step)
+    return [change, verdict_text(content.language, difference.verdict)]
 
 
 def _lacking(content: Content, column: Column, cell: ReportCell) -> list[str]:

@@ -96,21 +96,42 @@ def seeds_range(needed: SeedsNeeded) -> str:
     return str(needed.low) if needed.low == needed.high else f"{needed.low}–{needed.high}"
 
 
-def needed_text(language: Language, needed: SeedsNeeded, cost: CostSettings | None) -> str:
-    """How many seeds would decide a comparison, and what they cost."""
+def needed_text(language: Language, difference: Difference, cost: CostSettings | None) -> str:
+    """How many seeds would decide a comparison, and what they cost; empty where that is not known."""
+    needed = difference.needed
+    if needed is None:
+        return ""
+    told = _observed_text if difference.smallest_effect is None else _smallest_text
+    return language.paragraph(told(language, needed), _price_text(language, needed, cost))
+
+
+def _observed_text(language: Language, needed: SeedsNeeded) -> str:
+    shown: dict[str, object] = {"low": needed.low, "high": needed.high}
     if needed.high is None:
-        seeds = language.say(
-            "It would take {low} seeds in all, or over 1000, to find a difference of this size.", low=needed.low
+        return language.say(
+            "It would take {low} seeds in all, or over 1000, to find a difference as large as the one observed.",
+            **shown,
         )
-    elif needed.low == needed.high:
-        seeds = language.say("It would take {low} seeds in all to find a difference of this size.", low=needed.low)
-    else:
-        seeds = language.say(
-            "It would take {low} to {high} seeds in all to find a difference of this size.",
-            low=needed.low,
-            high=needed.high,
+    if needed.low == needed.high:
+        return language.say(
+            "It would take {low} seeds in all to find a difference as large as the one observed.", **shown
         )
-    return language.paragraph(seeds, _price_text(language, needed, cost))
+    return language.say(
+        "It would take {low} to {high} seeds in all to find a difference as large as the one observed.", **shown
+    )
+
+
+def _smallest_text(language: Language, needed: SeedsNeeded) -> str:
+    shown: dict[str, object] = {"low": needed.low, "high": needed.high}
+    if needed.high is None:
+        return language.say(
+            "It would take {low} seeds in all, or over 1000, to find the smallest difference that matters.", **shown
+        )
+    if needed.low == needed.high:
+        return language.say("It would take {low} seeds in all to find the smallest difference that matters.", **shown)
+    return language.say(
+        "It would take {low} to {high} seeds in all to find the smallest difference that matters.", **shown
+    )
 
 
 def _price_text(language: Language, needed: SeedsNeeded, cost: CostSettings | None) -> str:
@@ -120,6 +141,8 @@ def _price_text(language: Language, needed: SeedsNeeded, cost: CostSettings | No
     if cost is None:
         if needed.minutes_high is None:
             return language.say("The runs still missing take {low} or more at the pace of these runs.", low=low)
+        if low == high:
+            return language.say("The runs still missing take {low} at the pace of these runs.", low=low)
         return language.say(
             "The runs still missing take {low} to {high} at the pace of these runs.", low=low, high=high
         )

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__
-from harness.errors import DamagedFileError, StoreError
-from harness.report.form import FORMATS, ReportForm
+from harness.errors import DamagedFileError, HarnessError, StoreError
+from harness.report.form import EVIDENCE, FORMATS, ReportForm
 from harness.report.language import language_named
-from harness.report.render import EVIDENCE, read_notes, rendered_files
-from harness.report.verify_numbers import Doubt, Traced, traced
+from harness.report.render import TABLES, page_of, read_notes, rendered_files, strangers
+from harness.report.verify_numbers import Doubt, Traced, checked, traced
 from harness.store import atomic
 from harness.store.picture_file import picture_origin
 from harness.store.reading import read_bytes
@@ -62,7 +62,10 @@ def verify_report(output: Path, runs: ExperimentDirectory, view: ExperimentView 
     """
     document = _document(output)
     name = experiment_of(output)
-    doubts = [*_own_hash(output), *_files(output, document), *_pictures(output, document)]
+    doubts: list[Doubt] = []
+    for found_in in (_own_hash(output), _files(output, document), _named(output, document), _page(output, document)):
+        doubts += checked(found_in)
+    doubts += checked(_pictures(output, document))
     files = 1 + len(document.get("files", {}))
     if not runs.root.is_dir():
         return Verification(name, tuple(doubts), files)
@@ -73,7 +76,7 @@ def verify_report(output: Path, runs: ExperimentDirectory, view: ExperimentView 
         skipped = f"made by harness {document.get('harness')}, this is {__version__}: it is not made again to compare"
     again = view if view and not skipped else None
     if again:
-        doubts += _made_again(output, document, again)
+        doubts += checked(_made_again(output, document, again))
     return Verification(name, tuple(doubts), files, found, again is not None, skipped)
 
 
@@ -112,6 +115,32 @@ def _files(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
             yield Doubt(name, f"is missing; {EVIDENCE} names it")
         except (StoreError, OSError) as error:
             yield Doubt(name, f"cannot be read: {error}")
+
+
+def _named(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
+    """What every report has is named with its hash, and nothing that looks like a part of it lies there without."""
+    asked = document.get("formats", [])
+    needed = ["report.md", *TABLES, *(["report.html"] if "html" in asked else [])]
+    for name in needed:
+        if name not in document["files"]:
+            yield Doubt(name, f"is a part of every such report, and {EVIDENCE} does not name it")
+    for name in strangers(output, {EVIDENCE, *document["files"], *needed}):
+        yield Doubt(name, f"lies with the report, and {EVIDENCE} does not name it")
+
+
+def _page(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
+    """report.html is what report.md and the pictures that lie there give, where this harness made it."""
+    names = document["files"]
+    if "report.html" not in names or document.get("harness") != __version__:
+        return
+    try:
+        text = read_bytes(output / "report.md").decode()
+        pictures = {name: read_bytes(output / name) for name in names if name.endswith(".png")}
+        page = read_bytes(output / "report.html")
+    except (FileNotFoundError, StoreError):
+        return  # told already
+    if page != page_of(text, pictures, language_named(str(document.get("language"))), names):
+        yield Doubt("report.html", "does not show what report.md and the pictures show")
 
 
 def _pictures(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
@@ -154,7 +183,7 @@ def _made_again(output: Path, document: dict[str, Any], view: ExperimentView) ->
         asked = tuple(name for name in FORMATS if name in document.get("formats", []))
         form = ReportForm(language_named(str(document.get("language"))).code, asked)
         files, found = rendered_files(view, read_notes(output / "notes"), form)
-    except StoreError as error:
+    except HarnessError as error:
         yield Doubt(Path(error.where).name, error.what)
         return
     plain = json.loads(json.dumps(found))

@@ -4,7 +4,7 @@ it names, and every mean is that of its values."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.analysis.frame import RunEvaluations, evaluation_frame
 from harness.analysis.summary import measurements
-from harness.errors import StoreError
+from harness.errors import HarnessError, StoreError
 from harness.evaluation.protocol import Protocol
 from harness.store import atomic
 from harness.store.attempts import read_attempts
@@ -52,18 +52,23 @@ def traced(document: Json, runs: ExperimentDirectory) -> Traced:
     folders = runs.runs()
     tracer = _Tracer(document, {})
     doubts: list[Doubt] = []
-    for run in document.get("runs", []):
-        key = str(run["key"])
-        if (folder := folders.get(key[:8])) and _is_own(folder, key):
-            tracer.runs[key] = _Run(folder, str(run["cell"]), int(run["seed"]))
-        elif run["checkpoints"] or run["state"] != "pending":
-            doubts.append(Doubt(f"{run['cell']}, seed {run['seed']}", "its run is not among the runs"))
-    try:
-        doubts += [*tracer.sources(), *tracer.columns(), *tracer.numbers()]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        doubts.append(Doubt("report.json", f"has another form than a report's: {type(error).__name__} {error}"))
+    for found_in in (tracer.find(folders), tracer.sources(), tracer.columns(), tracer.numbers()):
+        doubts += checked(found_in)
     unlike = tuple(dict.fromkeys(doubts))
     return Traced(unlike, len(tracer.runs), tracer.means, tracer.values, tracer.checkpoints, tracer.gone)
+
+
+def checked(doubts: Iterator[Doubt]) -> list[Doubt]:
+    """All `doubts`, and one more where looking for them met a report.json of another form."""
+    found: list[Doubt] = []
+    try:
+        for doubt in doubts:
+            found.append(doubt)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        found.append(Doubt("report.json", f"has another form than a report's: {type(error).__name__} {error}"))
+    except HarnessError as error:
+        found.append(Doubt("report.json", f"has another form than a report's: {error.what}"))
+    return found
 
 
 def _is_own(folder: RunDirectory, key: str) -> bool:
@@ -133,6 +138,15 @@ class _Tracer:
     values: int = 0
     checkpoints: int = 0
     gone: int = 0
+
+    def find(self, folders: Mapping[str, RunDirectory]) -> Iterator[Doubt]:
+        """Every run's directory, by the first letters of its key."""
+        for run in self.document.get("runs", []):
+            key = str(run["key"])
+            if (folder := folders.get(key[:8])) and _is_own(folder, key):
+                self.runs[key] = _Run(folder, str(run["cell"]), int(run["seed"]))
+            elif run["checkpoints"] or run["state"] != "pending":
+                yield Doubt(f"{run['cell']}, seed {run['seed']}", "its run is not among the runs")
 
     def sources(self) -> Iterator[Doubt]:
         """Every object that names a run and its checkpoint, or its records, wherever it stands."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.report import captions, floors, prose, settings, tables
+from harness.report import captions, effects, floors, prose, settings, tables
 from harness.report.album import Album
 from harness.report.columns import Column
 from harness.report.content import Content
@@ -32,6 +32,7 @@ class ComparisonPart:
     rank_note: str
     pooled_note: str
     note: str
+    step_note: str
     others: list[str]
     errors_note: str
     abouts: list[str]
@@ -64,6 +65,7 @@ def _part(content: Content, columns: list[Column]) -> ComparisonPart:
         rank_note=floors.rank_note(content, columns),
         pooled_note=captions.pooled_note(columns, content.language),
         note=prose.seeds_note(content, first),
+        step_note=effects.step_note(content, against),
         others=tables.other_metrics_tables(content, others),
         errors_note=errors_note(content, columns),
         abouts=[

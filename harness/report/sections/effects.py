@@ -118,7 +118,7 @@ def _at_step(content: Content, against: ColumnComparison) -> str:
     if set(steps) == ends:
         return say("Compared is the last checkpoint that the file asks for: step {steps}.", steps=shown)
     return say(
-        "Compared is the last checkpoint that all seeds of the baseline have so far: step {steps}. Runs are still "
+        "Compared is the last checkpoint that all measured seeds of the baseline have: step {steps}. Runs are still "
         "under way, and later steps may say something else.",
         steps=shown,
     )
