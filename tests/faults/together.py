@@ -159,6 +159,8 @@ def assert_report_is_whole(output: Path) -> bool:
     for source in sources:
         if "checkpoint_sha256" in source:
             assert checkpoints[source["key"]][str(source["step"])] == source["checkpoint_sha256"]
+        elif "real_images" in source:  # those that samples are shown beside
+            assert source["real_images"] > 0 and len(source["data_sha256"]) == 64
         else:
             assert source["records_to_step"] <= steps[source["key"]]
     links = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
