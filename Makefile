@@ -10,7 +10,7 @@ run: $(INSTALLED)
 	$(BIN)/harness run experiments/ablation.toml
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
 
 test-faults: $(INSTALLED)
 	$(BIN)/python -m pytest -m "faults and not long"

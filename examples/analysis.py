@@ -83,7 +83,7 @@ comparison = compare(cells, metric=METRIC, baseline=BASELINE, asked=None)
 differences = pd.DataFrame(
     {
         "cell": found.cell,
-        "percent": found.percent,
+        "percent": percent(found.estimate),
         "from": percent(found.low),
         "to": percent(found.high),
         "p (Holm)": found.p_holm,

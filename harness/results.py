@@ -44,6 +44,12 @@ def load(
         raise HarnessError(
             f"{kind!r} is no kind of results; allowed: evaluations, training, runs", where="load_results"
         )
+    if source not in get_args(Source):
+        raise HarnessError(f"{source!r} holds no runs; allowed: runs, mlflow", where="load_results")
+    if source == "mlflow" and tracking_uri == "none":
+        raise HarnessError(
+            "there is no store to read from", where="load_results", remedy='Leave "none" out, or use source="runs".'
+        )
     plan = read_experiment_file(Path(file), tuple(overrides)).plan
     with _snapshot(plan, Path(runs_dir), source, tracking_uri) as view:
         require_intact(view)
@@ -64,9 +70,7 @@ def _snapshot(plan: Plan, runs_dir: Path, source: Source, tracking_uri: str | No
         case "mlflow":
             meant = experiment_directory(runs_dir, plan.experiment.name)
             with downloaded(plan, resolve_address(tracking_uri, runs_dir), meant) as folder:
-                yield read_snapshot(plan, folder, has_weights=False)
-        case _:
-            raise HarnessError(f"{source!r} holds no runs; allowed: runs, mlflow", where="load_results")
+                yield read_snapshot(plan, folder)
 
 
 def _frame(plan: Plan, columns: Sequence[str], rows: Iterator[dict[str, Any]]) -> pd.DataFrame:

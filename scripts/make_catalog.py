@@ -26,6 +26,7 @@ from jinja2 import Environment, nodes
 
 from harness.design.metrics import METRICS
 from harness.evaluation.protocol import CAVEATS
+from harness.report.factor_tables import MEANINGS
 from harness.report.floors import REAL
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,7 @@ SAID_BY_NAME: dict[str, Callable[[], Iterable[str]]] = {
     "section.title": lambda: _section_titles(),
     "CAVEATS[found]": lambda: CAVEATS.values(),
     "REAL": lambda: [REAL],
+    "MEANINGS[name]": lambda: MEANINGS.values(),
 }
 """Texts that are said by a name, not as a literal: how the argument's source ends, and the texts that it stands for."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -20,8 +22,12 @@ from harness.design.experiment import Experiment
 from harness.design.metrics import CLASS_METRICS, METRICS
 from harness.design.picture_sizes import grid_geometry
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
+from harness.report import album
 from harness.report.document import SECTIONS
+from harness.report.figures.files import FigureFiles, figure_files
+from harness.report.figures.press import Press
 from harness.report.render import render_report
+from harness.report.typography import NO_BREAK
 from harness.store import atomic
 from harness.store.attempts import Outcome, begin_attempt, end_attempt
 from harness.store.commits import Commit, write_commit
@@ -51,11 +57,13 @@ NOTES = {section.name: section.title for section in SECTIONS}
 
 @dataclass(frozen=True)
 class Story:
-    """What becomes of one run. swings: how often its losses change places; classes: images of each repeat by digit."""
+    """What becomes of one run. swings: how often its losses change places; level: losses of G and D (per term) that
+    stay where they are instead; classes: images of each repeat by digit."""
 
     outcome: Outcome = "finished"
     reached: int = 400
     swings: float = 3
+    level: tuple[float, float] | None = None
     fid: float = 20.0
     repeats: int = 3
     evaluated: bool = True
@@ -127,15 +135,33 @@ def live(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) ->
         write_run(run, plan, runs_dir, told.get(run.name) or told.get(run.cell.name) or Story())
 
 
-def report(plan: Plan, runs_dir: Path, output: Path) -> str:
-    """report.md of `plan` as its runs stand, written into `output`."""
-    return render_report(read_snapshot(plan, runs_dir), output).read_text(encoding="utf-8")
+def report(plan: Plan, runs_dir: Path, output: Path, *, painted: bool = False) -> str:
+    """report.md of `plan` as its runs stand, written into `output`; with blanks for the no-break spaces of numbers.
+
+    painted False: figures are drawn but not painted, which takes most of the time; their files are small blank pages
+    that say of themselves what the real ones say.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not painted:
+            paint_nothing(patch)
+        path = render_report(read_snapshot(plan, runs_dir), output)
+    return path.read_text(encoding="utf-8").replace(NO_BREAK, " ")
 
 
-def lived(plan: Plan, tmp_path: Path, stories: dict[str, Story] | None = None) -> str:
-    """report.md of runs made up by `live`."""
+def paint_nothing(patch: pytest.MonkeyPatch) -> None:
+    """As of `report`, for reports that are made otherwise."""
+    patch.setattr(album, "press", lambda: Press(1, make=_unpainted))
+
+
+def _unpainted(figure: Figure, about: Mapping[str, str]) -> FigureFiles:
+    files = figure_files(Figure((0.5, 0.5), dpi=20), about)
+    return FigureFiles(files.png, None if any(axes.images for axes in figure.axes) else files.svg)
+
+
+def lived(plan: Plan, tmp_path: Path, stories: dict[str, Story] | None = None, *, painted: bool = False) -> str:
+    """report.md of runs made up by `live`; painted as of `report`."""
     live(plan, tmp_path / "runs", stories)
-    return report(plan, tmp_path / "runs", tmp_path / "report")
+    return report(plan, tmp_path / "runs", tmp_path / "report", painted=painted)
 
 
 def section(text: str, name: str) -> str:
@@ -213,6 +239,8 @@ def _records(run: Run, every: int, story: Story) -> list[dict[str, Any]]:
     swing = 0.35 * np.sin(2 * np.pi * story.swings / 2 * steps / max(story.reached, 1) + 0.3)
     noise = rng.normal(0, 0.04, (2, len(steps)))
     generator, discriminator = 0.8 + swing + noise[0], 0.75 - swing / 2 + noise[1]
+    if story.level:
+        generator, discriminator = (level * (1 + noise[0] / 10) for level in story.level)
     records = interval_records(generator.tolist(), discriminator.tolist(), every)
     for index, record in enumerate(records):
         fake = float(np.exp(-generator[index]))
@@ -230,7 +258,8 @@ def _evaluate(directory: RunDirectory, run: Run, plan: Plan, runs_dir: Path, at:
     for index, (settings, protocol) in enumerate(zip(plan.experiment.evaluation, protocols, strict=True)):
         if protocol is None:
             continue  # its weights are missing
-        rng = np.random.default_rng([step, run.seed, run.cell.hyperparameters.latent_dim, index])
+        of_cell = int.from_bytes(hashlib.sha256(run.cell.name.encode()).digest()[:4], "big")  # no two cells are equal
+        rng = np.random.default_rng([step, run.seed, of_cell, index])
         center = story.fid * (1 + 400 / step) / 2 + rng.normal(0, 0.8)
         fids = [float(center + noise) for noise in rng.normal(0, 0.3, story.repeats)]
         values = {"fid": fids} if "fid" in floor_metrics(settings.metrics) else {}  # as with all that is pooled of it

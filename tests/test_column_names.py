@@ -8,7 +8,10 @@ from pathlib import Path
 from report_data import live, measured_plan
 
 from harness.report.columns import columns_of
+from harness.report.content import gather
+from harness.report.latex import latex_tables
 from harness.report.pictures import slug
+from harness.report.tables import MOST_METRICS
 from harness.tracking.reader import read_experiment
 
 
@@ -26,3 +29,6 @@ def test_names_that_look_alike_give_files_apart(tmp_path: Path) -> None:
     assert len(set(slugs)) == len(names)
     assert slugs[-1] == "fid-digits"
     assert all(name.isascii() and not name.endswith("-") for name in slugs)
+    pages = -(-len(block.settings.metrics) // MOST_METRICS)
+    tables = latex_tables(gather(many))
+    assert len([name for name in tables if name.startswith("tables/comparison")]) == pages * len(names)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_data import Story, live, lived, measured_plan, small_plan
-from test_tables import content_of, csv_rows
+from report_data import Story, live, lived, small_plan
+from report_tables import content_of, csv_rows
 
 from harness.report.comparison_evidence import comparisons_evidence
 from harness.report.comparisons import ColumnComparison
@@ -123,7 +123,7 @@ def test_claims_on_several_metrics_share_one_adjustment(tmp_path: Path) -> None:
 
 def test_what_a_larger_family_makes_unsure_is_no_longer_called_sure(tmp_path: Path) -> None:
     """The same runs, with one claim and with two on two metrics, at a p between 2.5 and 5 %."""
-    live(small_plan(evaluation=[BOTH]), tmp_path, {"latent_dim=100": Story(fid=25.8)})
+    live(small_plan(evaluation=[BOTH]), tmp_path, {"latent_dim=100": Story(fid=20.8)})
 
     def difference(*claims: dict[str, str]) -> Any:
         content = gather(read_experiment(small_plan(evaluation=[BOTH], claim=claims), tmp_path))
@@ -213,7 +213,9 @@ def test_differences_csv_has_every_difference_and_effect(tmp_path: Path) -> None
 
 
 def test_every_difference_resolves_to_checkpoints_and_a_protocol(tmp_path: Path) -> None:
-    lived(measured_plan(**DIMS, claim=[{"cell": "latent_dim=100", "metric": "kid"}]), tmp_path)
+    block = {"samples": 100, "repeats": 3, "metrics": ["fid", "kid"]}
+    asked: dict[str, Any] = {**DIMS, "evaluation": [block], "report": {"samples": 16, "sections": ["problems"]}}
+    lived(small_plan(**asked, claim=[{"cell": "latent_dim=100", "metric": "kid"}]), tmp_path)
     document = atomic.read_json(tmp_path / "report" / "report.json")
     runs = {run["key"]: run for run in document["runs"]}
     protocols = {column["protocol_sha256"] for column in document["columns"]}
@@ -229,4 +231,4 @@ def test_every_difference_resolves_to_checkpoints_and_a_protocol(tmp_path: Path)
                     assert runs[source["key"]]["checkpoints"][str(source["step"])] == source["checkpoint_sha256"]
         assert one["crossed"][0]["effects"] and len(one["crossed"][0]["cells"]) == 4
     assert found[1]["claims"] == [{"cell": "latent_dim=100", "against": "baseline", "smallest_effect": None}]
-    assert comparisons_evidence(gather(read_experiment(measured_plan(**DIMS), tmp_path / "runs")))[0]["claims"] == []
+    assert comparisons_evidence(gather(read_experiment(small_plan(**asked), tmp_path / "runs")))[0]["claims"] == []

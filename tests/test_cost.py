@@ -79,14 +79,14 @@ def test_runs_that_did_not_end_have_no_time_of_a_run(tmp_path: Path) -> None:
     plan = one_cell()
     text = section(lived(plan, tmp_path, {"baseline seed 1": Story("diverged", reached=200)}), "cost")
     row = rows(text)["baseline"]
-    assert row[1] == "2"
-    assert row[4] == "4.00 (n = 1)" and row[5] == "2.00 (n = 1)"
-    assert "(n = " not in row[3]
+    assert "To train a run took 4.0 s." in text and "mean ± SD over 2 runs each" in text
+    assert row[3] == "4.00 (n = 1)" and row[4] == "2.00 (n = 1)"
+    assert "(n = " not in row[2]
 
 
 def test_the_table_names_sizes_and_prices_only_where_asked(tmp_path: Path) -> None:
     plain = rows(section(lived(one_cell(), tmp_path / "plain"), "cost"))
-    assert plain["baseline"][6:] == ["16,784", "9,073", "67.5 KB", "36.5 KB"]
+    assert plain["baseline"][5:] == ["16,784", "9,073", "67.5 KB", "36.5 KB"]
     assert "Price" not in " ".join(plain["header"])
     priced = section(lived(one_cell(cost={"per_hour": 36.0, "currency": "EUR"}), tmp_path / "priced"), "cost")
     assert rows(priced)["header"][-1] == "Price of a run (EUR)"
@@ -147,7 +147,7 @@ def test_what_is_not_noted_is_said(tmp_path: Path) -> None:
         path.unlink()
     text = cost.body(gather(read_experiment(plan, tmp_path / "runs")), None)  # type: ignore[arg-type]
     assert "Sizes of the networks are not noted for: baseline." in text
-    assert rows(text)["baseline"][6:] == ["–", "–", "–", "–"]
+    assert rows(text)["baseline"][5:] == ["–", "–", "–", "–"]
 
 
 def test_nothing_begun_is_nothing_to_show(tmp_path: Path) -> None:

@@ -10,17 +10,19 @@ import pytest
 from harness.analysis.curves import RunCurves, run_curves
 from harness.analysis.diagnosis import (
     RATIO,
+    CertainSteps,
     Finding,
     Nearness,
     Rule,
     Setting,
+    certain_steps,
     least_discriminator_loss,
     memorization,
     mode_collapse,
+    progress,
     training_findings,
 )
 from harness.analysis.dynamics import LossScale, loss_dynamics, run_dynamics
-from harness.analysis.equilibrium import is_equilibrium
 from harness.analysis.modes import modes_verdict
 from harness.design.factors import Hyperparameters
 
@@ -154,6 +156,43 @@ def test_modes_are_missing_by_the_verdict_on_classes() -> None:
     assert dict(found.evidence) == {"classes there": 1, "classes judged": 10, "largest share": 1.0}
 
 
+def test_classes_of_images_that_are_not_like_the_data_mean_nothing() -> None:
+    collapsed = modes_verdict([1000] + [0] * 9, [100] * 10, DIGITS)
+    found = mode_collapse(collapsed, setting(), precision=0.09)
+    assert (found.holds, found.remedies, found.evidence) == (None, (), (("precision", 0.09),))
+    assert mode_collapse(collapsed, setting(), precision=0.1).holds is True
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "floor", "holds"),
+    [
+        (2550.0, 2474.0, 8.0, True),
+        (2550.0, 2294.0, 8.0, False),  # 10 % and more
+        (81.0, 80.1, 8.0, True),
+        (81.0, 80.0, 8.0, False),  # not more than 10 times the floor
+        (2474.0, 2550.0, 8.0, True),
+        (2550.0, 2474.0, None, None),
+        (None, None, 8.0, None),
+    ],
+)
+def test_an_fid_that_stands_still_far_from_real_images(
+    first: float | None, last: float | None, floor: float | None, holds: bool | None
+) -> None:
+    found = progress(first, last, floor, setting())
+    assert found.holds is holds
+    assert (found.symptom, bool(found.remedies)) == (("no progress", True) if holds else (None, False))
+
+
+def test_where_the_discriminator_was_certain_is_told_of_all_of_training() -> None:
+    """In the fixture D's loss is 0 up to the last 100 steps, which the rule on the end does not see."""
+    assert certain_steps(run(), setting()) == CertainSteps(0, 300, 300)
+    assert certain_steps(run(), setting(loss="hinge")) is None
+    gaps = [(10, 0.04), (20, 0.06), (30, 0.01), (40, 0.9)]
+    losses = [{"step": end, "n": 10, "loss/generator": 1.0, "loss/discriminator": 2 * d} for end, d in gaps]
+    assert certain_steps(run_curves(losses), setting()) == CertainSteps(0, 30, 20)
+    assert certain_steps(run_curves(losses[3:]), setting()) is None
+
+
 @pytest.mark.parametrize(
     ("nearness", "holds"),
     [
@@ -178,32 +217,7 @@ def test_a_symptom_that_is_not_there_has_no_remedy() -> None:
     assert all(one.remedies for one in ill if one.holds) and sum(bool(one.holds) for one in ill) == 4
 
 
-def equilibrium(generator: float, discriminator: float, real: float, fake: float) -> bool | None:
-    answers = {"prob/real": real, "prob/fake_before": fake}
-    losses = {"loss/generator": generator, "loss/discriminator": 2 * discriminator}
-    early = {"loss/generator": 5.0, "loss/discriminator": 0.1, "prob/real": 0.9, "prob/fake_before": 0.1}
-    records = [{"step": end, "n": 10, **(losses | answers if end > 900 else early)} for end in range(10, 1001, 10)]
-    curves = run_curves(records)
-    return is_equilibrium(run_dynamics(curves, loss_dynamics(curves, 50)), True)
-
-
-def test_the_equilibrium_asks_for_undecided_answers_and_losses_of_ln_2() -> None:
-    assert equilibrium(LN2, LN2, 0.5, 0.5) is True
-    assert equilibrium(LN2 + 0.09, LN2 - 0.09, 0.54, 0.46) is True
-    assert equilibrium(LN2, LN2, 0.56, 0.5) is False
-    assert equilibrium(LN2, LN2, 0.5, 0.44) is False
-    assert equilibrium(LN2 + 0.11, LN2, 0.5, 0.5) is False
-    assert equilibrium(3.0, 3.0, 0.5, 0.5) is False  # sure of itself, and wrong half of the time
-
-
-def test_the_equilibrium_of_other_losses_is_not_told() -> None:
-    curves = run()
-    numbers = run_dynamics(curves, loss_dynamics(curves, 50, scale=LossScale(2, comparable=False)))
-    assert is_equilibrium(numbers, False) is None
-    assert is_equilibrium(numbers, True) is None  # no answers
-
-
-def test_numbers_of_a_run_are_of_its_last_tenth() -> None:
+def test_numbers_of_a_run_are_of_its_last_100_steps() -> None:
     records = [
         {"step": end, "n": 10, "loss/generator": 2.0 if end > 900 else 1.0, "loss/discriminator": 1.0,
          "prob/real": 0.5 + (0.2 if end % 20 else -0.2), "accuracy/real": 0.8} for end in range(10, 1001, 10)
@@ -219,3 +233,11 @@ def test_numbers_of_a_run_are_of_its_last_tenth() -> None:
     other = run_dynamics(curves, loss_dynamics(curves, 50, scale=LossScale(2, comparable=False)))
     assert (other.loss_ratio, other.loss_difference, other.interleaving, other.crossings) == (None,) * 4
     assert other.loss_generator == pytest.approx(2.0)
+
+
+def test_of_a_short_run_the_second_half_counts() -> None:
+    losses = [
+        {"step": end, "n": 10, "loss/generator": float(end), "loss/discriminator": 2.0} for end in (10, 20, 30, 40)
+    ]
+    curves = run_curves(losses)
+    assert (curves.last_part, run_dynamics(curves, loss_dynamics(curves, 50)).loss_generator) == (20, 35.0)

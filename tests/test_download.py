@@ -6,13 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_data import Story, live, measured_plan
+from report_data import Story, live, measured_plan, paint_nothing
 from tracking_data import Laboratory, artifact_folder, children, database, parents
 
 from harness.cli.reporting import write_report
 from harness.design.expansion import Plan
 from harness.errors import TrackingError
-from harness.report.form import ReportForm
 from harness.store.rundir import experiment_directory
 from harness.tracking.connection import connected
 from harness.tracking.download import downloaded
@@ -22,18 +21,14 @@ from harness.tracking.stores import StoreAddress, resolve_address
 
 pytest_plugins = ["tracking_fixtures"]
 
-FORM = ReportForm(formats=("md",))
 HOSTILE = "a|b `c` <script>alert(1)</script> 'q' _"
 
 
 def planned() -> Plan:
+    """Every section of a report."""
     return measured_plan(
-        report={
-            "samples": 16,
-            "classes": 64,
-            "interpolations": [5, 10],
-            "sections": ["summary", "settings", "comparison", "loss-crossings", "samples", "modes", "problems"],
-        },
+        evaluation=[{"samples": 100, "repeats": 2, "metrics": ["fid", "kid", "missing_classes"]}],
+        report={"samples": 16, "classes": 64, "interpolations": [5, 10]},
         seeds=[0],
         grid=[],
         cell=[
@@ -60,32 +55,33 @@ def test_the_report_from_mlflow_is_that_from_the_runs_byte_for_byte(
     tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    paint_nothing(monkeypatch)
     runs = tmp_path / "runs"
     plan = planned()
     live(plan, runs, STORIES)
-    missing = next(runs.glob("*/lost--s0--*"))
-    shutil.rmtree(missing)
+    shutil.rmtree(next(runs.glob("*/lost--s0--*")))
+    next(runs.glob("*/baseline--s0--*/checkpoints/*400.safetensors")).unlink()
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     address = resolve_address(f"sqlite:///{tmp_path / 'mlflow.db'}", runs)
     view = read_experiment(plan, runs)
-    write_report(view, tmp_path / "one", FORM)
+    write_report(view, tmp_path / "one")
     project(view, address)
     finish(view, address, tmp_path / "one")
     assert is_up_to_date(view, address, tmp_path / "one")
+    expected = files(tmp_path / "one")
+    assert {Path(name).suffix for name in expected} == {".md", ".html", ".csv", ".tex", ".json", ".png", ".svg"}
     meant = experiment_directory(runs, plan.experiment.name)
-    for place in ("beside", "alone"):
-        if place == "alone":
-            shutil.rmtree(runs)
-        with downloaded(plan, address, meant) as folder:
-            assert not list(folder.rglob("*.safetensors")) and not list(folder.rglob("*.pt"))
-            stored = read_experiment(plan, folder, has_weights=False)
-            assert [run.status.state for run in stored.runs] == [run.status.state for run in view.runs]
-            write_report(stored, tmp_path / place, FORM)
-        assert not folder.exists()
-        found, expected = files(tmp_path / place), files(tmp_path / "one")
-        assert found.keys() == expected.keys()
-        assert [name for name in expected if found[name] != expected[name]] == []
-    for name, content in files(tmp_path / "one").items():
+    shutil.rmtree(runs)
+    with downloaded(plan, address, meant) as folder:
+        assert not list(folder.rglob("*.safetensors")) and not list(folder.rglob("*.pt"))
+        stored = read_experiment(plan, folder, has_weights=False)
+        assert [run.status.state for run in stored.runs] == ["complete", "diverged", "interrupted", "pending"]
+        write_report(stored, tmp_path / "two")
+    assert not folder.exists()
+    found = files(tmp_path / "two")
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    for name, content in expected.items():
         assert str(tmp_path).encode() not in content, name
 
 

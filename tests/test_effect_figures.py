@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from figure_layout import layout_defects
@@ -49,7 +50,8 @@ def panels(count: int, levels: int = 2) -> list[InteractionPanel]:
         for i, at in enumerate(names)
     }
     points = {name: [[mean - 1, mean + 1] for mean in means] for name, means in lines.items()}
-    return [InteractionPanel("latent_dim and hidden_dim", "latent_dim", tuple(names), lines, points)] * count
+    note = "interaction × 1.54 (1.02 to 2.33), p = 0.041"
+    return [InteractionPanel("latent_dim and hidden_dim", "latent_dim", tuple(names), lines, points, note)] * count
 
 
 def defects(figures: list[Figure]) -> list[str]:
@@ -102,13 +104,23 @@ def test_ticks_of_ratios_have_1_and_lie_inside() -> None:
 @pytest.mark.parametrize("levels", [2, 4])
 @pytest.mark.parametrize("is_log", [True, False])
 def test_interactions_are_laid_out_without_overlaps(levels: int, is_log: bool) -> None:
-    figures = interactions(panels(3, levels), "FID (digits), log scale", "one seed", is_log=is_log)
+    figures = interactions(panels(3, levels), "FID (digits), log scale", is_log=is_log)
     assert defects(figures) == []
     axes = figures[0].axes[0]
     assert axes.get_yscale() == ("log" if is_log else "linear")
     assert len(axes.lines) == levels * (1 + levels)
+    assert axes.get_title().endswith("\ninteraction × 1.54 (1.02 to 2.33), p = 0.041")
+
+
+def test_panels_share_their_axis_unless_one_would_be_flat() -> None:
+    (near,) = panels(1)
+    far = replace(near, points={name: [[9000.0], [2.0]] for name in near.points})
+    (alike,) = interactions([near, near], "FID", is_log=True)
+    assert alike.axes[0].get_ylim() == alike.axes[1].get_ylim() and alike.axes[1].get_ylabel() == ""
+    (apart,) = interactions([near, far], "FID", is_log=True)
+    assert apart.axes[0].get_ylim() != apart.axes[1].get_ylim() and apart.axes[1].get_ylabel() == "FID"
 
 
 def test_pairs_beyond_six_are_not_drawn_and_none_gives_no_figure() -> None:
-    assert len(interactions(panels(9), "FID", "one seed", is_log=True)[0].axes) == 6
-    assert interactions([], "FID", "one seed", is_log=True) == []
+    assert len(interactions(panels(9), "FID", is_log=True)[0].axes) == 6
+    assert interactions([], "FID", is_log=True) == []

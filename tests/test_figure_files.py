@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.report.figures.files import LEAST_SEEN, MOST_DPI, FigureFiles, figure_files, with_few_colors
+from harness.report.figures.few_colors import LEAST_SEEN, with_few_colors
+from harness.report.figures.files import MOST_DPI, FigureFiles, figure_files
 from harness.report.figures.samples import SamplePanel, sample_grids
 from harness.report.figures.style import cell_styles, figure_style, panel_grid
 
@@ -74,6 +75,20 @@ def test_pictures_in_color_keep_every_color_and_gray_ones_need_one_channel() -> 
     kept = with_few_colors(gray)
     assert kept.mode == "L"
     assert kept.convert("RGB").tobytes() == gray.tobytes()
+
+
+def test_what_is_flat_keeps_its_color_whatever_else_is_on_the_page() -> None:
+    band, line = (235, 236, 235), (1, 115, 178)
+    for seed in range(2):
+        page = np.full((300, 300, 3), 255, dtype=np.uint8)
+        page[20:280, 20:280] = band
+        page[100:103, 20:280] = line
+        edges = np.random.default_rng(seed).integers(-12, 13, (60, 60, 3))
+        page[200:260, 200:260] = np.clip(np.array(band) + edges, 0, 255)
+        few = with_few_colors(Image.fromarray(page))
+        assert few.mode == "P"
+        shown = np.asarray(few.convert("RGB"))
+        assert (shown[30, 30] == band).all() and (shown[101, 150] == line).all() and (shown[0, 0] == 255).all()
 
 
 @pytest.mark.parametrize("shape", [(70, 70), (70, 70, 3), (201, 140)])

@@ -17,7 +17,7 @@ from report_data import interval_records, write_samples
 from harness.analysis.curves import run_curves
 from harness.analysis.dynamics import LossScale, loss_dynamics
 from harness.analysis.summary import Measurement
-from harness.report.figures.answers import five_curves
+from harness.report.figures.answers import answer_curves
 from harness.report.figures.fid import CellCurve, LastValues, against_step, at_last, is_in_view
 from harness.report.figures.files import figure_files
 from harness.report.figures.panels import MetricPanel, metric_panels
@@ -108,7 +108,7 @@ def figures_of(kind: str, count: int) -> list[Figure]:
         case "losses":
             return loss_crossings(training_panels(count))
         case "probabilities":
-            return five_curves(training_panels(count))
+            return answer_curves(training_panels(count))
         case "metrics":
             return metric_panels(metrics(min(count, 8)), "inception, unverified weights")
         case "sheets":
@@ -175,7 +175,7 @@ def test_a_cell_keeps_its_color_in_every_figure() -> None:
     dots = at_last(last_values(2), "FID")[0].axes[0].lines
     assert step_lines[1].get_color() == blue
     assert blue in {line.get_color() for line in dots}
-    for figure in (loss_crossings(training_panels(2))[0], five_curves(training_panels(2))[0]):
+    for figure in (loss_crossings(training_panels(2))[0], answer_curves(training_panels(2))[0]):
         assert blue in {line.get_color() for line in figure.axes[1].lines}
         assert matplotlib.colors.to_hex(figure.axes[1].spines["top"].get_edgecolor()) == blue
 
@@ -213,7 +213,7 @@ def test_losses_without_a_common_scale_have_no_equilibrium_and_say_so() -> None:
 
 
 def test_step_ticks_are_round_and_reach_the_last_record() -> None:
-    for figure in (loss_crossings(training_panels(2))[0], five_curves(training_panels(2))[0]):
+    for figure in (loss_crossings(training_panels(2))[0], answer_curves(training_panels(2))[0]):
         for axes in figure.axes:
             assert [round(tick) for tick in axes.get_xticks()] == [0, 200, 400, 600]
             assert axes.get_xlim()[1] > 600

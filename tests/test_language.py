@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.report import album, render
 from harness.report.figures import fonts
 from harness.report.figures.files import FigureFiles
+from harness.report.figures.press import Press
 from harness.report.figures.style import figure_style, new_figure, wrapped
 from harness.report.form import ReportForm
 from harness.report.language import ENGLISH, Language, LanguageCode, filled_in_chinese, language_named
@@ -124,7 +125,7 @@ def written(view: ExperimentView, language: Language, output: Path) -> tuple[str
         return FigureFiles(b"not saved", None)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(album, "figure_files", laid_out)
+        patch.setattr(album, "press", lambda: Press(1, make=laid_out))
         path = render.render_report(view, output, ReportForm(language.code, ("md",)))
     return path.read_text(encoding="utf-8"), texts
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from report_data import Story, live, many_cells, small_plan
+from typer.testing import CliRunner
 
 from experiments import TINY, harness, opened, run_here, write_file
-from harness.cli.live import LiveScreen
+from harness.cli.app import app
+from harness.cli.live import LEFT_OVER_S, LiveScreen
 from harness.execution.events import Event
 from harness.report.figures.style import cell_styles
 from harness.report.live import LivePage, render_live
 from harness.report.live_reader import LiveReader
 from harness.report.palette import cell_colors
+from harness.report.policy import source_hash
 from harness.report.svg_chart import Series, chart, thinned
+from harness.store.locks import held
 from harness.store.records import append_record
+from harness.store.rundir import experiment_directory
 
+SHORT = TINY.replace("[report]\n", '[report]\nsections = ["comparison"]\n')
 RUN = ("run", "tiny.toml", "--tracking-uri", "none")
 DONE = LivePage("small", "8 runs: 8 complete; the command is done", 1.7e9, False, "FID", [("report.md", "report.md")])
 RUNNING = LivePage("small", "8 runs: 2 running", 1.7e9, True, "FID")
@@ -30,7 +39,7 @@ RUNNING = LivePage("small", "8 runs: 2 running", 1.7e9, True, "FID")
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("live")
-    write_file(folder, TINY)
+    write_file(folder, SHORT)
     return folder, harness(*RUN, "--executor", "inline", cwd=folder)
 
 
@@ -61,10 +70,16 @@ def test_it_says_nothing_where_nothing_is_to_do(finished: tuple[Path, subprocess
     assert page.stat().st_mtime_ns == before
 
 
-def test_without_a_report_there_is_none(tmp_path: Path) -> None:
-    write_file(tmp_path, TINY[: TINY.index("[[grid]]")])
-    done = harness(*RUN, "--executor", "inline", "--no-report", "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_without_a_report_there_is_none(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished[0] / "runs", tmp_path / "runs")
+    write_file(tmp_path, SHORT)
+    monkeypatch.chdir(tmp_path)
+    sets = ("--set", "training.steps=28", "--only", "baseline")
+    done = CliRunner().invoke(app, [*RUN, "--executor", "inline", "--no-report", "--json", *sets])
+    assert done.exit_code == 0, done.stderr
+    assert "1 runs: 1 complete" in done.stderr
     assert "live" not in done.stderr and not (tmp_path / "reports").exists()
 
 
@@ -86,7 +101,7 @@ def test_while_a_grid_trains_the_page_reads_itself_again(tmp_path: Path) -> None
         _, told = process.communicate(timeout=60)
     assert told.splitlines()[0].startswith("live: ")
     text = page.read_text(encoding="utf-8")
-    assert "stopped; the same command goes on from there" in text and "http-equiv" not in text
+    assert "stopped; the same command goes on from there" in text and 'http-equiv="refresh"' not in text
 
 
 def test_the_page_is_made_without_heavy_libraries(tmp_path: Path) -> None:
@@ -113,23 +128,30 @@ def test_the_page_is_made_without_heavy_libraries(tmp_path: Path) -> None:
 
 
 def test_a_hundred_runs_take_less_than_a_tenth_of_a_second(tmp_path: Path) -> None:
+    """Of which as many are worked on, and read at every look, as a large machine has workers."""
     plan = many_cells(50)
     live(plan, tmp_path, {cell.name: Story(pictured=False) for cell in plan.cells})
+    found = experiment_directory(tmp_path, "small").runs()
     reader = LiveReader(plan, tmp_path)
-    assert len(reader.look()) == 100  # the first look reads everything
     took = []
-    for _ in range(5):
-        started = time.process_time()
-        page = render_live(RUNNING, reader.look(), tmp_path / "reports")
-        took.append(time.process_time() - started)
-    assert page.count("<tr>") > 100
+    with ExitStack() as locks:
+        for run in plan.runs[:16]:
+            assert locks.enter_context(held(found[run.key[:8]].lock, timeout_s=1.0))
+        assert len(reader.look()) == 100  # the first look reads everything
+        for _ in range(5):
+            started = time.process_time()
+            page = render_live(RUNNING, reader.look(), tmp_path / "reports")
+            took.append(time.process_time() - started)
+    assert page.count("<tr>") > 100 and page.count('class="state running"') == 16
     assert min(took) < 0.1
 
 
 def test_text_of_people_is_escaped_and_states_are_told(tmp_path: Path) -> None:
-    plan = small_plan(name="small", labels={"normalization=none": "<script>alert(1)</script>"})
+    plan = small_plan(labels={"normalization=none": "<script>alert(1)</script>"})
     live(plan, tmp_path, {"latent_dim=100": Story("diverged", reached=200)})
     text = render_live(DONE, LiveReader(plan, tmp_path).look(), tmp_path)
+    (script,) = re.findall("<script>(.*?)</script>", text, flags=re.DOTALL)
+    assert f"script-src '{source_hash(script)}'; connect-src 'none'" in text
     assert "<script>alert" not in text and "&lt;script&gt;alert(1)" in text
     assert "loss/generator is not finite | &lt;script&gt;" in text
     assert text.count('class="state diverged"') == 2
@@ -176,6 +198,18 @@ def test_a_page_that_cannot_be_written_is_told_once_and_stops_nothing(
     told = capsys.readouterr().err
     assert told.count("warning: the live page is not up to date") == 1
     assert "training goes on" in told and "live: " not in told
+
+
+def test_pages_that_killed_commands_left_half_written_are_removed(tmp_path: Path) -> None:
+    output = tmp_path / "reports"
+    output.mkdir()
+    old, new = (output / f".live.html.{pid}.tmp" for pid in (1, 2))
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (time.time() - 2 * LEFT_OVER_S,) * 2)
+    with LiveScreen(small_plan(), tmp_path / "runs", output, lambda: False):
+        pass
+    assert not old.exists() and new.exists()
 
 
 def test_a_failing_look_is_told_and_the_block_goes_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ def test_crossings_are_counted_only_where_losses_compare(mixed: tuple[str, Path]
     shown = section(text, "loss-crossings")
     assert "With `wasserstein_gp` they have no common scale" in shown
     assert "Crossings are not counted for critic." in shown
-    (row,) = [line for line in shown.splitlines() if line.startswith("|") and "critic" in line]
-    assert "not counted: losses that do not meet" in row and "0 of 2" in row
+    assert not [line for line in shown.splitlines() if line.startswith("|") and "critic" in line]
+    assert "Counted in 2 of 4 runs." in shown
     by_cell = {item["cell"]: item for item in evidence(folder)["crossings"]}
     assert (by_cell["critic"]["count"], by_cell["critic"]["comparable_losses"]) == (None, False)
     assert by_cell["baseline"]["count"] == 2
-    assert "in each of 2 runs" in section(text, "summary")
+    assert "cross in 2 of 2 runs (in brackets, how often in each seed): baseline (2, 2)." in shown
 
 
 def test_labels_that_do_not_add_up_to_1_are_the_reason(tmp_path: Path) -> None:
@@ -48,8 +49,8 @@ def test_labels_that_do_not_add_up_to_1_are_the_reason(tmp_path: Path) -> None:
     assert "With labels of 0.9 (real) and 0.0 (generated), whose means do not add up to 1" in shown
     assert "Crossings are not counted for one-sided." in shown and "no common scale" not in shown
     rows = {line.split("|")[2].strip(): line for line in shown.splitlines() if line.startswith("|")}
-    assert "not counted" in rows["one-sided"]
-    assert "seed 0: 2" in rows["two-sided"]
+    assert "one-sided" not in rows and "two-sided (2, 2)" in shown
+    assert re.search(r"seed 0: \d+, \d+; seed 1: ", rows["two-sided"])
 
 
 def test_what_is_not_drawn_is_not_explained(mixed: tuple[str, Path], tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_cells_of_unlike_length_are_complete_at_their_own_steps(tmp_path: Path) 
     view = read_experiment(plan, tmp_path / "runs")
     assert [run.status.state for run in view.runs] == ["complete", "complete"]
     assert "2 runs of 20 to 40 steps each" in section(text, "summary")
-    assert "Of 2 runs: 2 complete." in section(text, "summary")
+    assert "All 2 runs are complete." in section(text, "summary")
     settings = section(text, "settings")
     assert "Training of baseline: 40 steps" in settings and "checkpoints at 20, 40." in settings
     assert "Training of batch\\_size=20: 20 steps" in settings and "checkpoints at 10, 20." in settings

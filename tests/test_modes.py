@@ -13,7 +13,7 @@ EVEN = [1000] * 10
 
 def test_shares_as_in_the_data() -> None:
     found = modes_verdict([110, 95, 100, 105, 90, 100, 102, 98, 120, 80], EVEN, DIGITS)
-    assert (found.kind, found.verdict) == ("covered", "all classes, shares as in the data")
+    assert (found.kind, found.verdict) == ("covered", "all classes there")
     assert (found.missing, found.rare, found.common, found.unjudged) == ((), (), (), ())
     assert (found.largest, found.largest_share) == ("8", pytest.approx(0.12))
     assert (found.present, found.judged) == (10, 10)
@@ -104,7 +104,7 @@ def test_absence_counts_where_it_is_no_chance() -> None:
     assert modes_verdict([120, 0], real, ["a", "b"]).kind == "missing"
     found = modes_verdict([119, 0], real, ["a", "b"])
     assert (found.kind, found.missing, found.unjudged) == ("covered", (), ("b",))
-    assert found.verdict == "all classes, shares as in the data (too few images to judge b)"
+    assert found.verdict == "all classes there (too few images to judge b)"
 
 
 def test_collapse_is_fewer_than_half_of_the_classes() -> None:
@@ -120,6 +120,12 @@ def test_a_few_wrongly_classified_images_hide_no_collapse() -> None:
     """A tenth of its real share makes a class count as there."""
     assert modes_verdict([919] + [9] * 9, EVEN, DIGITS).kind == "collapsed"
     assert modes_verdict([910] + [10] * 9, EVEN, DIGITS).kind == "uneven"
+
+
+def test_missing_and_there_are_one_definition() -> None:
+    """2 of 1000 images of a class with a share of 10 % are as good as none; 10 are there, and rare."""
+    found = modes_verdict([2, 10, 123, 123, 123, 123, 124, 124, 124, 124], EVEN, DIGITS)
+    assert (found.kind, found.missing, found.rare, found.present) == ("missing", ("0",), ("1",), 9)
 
 
 def test_classes_without_a_real_image_count_for_nothing() -> None:

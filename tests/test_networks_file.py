@@ -19,6 +19,7 @@ from harness.design.picture_sizes import grid_geometry
 from harness.gan.grids import compose_grid
 from harness.gan.networks.sizes import network_sizes
 from harness.gan.preflight import check_networks
+from harness.store import atomic
 from harness.store.attempts import read_attempts
 from harness.store.inspection import inspect_run, inspect_shared
 from harness.store.networks import Networks, NetworkSize, read_networks, write_networks
@@ -157,7 +158,8 @@ def test_data_that_are_gone_are_told_and_stop_nothing(complete: Path, monkeypatc
 def test_the_live_page_is_no_part_of_the_report_in_tracking(tmp_path: Path) -> None:
     for name in ("report.md", "live.html", "report.html"):
         (tmp_path / name).write_text("x")
-    assert set(report_files(tmp_path)) == {"report/report.md", "report/report.html"}
+    atomic.write_json(tmp_path / "report.json", {"files": {"report.md": "", "report.html": ""}})
+    assert set(report_files(tmp_path)) == {"report/report.json", "report/report.md", "report/report.html"}
 
 
 @pytest.mark.parametrize(("count", "resolution"), [(1, 8), (4, 8), (7, 16), (64, 28), (10, 40)])

@@ -135,7 +135,8 @@ def test_what_is_asked_for_is_drawn_with_what_it_shows(task: TrainingTask, direc
     found = texts(sheet)
     settings = json.loads(found.pop("harness:settings"))
     assert found == common
-    counts = settings.pop("counts")
+    counts, width = settings.pop("counts"), settings.pop("grid_width")
+    assert 8 * 48 < width < 500  # up to the bars
     assert settings == {
         "images": 50, "extractor": "digits", "extractor_sha256": SHEET.extractor_sha256, "weights": "raw",
         "resolution": 8,
@@ -302,7 +303,8 @@ def test_the_digits_extractor_tells_classes(directory: RunDirectory, tmp_path: P
     extractor = load_extractor(SETTINGS, CPU)
     counts = write_class_sheet(path, loaded(directory), SHEET, extractor, CPU, {"more": 1})
     assert list(counts) == list("0123456789") and sum(counts.values()) == 50
-    assert picture_settings(texts(path)) == {**SHEET.settings, "counts": counts, "more": 1}
+    settings = picture_settings(texts(path))
+    assert settings == {**SHEET.settings, "counts": counts, "grid_width": settings["grid_width"], "more": 1}
     images = generated(loaded(directory), sample_latents(50, 6), CPU, "test")
     logits = extractor.logits(extractor.features(images))
     assert counts == {str(index): int((logits.argmax(axis=1) == index).sum()) for index in range(10)}

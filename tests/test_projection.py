@@ -269,19 +269,10 @@ def test_nothing_stays_running_not_even_what_the_file_no_longer_names(lab: Labor
     assert stored == {None: "FINISHED", lab.plan.runs[0].key: "FINISHED", dropped: "KILLED"}
 
 
-def test_artifacts_models_and_report(lab: Laboratory, address: StoreAddress, tmp_path: Path) -> None:
+def test_artifacts_and_models(lab: Laboratory, address: StoreAddress) -> None:
     lab.complete(0)
-    report = tmp_path / "report"
-    (report / "figures").mkdir(parents=True)
-    (report / "report.md").write_text("# one", encoding="utf-8")
-    (report / "figures" / "old.png").write_bytes(b"old")
     project(lab.view(), address)
-    finish(lab.view(), address, report)
-    assert is_up_to_date(lab.view(), address, report)
-    (report / "figures" / "old.png").rename(report / "figures" / "new.png")
-    (report / "report.md").write_text("# two", encoding="utf-8")
-    assert not is_up_to_date(lab.view(), address, report)
-    finish(lab.view(), address, report)
+    finish(lab.view(), address, None)
     directory, commit = lab.directory(0), lab.view().runs[0].status.commit
     assert commit is not None
     with connected(address) as client:
@@ -289,8 +280,6 @@ def test_artifacts_models_and_report(lab: Laboratory, address: StoreAddress, tmp
         child = client.get_run(children(database(lab))[lab.plan.runs[0].key].run_id)
         models = client.search_logged_models([child.info.experiment_id])
         kept, files = artifact_folder(parent.info.artifact_uri), artifact_folder(child.info.artifact_uri)
-    assert (kept / "report" / "report.md").read_text(encoding="utf-8") == "# two"
-    assert [path.name for path in (kept / "report" / "figures").iterdir()] == ["new.png"]
     assert (kept / "experiment.json").read_bytes() == lab.view().directory.manifest.read_bytes()
     assert (files / "metrics.jsonl").read_bytes() == directory.metrics.read_bytes()[: commit.metrics_offset]
     for name in ("run.json", "attempts.jsonl", "log.txt", "samples/step-000040.png"):

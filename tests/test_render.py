@@ -35,6 +35,11 @@ ASKED_FOR = ("side-by-side", "modes", "interpolations")
 """Sections of what a file may ask for beside FID."""
 
 
+def only(*sections: str) -> dict[str, Any]:
+    """Settings of a report that has no other sections: each costs time."""
+    return {"report": {"samples": 16, "sections": list(sections)}}
+
+
 def evidence(output: Path) -> dict[str, Any]:
     return atomic.read_json(output / "report.json")
 
@@ -57,12 +62,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def first_table(text: str) -> list[dict[str, str]]:
-    """The rows of the first table by header."""
-    return rows_of(next(part for part in text.split("\n\n") if part.startswith("|")))
+    """The rows of the first table of a metric, by header."""
+    return rows_of(next(part for part in text.split("\n\n") if part.startswith("|") and "FID (digits)" in part))
 
 
 def text_of(folder: Path) -> str:
-    return (folder / "report" / "report.md").read_text(encoding="utf-8")
+    return (folder / "report" / "report.md").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_every_section_is_there_in_order(whole: Path) -> None:
@@ -82,8 +87,11 @@ def test_every_picture_is_linked_relatively_and_exists(whole: Path) -> None:
 
 
 def test_the_same_runs_give_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    report(small_plan(), whole / "runs", tmp_path)
-    assert files(tmp_path) == files(whole / "report")
+    """Of every section, from a store and back: test_download."""
+    plan = small_plan(**only("comparison", "effects", "loss-crossings", "samples"))
+    for name in ("one", "other"):
+        report(plan, whole / "runs", tmp_path / name, painted=True)
+    assert files(tmp_path / "one") == files(tmp_path / "other")
 
 
 def test_every_number_resolves_to_key_checkpoint_and_protocol(whole: Path) -> None:
@@ -126,7 +134,8 @@ def test_every_picture_resolves_and_says_so_itself(whole: Path) -> None:
 def test_crossings_in_the_evidence_are_those_in_the_table(whole: Path) -> None:
     document = evidence(whole / "report")
     of_100 = [item for item in document["crossings"] if item["cell"] == "latent_dim=100"]
-    shown = ", ".join(f"seed {item['seed']}: {item['count']}" for item in of_100)
+    steps = {item["seed"]: ", ".join(str(round(one["step"])) for one in item["crossings"]) for item in of_100}
+    shown = "; ".join(f"seed {seed}: {places}" for seed, places in steps.items())
     assert shown in section(text_of(whole), "loss-crossings")
     assert all(len(item["crossings"]) == item["count"] for item in of_100)
 
@@ -154,7 +163,7 @@ def test_spread_is_named_and_nothing_is_called_better(whole: Path) -> None:
 
 
 def test_one_seed_says_that_nothing_compares(tmp_path: Path) -> None:
-    text = lived(small_plan(seeds=[3]), tmp_path)
+    text = lived(small_plan(seeds=[3], **only("summary", "comparison", "effects")), tmp_path)
     assert "One seed: no comparison is possible." in section(text, "summary")
     assert "**One seed: no comparison is possible.**" in section(text, "comparison")
     rows = first_table(section(text, "comparison"))
@@ -176,7 +185,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
 
 
 def test_half_a_grid(tmp_path: Path) -> None:
-    plan = small_plan()
+    plan = small_plan(**only("summary", "comparison", "problems"))
     prepare(plan, tmp_path / "runs")
     for run in plan.runs[:3]:
         write_run(run, plan, tmp_path / "runs", Story())
@@ -188,13 +197,13 @@ def test_half_a_grid(tmp_path: Path) -> None:
 
 
 def test_nothing_wrong_says_nothing(tmp_path: Path) -> None:
-    text = lived(small_plan(grid=[]), tmp_path)
+    text = lived(small_plan(grid=[], **only("summary", "comparison", "problems")), tmp_path)
     assert section(text, "problems").strip() == "Nothing failed, diverged or is missing."
     assert "Interim" not in text
 
 
 def test_a_file_without_evaluation_has_no_sections_of_it(tmp_path: Path) -> None:
-    text = lived(small_plan(evaluation=[]), tmp_path)
+    text = lived(small_plan(evaluation=[], grid=[], seeds=[0]), tmp_path)
     headings = re.findall(r"^## (.+)$", text, flags=re.MULTILINE)
     assert headings == [
         title for name, title in NOTES.items() if name not in ("protocol", "effects", "against-step", *ASKED_FOR)
@@ -204,7 +213,8 @@ def test_a_file_without_evaluation_has_no_sections_of_it(tmp_path: Path) -> None
 
 
 def test_a_left_out_block_is_said_in_every_table(tmp_path: Path) -> None:
-    plan = small_plan(evaluation=[{"repeats": 3}, {"extractor": "inception", "required": False}], grid=[])
+    blocks = [{"repeats": 3}, {"extractor": "inception", "required": False}]
+    plan = small_plan(evaluation=blocks, grid=[], **only("protocol", "comparison", "problems"))
     runs = tmp_path / "runs"
     prepare(plan, runs, weights=None)
     for run in plan.runs:
@@ -216,7 +226,9 @@ def test_a_left_out_block_is_said_in_every_table(tmp_path: Path) -> None:
 
 
 def test_unverified_weights_are_marked_wherever_their_numbers_stand(tmp_path: Path) -> None:
-    plan = small_plan(evaluation=[{"extractor": "inception", "unverified_weights": True, "repeats": 3}], grid=[])
+    block = {"extractor": "inception", "unverified_weights": True, "repeats": 3}
+    sections = only("summary", "protocol", "comparison", "against-step")
+    plan = small_plan(evaluation=[block], grid=[], **sections)
     text = lived(plan, tmp_path)
     for name in ("summary", "protocol", "comparison", "against-step"):
         assert "FID (inception, unverified weights)" in section(text, name)
@@ -227,9 +239,8 @@ def test_unverified_weights_are_marked_wherever_their_numbers_stand(tmp_path: Pa
 
 def test_mixed_machines_are_said_and_hosts_are_not(tmp_path: Path) -> None:
     mixed = "These runs were made with different torch (2.15.0, 2.16.0), device (cpu, cuda)"
-    text = lived(
-        small_plan(), tmp_path, {"generator=mlp": Story(machine={**MACHINE, "torch": "2.16.0", "device": "cuda"})}
-    )
+    other = Story(machine={**MACHINE, "torch": "2.16.0", "device": "cuda"})
+    text = lived(small_plan(**only("settings", "comparison", "cost", "reproduce")), tmp_path, {"generator=mlp": other})
     assert mixed in section(text, "settings") and mixed in section(text, "comparison")
     assert "somewhere" not in text
 
@@ -239,7 +250,7 @@ def test_hosts_alone_are_no_difference(whole: Path) -> None:
 
 
 def test_a_picture_with_other_settings_is_shown_as_missing(tmp_path: Path) -> None:
-    plan = small_plan(grid=[])
+    plan = small_plan(grid=[], **only("samples", "problems"))
     live(plan, tmp_path / "runs")
     run = read_experiment(plan, tmp_path / "runs").runs[0]
     assert run.directory is not None
@@ -266,7 +277,6 @@ def test_notes_are_set_into_their_sections_and_never_touched(tmp_path: Path) -> 
     text = report(plan, tmp_path / "runs", tmp_path / "report")
     for name in (name for name in NOTES if name != "side-by-side"):
         assert f"My own words on {name}: **mine** {{{{ 1 + 1 }}}}" in section(text, name)
-        assert f"`{name}`" in text.split("\n---\n")[-1]
     assert "belong to no section of this report: side-by-side, sumary" in text
     assert files(notes) == before
 
@@ -282,17 +292,16 @@ def test_a_note_that_is_not_utf8_is_an_error_with_its_path(tmp_path: Path) -> No
 
 
 def test_only_figures_of_its_own_are_removed(tmp_path: Path) -> None:
-    live(small_plan(grid=[]), tmp_path / "runs")
+    plan = small_plan(grid=[], **only("against-step", "loss-crossings", "samples"))
+    live(plan, tmp_path / "runs")
     output = tmp_path / "report"
-    report(small_plan(grid=[]), tmp_path / "runs", output)
+    report(plan, tmp_path / "runs", output)
     mine = output / "figures" / "mine.png"
     mine.write_bytes(b"mine")
-    report(small_plan(grid=[], evaluation=[]), tmp_path / "runs", output)
-    names = sorted(path.name for path in (output / "figures").iterdir())
-    drawn = ["diagnosis", "losses", "probabilities"]
-    assert names == sorted(
-        [*(f"{name}.{kind}" for name in drawn for kind in ("png", "svg")), "mine.png", "progress.png", "samples.png"]
-    )
+    assert "fid-digits-against-step.png" in files(output / "figures")
+    fewer = small_plan(grid=[], **only("loss-crossings", "samples"))
+    report(fewer, tmp_path / "runs", output)
+    assert sorted(files(output / "figures")) == ["losses.png", "losses.svg", "mine.png", "samples.png"]
 
 
 def test_the_experiment_file_is_shown_in_a_fence_that_it_cannot_leave(tmp_path: Path) -> None:
@@ -316,12 +325,25 @@ def test_overrides_are_in_the_commands_and_not_in_the_file(tmp_path: Path) -> No
         ["harness", "plan", "experiment.toml", *sets],
         ["harness", "run", "experiment.toml", *sets, "--threads", "1"],
         ["harness", "report", "experiment.toml", *sets],
+        [
+            "harness",
+            "sample",
+            "experiment.toml",
+            *sets,
+            "--cell",
+            "baseline",
+            "--count",
+            "64",
+            "--output",
+            "samples.png",
+        ],
     ]
 
 
 def test_hostile_names_are_words_everywhere(tmp_path: Path) -> None:
     name = "a|b `c` <script>alert(1)</script> ![x](http://y) $z$ _"
-    text = lived(small_plan(grid=[], cell=[{"name": name, "latent_dim": 7}]), tmp_path)
+    sections = only("summary", "comparison", "effects", "loss-crossings", "settings", "protocol", "problems")
+    text = lived(small_plan(grid=[], seeds=[0], cell=[{"name": name, "latent_dim": 7}], **sections), tmp_path)
     body = text.split("```toml")[0]
     assert "<script>" not in body
     assert "\\!" not in body and "!\\[x\\](http://y)" in body
@@ -334,4 +356,6 @@ def test_hostile_names_are_words_everywhere(tmp_path: Path) -> None:
 def test_no_time_of_day_or_local_path_is_in_a_report(whole: Path) -> None:
     for name, content in files(whole / "report").items():
         assert str(whole).encode() not in content, name
-    assert not re.search(r"\b20\d\d-\d\d-\d\d\b", text_of(whole))
+    days = re.findall(r"\b20\d\d-\d\d-\d\d\b", text_of(whole))
+    assert days and set(days) == set(re.findall(r"20[-\d]+", text_of(whole).split("(UTC)")[0]))
+    assert not re.search(r"\b\d\d:\d\d\b", text_of(whole))

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from report_data import live
+from report_data import live, paint_nothing
 from typer.testing import CliRunner
 
 from harness.cli import app
@@ -31,6 +31,11 @@ repeats = 3
 samples = 16
 sections = ["comparison", "problems"]
 """
+
+
+@pytest.fixture(autouse=True)
+def _unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    paint_nothing(monkeypatch)
 
 
 @pytest.fixture
@@ -58,8 +63,6 @@ def test_a_report_is_written_and_holds_until_it_is_changed(file: Path) -> None:
     assert "4 checkpoint files of 2 runs; without FILE the report is not made again" in text
     code, text = call(str(file), "--verify", "reports/small")
     assert code == 0 and "the report was made again and compared" in text
-    code, text = call("--verify", "reports/small", "--runs-dir", "elsewhere")
-    assert code == 0 and "its runs are not at hand" in text
     page = Path("reports/small/report.md")
     page.write_text(page.read_text(encoding="utf-8").replace("baseline", "bassline", 1), encoding="utf-8")
     code, text = call("--verify", "reports/small")
@@ -70,6 +73,22 @@ def test_a_report_is_written_and_holds_until_it_is_changed(file: Path) -> None:
     document = json.loads(text)
     assert (code, document["holds"], document["runs"]) == (1, False, 2)
     assert document["doubts"] == [{"file": "report.md", "what": "does not match the SHA-256 in report.json"}]
+
+
+def test_runs_that_are_named_and_not_there_are_a_fault(file: Path) -> None:
+    call(str(file), "--format", "md")
+    for arguments in ((str(file), "--runs-dir", "elsewhere"), ("--runs-dir", "elsewhere")):
+        code, text = call(*arguments, "--verify", "reports/small")
+        assert code == 1
+        assert text.startswith(f"{Path.cwd() / 'elsewhere' / 'small'}: no runs lie here\n1 thing does not hold;")
+    Path("runs").rename("moved")
+    code, text = call("--verify", "reports/small", "--json")
+    document = json.loads(text)
+    assert (code, document["holds"], document["compared"], document["runs"]) == (0, True, "files", None)
+    code, text = call("--verify", "reports/small")
+    assert code == 0 and "its runs are not at hand" in text
+    Path("moved").rename("runs")
+    assert json.loads(call(str(file), "--verify", "reports/small", "--json")[1])["compared"] == "report"
 
 
 def test_forms_and_languages(file: Path) -> None:

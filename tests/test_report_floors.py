@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 from report_data import Story, lived, measured_plan, prepare, report, section, small_plan
-from test_report_metrics import change, column_of, text_of
+from test_report_metrics import SHOWN, change, column_of, other_tables, text_of
 from test_tables import cell_rows, content_of, rows_of
 
 from harness.report.captions import against_step_caption
 from harness.report.content import Content, gather
-from harness.report.floors import floor_note, rank_note, ratio_text
+from harness.report.floors import floor_note, others_floor_note, rank_note, ratio_text
 from harness.report.markdown import number, spread
 from harness.report.problems import problems
+from harness.report.rounding import rounded
 from harness.report.standard_errors import cell_error, standard_error
-from harness.report.tables import comparison_table, other_metrics_tables
+from harness.report.tables import comparison_table
 from harness.store import atomic
 from harness.store.evaluations import Floor
 from harness.tracking.reader import read_experiment
@@ -27,7 +28,7 @@ from harness.tracking.reader import read_experiment
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs and report of four cells with every metric."""
     folder = tmp_path_factory.mktemp("measured")
-    lived(measured_plan(), folder)
+    lived(measured_plan(report=SHOWN), folder)
     return folder
 
 
@@ -37,7 +38,8 @@ def content(measured: Path) -> Content:
 
 
 def plan_of(*metrics: str, **changes: Any) -> Any:
-    return small_plan(grid=[], evaluation=[{"samples": 100, "repeats": 3, "metrics": list(metrics)}], **changes)
+    block = {"samples": 100, "repeats": 3, "metrics": list(metrics)}
+    return small_plan(**{"grid": [], "evaluation": [block], "report": SHOWN, **changes})
 
 
 def first_table(text: str) -> list[dict[str, str]]:
@@ -52,12 +54,12 @@ def last_of(content: Content, metric: str) -> Any:
 def test_the_floor_stands_over_the_cells_with_its_spread_and_splits(content: Content, measured: Path) -> None:
     fid = content.columns[0]
     real, *cells = rows_of(comparison_table(content, fid))
-    assert (real["Cell"], real["FID (digits) ↓"], real["÷ floor"]) == (
-        "*real vs real*", "4.000 ± 0.71 (SD over 2 splits)", "1",
+    assert (real["Cell"], real["FID (digits) ↓"], real["times the floor"]) == (
+        "*real vs real*", "4.00 ± 0.71", "1",
     )  # fmt: skip
-    assert cells[0]["÷ floor"] == f"≈{number(last_of(content, 'fid').mean / 4.0, 3)}"
-    real = rows_of(other_metrics_tables(content, content.columns[1:])[0])[0]
-    assert real["KID ↓"] == "0.9000 ± 0.0 (SD over 2 splits)"
+    assert cells[0]["times the floor"] == f"≈{number(last_of(content, 'fid').mean / 4.0, 3)}"
+    real = rows_of(other_tables(content, content.columns[1:])[0])[0]
+    assert real["KID ↓"] == "0.9 ± 0"
     document = atomic.read_json(measured / "report" / "report.json")
     column = document["columns"][0]
     assert column["floor"]["values"] == [3.5, 4.5] and (column["floor"]["samples"], column["better"]) == (50, "lower")
@@ -70,36 +72,37 @@ def test_each_metric_says_its_own_number_of_splits(tmp_path: Path) -> None:
     content = content_of(plan_of("fid", "kid", "recall", seeds=[0]), tmp_path, {"baseline": Story(floor=False)})
     floor = Floor(20_000, 20_000, {"fid": [3.0, 4.0, 5.0], "kid": [0.25], "recall": [0.5]})
     changed = change(content, tmp_path, 0, floor=floor)
-    (real, _) = rows_of(other_metrics_tables(changed, changed.columns[1:])[0])
-    assert (real["KID ↓"], real["Recall ↑"]) == ("0.2500 (1 split)", "0.5000 (1 split)")
-    assert rows_of(comparison_table(changed, changed.columns[0]))[0]["FID (digits) ↓"].endswith("(SD over 3 splits)")
-    assert "mean over random splits, as many as stand there" in floor_note(changed, changed.columns)
+    (real, _) = rows_of(other_tables(changed, changed.columns[1:])[0])
+    assert (real["KID ↓"], real["Recall ↑"]) == ("0.2500", "0.5000")
+    assert rows_of(comparison_table(changed, changed.columns[0]))[0]["FID (digits) ↓"] == "4.0 ± 1.0"
+    assert "mean ± SD of 3 random splits" in floor_note(changed, changed.columns)
+    assert "of one random split" in floor_note(changed, changed.columns[1:])
 
 
 def test_pooled_values_stand_beside_the_floor_of_fid_and_have_no_ratio(content: Content, tmp_path: Path) -> None:
-    real = rows_of(other_metrics_tables(content, content.columns[1:])[0])[0]
-    assert real["Pooled FID ↓"] == real["FID∞ ↓"] == "4.000 ± 0.71 (FID at n = 50; SD over 2 splits)"
+    real = rows_of(other_tables(content, content.columns[1:])[0])[0]
+    assert real["Pooled FID ↓"] == real["FID∞ ↓"] == "4.00 ± 0.71 (of FID)"
     for metric in ("fid_pooled", "fid_infinity"):
         text = lived(plan_of(metric), tmp_path / metric)
         real, baseline = first_table(text)
         value = next(name for name in real if name.endswith("(digits) ↓"))
-        assert real[value] == "4.000 ± 0.71 (FID at n = 50; SD over 2 splits)"
-        assert "÷ floor" not in real and baseline[value] != "–"
-        assert "theirs is FID's at 50 images, so no ratio to it is given." in section(text, "comparison")
+        assert real[value] == "4.00 ± 0.71 (of FID)"
+        assert "times the floor" not in real and baseline[value] != "–"
+        assert "has no floor: FID's is shown, of 50 images, and no ratio to it is given." in section(text, "comparison")
 
 
 def test_fid_leads_its_block_wherever_it_is_listed(tmp_path: Path) -> None:
     text = lived(plan_of("kid", "fid"), tmp_path)
     real, baseline = first_table(text)
-    assert {"FID (digits) ↓", "÷ floor"} <= set(real)
-    assert baseline["Measured"] == "2 seeds × 3 repeats, step 400" and baseline["÷ floor"].startswith("≈")
+    assert {"FID (digits) ↓", "times the floor"} <= set(real)
+    assert "(2 seeds × 3 repeats, step 400)" in text and baseline["times the floor"].startswith("≈")
     assert "### FID (digits) against the step" in text and "### KID (digits) against the step" in text
 
 
 def test_a_ratio_of_unequal_numbers_of_images_is_marked_and_explained(content: Content, tmp_path: Path) -> None:
     assert ratio_text(content, content.columns[0], 8.0) == "≈2.00"
-    assert "≈: the floor is of other numbers of images than the cells" in floor_note(content, content.columns)
-    exact = small_plan(evaluation=[{"samples": 50, "reference": 50, "repeats": 3}], grid=[])
+    assert "the ratios (≈) are rough" in floor_note(content, content.columns)
+    exact = small_plan(evaluation=[{"samples": 50, "reference": 50, "repeats": 3}], grid=[], report=SHOWN)
     equal = content_of(exact, tmp_path)
     assert ratio_text(equal, equal.columns[0], 8.0) == "2.00"
     shown = section(report(exact, tmp_path, tmp_path / "report"), "comparison")
@@ -113,23 +116,21 @@ def test_a_bias_is_told_only_of_metrics_that_have_one(tmp_path: Path) -> None:
         content_of(plan, runs)
         prepare(plan, runs, images=1000)
         content = gather(read_experiment(plan, runs))
-        return floor_note(content, content.columns)
+        return floor_note(content, content.columns) + others_floor_note(content, content.columns[1:])
 
-    few = "There are too few real images to fill both sides with the protocol's numbers and none on both."
-    assert noted("kid").endswith(few)
-    assert noted("fid_infinity").endswith(
-        "With fewer images FID's bias is larger, so that a generator may stand below this row."
-    )
-    assert noted("kid", "recall").endswith(f"{few} Recall depends on the numbers of images as well.")
+    few = "The data are too few for two disjoint sets of the protocol's size, so the floor is"
+    assert noted("kid").endswith(f"{few} a rough one.")
+    assert f"{few} higher than it would be, a good generator may stand below it, and the ratios (≈) are" in noted("fid")
+    assert "Recall depends on the number of images" in noted("kid", "recall") and "KID" not in noted("kid", "recall")
 
 
 def test_why_there_is_no_floor_is_said_truly(tmp_path: Path) -> None:
-    plan = small_plan(grid=[])
+    plan = small_plan(grid=[], report=SHOWN)
     none = section(report(plan, tmp_path / "none", tmp_path / "none"), "comparison")
     assert "(the floor) is not measured yet: it comes with the first evaluation." in none and "older" not in none
     old = lived(plan, tmp_path / "old", {"baseline": Story(floor=False)})
     real, baseline = first_table(old)
-    assert (real["FID (digits) ↓"], baseline["÷ floor"]) == ("–", "–")
+    assert (real["FID (digits) ↓"], baseline["times the floor"]) == ("–", "–")
     assert "(the floor) was not measured: these evaluations are older. The next `harness run`" in old
     empty = Floor(1, 1, {"fid": []})
     content = gather(read_experiment(plan, tmp_path / "old" / "runs"))
@@ -208,7 +209,7 @@ def test_every_cell_has_its_own_standard_error_even_of_the_only_metric(tmp_path:
     assert min(errors) > 0 and cell_error(content, cell, column, 400) == pytest.approx(both)
     last = last_of(content, metric)
     (row,) = cell_rows(comparison_table(content, column))
-    expected = f"{number(last.mean)} ± {spread(last.sd_seeds)} (SE {spread(both)})"
+    expected = f"{rounded(last.mean, last.sd_seeds)} (SE {spread(both)})"
     assert row[f"{column.title} ↓"] == expected
     shown = section(report(plan, tmp_path, tmp_path / "report"), "comparison")
     assert f"SE: the standard error of one seed's value, from its K repeats ({how}" in shown
@@ -216,14 +217,15 @@ def test_every_cell_has_its_own_standard_error_even_of_the_only_metric(tmp_path:
 
 def test_one_seed_has_its_value_and_its_standard_error(content: Content, tmp_path: Path) -> None:
     single = content_of(plan_of("fid", "kid", seeds=[0]), tmp_path)
-    row = cell_rows(other_metrics_tables(single, single.columns[1:])[0])[0]
+    row = cell_rows(other_tables(single, single.columns[1:])[0])[0]
     error = standard_error(single, single.runs[0], column_of(single, "kid"), 400)
     assert row["KID ↓"] == f"{number(last_of(single, 'kid').mean)} (SE {spread(error)})"
     assert "SE" not in cell_rows(comparison_table(single, single.columns[0]))[0]["FID (digits) ↓"]
 
 
 def test_one_repeat_has_no_standard_error(tmp_path: Path) -> None:
-    plan = small_plan(evaluation=[{"repeats": 1, "samples": 100, "metrics": ["fid", "kid"]}], grid=[])
+    block = {"repeats": 1, "samples": 100, "metrics": ["fid", "kid"]}
+    plan = small_plan(evaluation=[block], grid=[], report=SHOWN)
     content = content_of(plan, tmp_path)
     assert standard_error(content, content.runs[0], column_of(content, "kid"), 400) is None
     assert "standard error" not in report(plan, tmp_path, tmp_path / "report")
@@ -268,11 +270,12 @@ def test_an_evaluation_says_how_many_features_its_extractor_has(tmp_path: Path) 
     assert "512 features" in rank_note(changed, changed.columns)
 
 
-def test_every_metric_is_explained_beside_its_name_in_the_file(measured: Path, tmp_path: Path) -> None:
+def test_every_metric_is_explained_beside_its_name_in_the_file(measured: Path) -> None:
     shown = section(text_of(measured), "comparison")
     assert "- Density (`density`): real neighborhoods that a generated image lies in, over 5, mean." in shown
     assert "- Nearer than real (`nearest_share`): share of generated images nearer" in shown
-    assert "- FID (`fid`): squared Fréchet distance" in section(lived(small_plan(grid=[]), tmp_path), "comparison")
+    assert "FID (`fid`): squared Fréchet distance" in shown and "Its scale is that of the extractor's" in shown
+    assert "at most 10, its number of classes" in shown and "compare with one another only" in shown
 
 
 def test_an_errors_remedy_is_a_sentence_of_its_own(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,23 @@ from harness.errors import ProtocolError
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, gather
 from harness.report.csv_files import comparison_csv, runs_csv
-from harness.report.markdown import number, spread
 from harness.report.problems import problems
+from harness.report.rounding import rounded
 from harness.report.standard_errors import standard_error
-from harness.report.tables import comparison_table, other_metrics_tables, spreads_table
+from harness.report.tables import comparison_table, in_parts, measured_alike, other_metrics_table, spreads_table
 from harness.store import atomic
 from harness.store.evaluations import Evaluation, write_evaluation
 from harness.tracking.reader import read_experiment
+
+SHOWN = {"samples": 16, "sections": ["summary", "comparison", "against-step", "modes", "protocol"]}
+COMPARED = {"samples": 16, "sections": ["comparison", "against-step"]}
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs and report of four cells with every metric; the MLP's are far worse."""
     folder = tmp_path_factory.mktemp("measured")
-    lived(measured_plan(), folder, {"generator=mlp": Story(fid=90)})
+    lived(measured_plan(report=SHOWN), folder, {"generator=mlp": Story(fid=90)})
     return folder
 
 
@@ -38,12 +42,17 @@ def content(measured: Path) -> Content:
     return gather(read_experiment(measured_plan(), measured / "runs"))
 
 
+def other_tables(content: Content, columns: Sequence[Column], alike: bool = True) -> list[str]:
+    """The tables of further metrics of one protocol."""
+    return [other_metrics_table(content, part, alike) for part in in_parts(columns)]
+
+
 def column_of(content: Content, metric: str) -> Column:
     return next(column for column in content.columns if column.metric == metric)
 
 
 def text_of(folder: Path) -> str:
-    return (folder / "report" / "report.md").read_text(encoding="utf-8")
+    return (folder / "report" / "report.md").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def change(content: Content, runs_dir: Path, index: int, **changes: Any) -> Content:
@@ -79,10 +88,9 @@ def test_the_best_checkpoint_is_so_in_the_metrics_own_direction(content: Content
 
 def test_a_first_metric_of_which_more_is_closer_is_shown_so(tmp_path: Path) -> None:
     block = {"metrics": ["recall", "kid"], "samples": 100, "repeats": 3}
-    text = lived(measured_plan(evaluation=[block], grid=[]), tmp_path)
+    text = lived(measured_plan(evaluation=[block], grid=[], report=COMPARED), tmp_path)
     rows = rows_of(next(part for part in section(text, "comparison").split("\n\n") if part.startswith("|")))
-    assert "Recall (digits) ↑" in rows[0] and "Best (at step)" in section(text, "comparison")
-    assert "÷ floor" not in rows[0]
+    assert "Recall (digits) ↑" in rows[0] and "times the floor" not in rows[0]
     assert "Higher means closer to the real images." in section(text, "against-step")
     assert "Lower means" not in section(text, "against-step")
 
@@ -92,10 +100,9 @@ def test_pooled_metrics_have_one_value_and_no_spread_over_repeats(content: Conte
     (found,) = [one for one in content.of_cell(content.cells[0], column) if one.step == 400]
     assert found.sd_repeats is None and found.sd_seeds is not None and found.repeats == (1, 1)
     row = cell_rows(comparison_table(content, column))[0]
-    assert row["Measured"] == "2 seeds, 3 repeats together, step 400"
-    assert "÷ floor" not in row and "Lacking" not in row
-    spreads = rows_of(spreads_table(content, column))[0]
-    assert (spreads["SD over repeats"], spreads["Best (at step)"]) == ("–", "–")
+    assert measured_alike(content, [column]) == "2 seeds, 3 repeats together, step 400"
+    assert "times the floor" not in row and "Lacking" not in row
+    assert rows_of(spreads_table(content, column))[0]["SD over repeats"] == "–"
 
 
 def test_pooled_values_of_another_number_of_repeats_are_missing(measured: Path) -> None:
@@ -111,16 +118,16 @@ def test_pooled_values_of_another_number_of_repeats_are_missing(measured: Path) 
 
 def test_further_metrics_share_tables_that_are_not_too_wide(content: Content, measured: Path) -> None:
     (group,) = content.groups
-    tables = other_metrics_tables(content, group[1:])
-    assert [len(rows_of(table)[0]) for table in tables] == [8, 8, 8]
+    tables = other_tables(content, group[1:])
+    assert [len(rows_of(table)[0]) for table in tables] == [6, 6, 6]
     first, _, third = (cell_rows(table) for table in tables)
     (found,) = [one for one in content.of_cell(content.cells[3], column_of(content, "precision")) if one.step == 400]
-    assert first[3]["Precision ↑"] == f"{number(found.mean)} ± {spread(found.sd_seeds)}"
-    assert first[3]["Seeds"] == "2" and first[3]["Step"] == "400"
-    assert "1-NN ratio" in third[0] and third[3]["Missing classes ↓"] == "1.0 ± 0.0"
+    assert first[3]["Precision ↑"] == rounded(found.mean, found.sd_seeds)
+    assert rows_of(other_tables(content, group[1:], alike=False)[0])[1]["Seeds"] == "2"
+    assert "1-NN ratio" in third[0] and third[3]["Missing classes ↓"] == "1 ± 0"
     shown = section(text_of(measured), "comparison")
     assert all(table in shown for table in tables)
-    assert len(re.findall("^### ", shown, flags=re.MULTILINE)) == 3
+    assert len(re.findall("^### ", shown, flags=re.MULTILINE)) == 2
 
 
 def test_small_panels_are_of_some_metrics_and_few_cells(measured: Path, tmp_path: Path) -> None:
@@ -129,7 +136,7 @@ def test_small_panels_are_of_some_metrics_and_few_cells(measured: Path, tmp_path
     assert "figures/metrics-digits-against-step.png" in shown
     cells = [{"name": f"cell {size}", "latent_dim": size} for size in range(1, 9)]
     block = {"samples": 100, "repeats": 3, "metrics": ["fid", "kid", "recall"]}
-    many = lived(small_plan(grid=[], cell=cells, seeds=[0], evaluation=[block]), tmp_path)
+    many = lived(small_plan(grid=[], cell=cells, seeds=[0], evaluation=[block], report=COMPARED), tmp_path)
     assert "KID, Recall (digits) at every checkpoint: see `comparison.csv`; more than 8 cells" in section(
         many, "against-step"
     )
@@ -179,12 +186,12 @@ def test_several_metrics_of_one_block_have_one_protocol_and_one_summary(measured
     text = text_of(measured)
     assert section(text, "protocol").count("### FID and 12 other metrics (digits)") == 1
     assert "FID; Pooled FID; FID∞; KID; Precision" in section(text, "protocol")
-    assert section(text, "summary").count("the baseline stands at") == 1
+    assert section(text, "summary").count("the baseline's FID (digits) is") == 1
 
 
 def test_a_left_out_block_of_several_metrics_names_them(tmp_path: Path) -> None:
     block = {"extractor": "inception", "required": False, "metrics": ["fid", "kid"]}
-    plan = small_plan(evaluation=[{"repeats": 3}, block], grid=[])
+    plan = small_plan(evaluation=[{"repeats": 3}, block], grid=[], report=COMPARED)
     prepare(plan, tmp_path, weights=None)
     for run in plan.runs:
         write_run(run, plan, tmp_path, Story())
@@ -194,7 +201,7 @@ def test_a_left_out_block_of_several_metrics_names_them(tmp_path: Path) -> None:
 
 def test_reading_an_older_evaluation_needs_none_of_the_new_fields(tmp_path: Path) -> None:
     """As versions before floors and pooled values wrote them."""
-    plan = small_plan(grid=[])
+    plan = small_plan(grid=[], report=COMPARED)
     live(plan, tmp_path)
     run = read_experiment(plan, tmp_path).runs[0]
     found = run.evaluation(0, 400)
@@ -204,4 +211,4 @@ def test_reading_an_older_evaluation_needs_none_of_the_new_fields(tmp_path: Path
     atomic.write_json(path, {name: getattr(found, name) for name in kept})
     again = run.evaluation(0, 400)
     assert isinstance(again, Evaluation) and again.floor is None
-    assert "19.80" in section(report(plan, tmp_path, tmp_path / "report"), "comparison")
+    assert "| **baseline** " in section(report(plan, tmp_path, tmp_path / "report"), "comparison")

@@ -5,23 +5,36 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_data import live, small_plan
+from report_data import live, paint_nothing, small_plan
 from run_files import read_only_view
 
+from harness.cli import reporting
 from harness.cli.reporting import current_report, report_is_current, write_report
 from harness.design.expansion import Plan
 from harness.report import render
 from harness.report.form import ReportForm
+from harness.store import atomic
 from harness.store.attempts import begin_attempt, end_attempt
+from harness.store.evaluations import Evaluation, write_evaluation
+from harness.store.rundir import RunDirectory
 from harness.tracking.reader import ExperimentView, read_experiment
+from harness.tracking.report_files import EVIDENCE, LOCK
+
+
+@pytest.fixture(autouse=True)
+def _unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    paint_nothing(monkeypatch)
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    found = small_plan(grid=[])
+    sections = ["comparison", "samples", "loss-crossings", "settings", "reproduce"]
+    found = small_plan(grid=[], report={"samples": 16, "sections": sections})
     live(found, tmp_path / "runs")
     return found
 
@@ -37,14 +50,69 @@ def test_a_fresh_report_is_current_and_any_changed_file_of_it_is_not(plan: Plan,
     assert report_is_current(view(plan, tmp_path), output)
     own = sorted(path for path in output.rglob("*") if path.is_file() and not path.name.startswith("."))
     assert {path.suffix for path in own} == {".md", ".html", ".csv", ".tex", ".json", ".png", ".svg"}
+    now = view(plan, tmp_path)
     for path in own:
         content = path.read_bytes()
         for other in (content[:-1], content + b" ", None):
             path.unlink() if other is None else path.write_bytes(other)
-            assert not report_is_current(view(plan, tmp_path), output), path
-        write_report(view(plan, tmp_path), output)
-        assert path.read_bytes() == content
-        assert report_is_current(view(plan, tmp_path), output)
+            assert not report_is_current(now, output), path
+        path.write_bytes(content)
+        assert report_is_current(now, output)
+    content = own[0].read_bytes()
+    own[0].write_bytes(b"other")
+    write_report(now, output)
+    assert own[0].read_bytes() == content
+    assert report_is_current(now, output)
+
+
+def test_a_checkpoint_that_is_gone_makes_no_report_outdated(plan: Plan, tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    text = write_report(view(plan, tmp_path), output).read_text(encoding="utf-8")
+    run = view(plan, tmp_path).runs[0].directory
+    assert run is not None
+    run.checkpoint(400).unlink()
+    assert view(plan, tmp_path).runs[0].status.state == "interrupted"  # the next `harness run` makes it again
+    assert report_is_current(view(plan, tmp_path), output)
+    assert write_report(view(plan, tmp_path), output).read_text(encoding="utf-8") == text
+
+
+def test_other_code_makes_other_reports(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "report"
+    write_report(view(plan, tmp_path), output)
+    monkeypatch.setattr(reporting, "made_with", lambda: {"code": "other"})
+    assert not report_is_current(view(plan, tmp_path), output)
+
+
+def slower_evaluation(run: RunDirectory, evaluation: Evaluation) -> None:
+    write_evaluation(run, replace(evaluation, seconds=99.0))
+
+
+def other_machine(run: RunDirectory, evaluation: Evaluation) -> None:
+    """As many attempts as before."""
+    run.attempts.unlink()
+    begin_attempt(run, step=0, machine={"torch": "9.9"})
+    end_attempt(run, "finished", step=400)
+
+
+@pytest.mark.parametrize("change", [slower_evaluation, other_machine], ids=lambda change: change.__name__)
+def test_what_only_cost_and_settings_show_counts_too(
+    plan: Plan, tmp_path: Path, change: Callable[[RunDirectory, Evaluation], None]
+) -> None:
+    before = view(plan, tmp_path)
+    run, evaluation = before.runs[0], before.runs[0].evaluation(0, 400)
+    assert run.directory is not None and evaluation is not None
+    fingerprint = before.fingerprint()
+    change(run.directory, evaluation)
+    assert view(plan, tmp_path).fingerprint() != fingerprint
+
+
+def test_what_is_noted_of_reports_may_be_lost(plan: Plan, tmp_path: Path) -> None:
+    output = tmp_path / "report"
+    write_report(view(plan, tmp_path), output)
+    noted = view(plan, tmp_path).directory.reports
+    noted.write_bytes(noted.read_bytes()[:-9])
+    assert not report_is_current(view(plan, tmp_path), output)
+    assert write_report(view(plan, tmp_path), output).is_file()
 
 
 def test_the_report_of_other_runs_or_of_earlier_ones_is_not_theirs(plan: Plan, tmp_path: Path) -> None:
@@ -108,13 +176,30 @@ def test_two_reports_of_one_experiment_are_noted_both(plan: Plan, tmp_path: Path
     assert all(report_is_current(view(plan, tmp_path), tmp_path / name) for name in ("one", "two"))
 
 
-def test_leftovers_of_a_killed_writer_are_removed(plan: Plan, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "report"
     write_report(view(plan, tmp_path), output)
     leftover = output / ".report.md.12345.tmp"
     leftover.write_text("half")
+    (output / "figures" / "mine.png").write_text("mine")
+    real = atomic.write_json
+
+    def killed(path: Path, document: atomic.Json) -> None:
+        if path.name == EVIDENCE:
+            raise KeyboardInterrupt
+        real(path, document)
+
+    more = small_plan(grid=[], report={"samples": 16, "sections": ["progress"]})
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_report(view(more, tmp_path), output)
+    assert (output / "figures" / "progress.png").exists()  # which the report.json that is there does not name
     write_report(view(plan, tmp_path), output)
     assert not leftover.exists()
+    figures = {path.name for path in (output / "figures").iterdir()}
+    assert "progress.png" not in figures and {"mine.png", "samples.png", "losses.svg"} <= figures
+    assert [path.name for path in output.glob(".*")] == [LOCK]
 
 
 def test_a_report_on_runs_that_nobody_may_write_is_written(plan: Plan, tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def frame(file: Path, kind: str, **options: object) -> pd.DataFrame:
     return load_results(file, kind=kind, runs_dir=file.parent / "runs", **options)  # type: ignore[arg-type]
 
 
+def test_a_checkpoint_that_is_gone_changes_no_row(file: Path, tmp_path: Path) -> None:
+    shutil.copytree(file.parent, tmp_path / "copy")
+    next((tmp_path / "copy" / "runs").glob("*/baseline--s0--*/checkpoints/*400.safetensors")).unlink()
+    for kind in ("evaluations", "runs"):
+        pd.testing.assert_frame_equal(frame(tmp_path / "copy" / file.name, kind), frame(file, kind))
+
+
 def test_a_row_per_measured_value(file: Path) -> None:
     found = frame(file, "evaluations")
     assert found.columns.to_list() == [
@@ -146,6 +153,9 @@ def test_what_is_not_asked_for_in_words_is_refused(file: Path) -> None:
         frame(file, "losses")
     with pytest.raises(HarnessError, match="holds no runs"):
         frame(file, "runs", source="disk")
+    with pytest.raises(HarnessError, match="there is no store to read from") as refused:
+        frame(file, "runs", source="mlflow", tracking_uri="none")
+    assert 'source="runs"' in refused.value.remedy
 
 
 def test_importing_harness_loads_nothing_heavy() -> None:

@@ -25,12 +25,13 @@ def test_values_at_the_same_checkpoints_with_their_ratio(tmp_path: Path) -> None
     text = section(lived(small_plan(report=PAIRS), tmp_path, {MLP: Story(fid=60.0)}), "side-by-side")
     assert "### baseline beside generator=mlp" in text
     header, *rows = table(text)
-    assert header == ["Step", "baseline", "generator=mlp", "Seeds", "generator=mlp ÷ baseline"]
+    assert header == ["Step", "baseline", "generator=mlp", "generator=mlp ÷ baseline"]
+    assert "at the same checkpoints, mean ± SD over 2 seeds" in text
     assert [row[0] for row in rows] == ["200", "400"]
-    for _, left, right, seeds, ratio in rows:
+    for _, left, right, ratio in rows:
         means = [float(value.split(" ± ")[0]) for value in (left, right)]
-        assert seeds == "2" and "±" in left
-        assert float(ratio) == pytest.approx(means[1] / means[0], rel=0.01)
+        assert "±" in left
+        assert float(ratio) == pytest.approx(means[1] / means[0], rel=0.05)
     assert "](figures/side-by-side-1.png)" in text
     assert "baseline has 16,784 in G and 9,073 in D" in text
 

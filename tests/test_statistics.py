@@ -48,7 +48,6 @@ def test_two_cells_give_the_paired_t_test_of_the_logs() -> None:
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
     assert (found.freedom, found.estimate) == (3, pytest.approx(float(np.mean(logs[0] - logs[1]))))
     assert found.ratio == pytest.approx(np.exp(np.mean(logs[0] - logs[1])))
-    assert found.percent == pytest.approx(100 * (found.ratio - 1))
 
 
 def test_repeats_are_averaged_before_the_log() -> None:

@@ -30,12 +30,15 @@ def at_most(level: float, simulations: int) -> float:
     return level + 3 * math.sqrt(level * (1 - level) / simulations)
 
 
-@pytest.mark.parametrize(("cells", "seeds"), [(2, 2), (3, 2), (12, 2), (6, 3), (3, 5), (6, 5)])
-def test_nothing_there_is_found_in_5_percent(simulation: ModuleType, cells: int, seeds: int) -> None:
-    found = simulation.simulate(simulation.Grid(seeds, (0.1,) * cells, (0.0,) * cells, seed_sd=0.1), 400, seed=cells)
-    assert found.family_wise(range(cells - 1)) <= at_most(0.05, 400)
-    assert found.false_positives().max() <= at_most(0.05, 400)
-    assert found.coverage() >= 1 - at_most(0.05, 400)
+@pytest.mark.parametrize(
+    ("cells", "seeds", "draws"), [(2, 2, 400), (3, 2, 2000), (12, 2, 400), (6, 3, 400), (3, 5, 2000), (6, 5, 400)]
+)
+def test_nothing_there_is_found_in_5_percent(simulation: ModuleType, cells: int, seeds: int, draws: int) -> None:
+    """With 2,000 draws a true rate of 8 % would fail."""
+    found = simulation.simulate(simulation.Grid(seeds, (0.1,) * cells, (0.0,) * cells, seed_sd=0.1), draws, seed=cells)
+    assert found.family_wise(range(cells - 1)) <= at_most(0.05, draws)
+    assert found.false_positives().max() <= at_most(0.05, draws)
+    assert found.coverage() >= 1 - at_most(0.05, draws)
 
 
 @pytest.mark.parametrize("quantity", ["loud cell", "loud baseline", "quiet cell"])
@@ -83,7 +86,7 @@ def test_the_simulation_does_what_a_report_does(simulation: ModuleType) -> None:
         assert beyond == (found.p_holm[row] <= 0.05).tolist()
 
 
-@pytest.mark.parametrize(("cells", "effect"), [(2, 0.8), (2, 2.0), (6, 1.0), (6, 2.0)])
+@pytest.mark.parametrize(("cells", "effect"), [(2, 0.8), (2, 2.0), (6, 2.0)])
 def test_as_many_seeds_as_are_needed_give_the_power(simulation: ModuleType, cells: int, effect: float) -> None:
     """In a new grid of that many seeds, where effect and SD are those assumed: 80 %, and hardly with a seed less.
 

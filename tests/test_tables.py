@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_data import SHA, Story, live, prepare, small_plan, write_run
+from report_tables import cell_rows, content_of, csv_rows, rows_of
 
-from harness.design.expansion import Plan
-from harness.report.content import Content, gather
+from harness.report.content import gather
 from harness.report.crossings import crossings_table
 from harness.report.csv_files import comparison_csv, runs_csv
+from harness.report.factor_tables import shared_table, varying_table
 from harness.report.markdown import code, escape, fenced, number, spread
-from harness.report.settings import baseline_table
-from harness.report.tables import comparison_table, levels_table, spreads_table, states_table
+from harness.report.rounding import rounded, rounded_pair
+from harness.report.tables import cells_table, comparison_table, measured_alike, spreads_table, states_table
 from harness.tracking.reader import read_experiment
-
-
-def content_of(plan: Plan, runs_dir: Path, stories: dict[str, Story] | None = None) -> Content:
-    live(plan, runs_dir, stories)
-    return gather(read_experiment(plan, runs_dir))
-
-
-def rows_of(table: str) -> list[dict[str, str]]:
-    """The rows of a pipe table by header; a bar that is text is escaped and splits nothing."""
-    cells = [[cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")] for line in table.splitlines()]
-    return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
-
-
-def cell_rows(table: str) -> list[dict[str, str]]:
-    """The rows of cells, without that of real images."""
-    return [row for row in rows_of(table) if row["#"] != "–"]
-
-
-def csv_rows(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_comparison_says_mean_spreads_and_every_n(tmp_path: Path) -> None:
@@ -46,14 +26,16 @@ def test_comparison_says_mean_spreads_and_every_n(tmp_path: Path) -> None:
     assert [row["#"] for row in rows] == ["1", "2", "3", "4"]
     baseline, mlp = rows[0], rows[3]
     (measured,) = [one for one in content.of_cell(content.cells[0], content.columns[0]) if one.step == 400]
-    assert baseline["FID (digits) ↓"] == f"{measured.mean:.2f} ± {spread(measured.sd_seeds)}"
+    assert baseline["FID (digits) ↓"] == rounded(measured.mean, measured.sd_seeds)
     assert baseline["Measured"] == "2 seeds × 3 repeats, step 400"
     assert baseline["Lacking"] == "–"
     spreads = rows_of(spreads_table(content, content.columns[0]))
     assert spreads[0]["SD over repeats"] == spread(measured.sd_repeats)
     assert spreads[0]["SD over seeds"] == spread(measured.sd_seeds)
     by_seed = zip(measured.seeds, measured.seed_means, strict=True)
-    assert spreads[0]["Mean of each seed"] == ", ".join(f"{seed}: {number(mean)}" for seed, mean in by_seed)
+    assert spreads[0]["Mean of each seed"] == ", ".join(
+        f"{seed}: {rounded_pair(mean, measured.sd_repeats)[0]}" for seed, mean in by_seed
+    )
     (alone,) = [one for one in content.of_cell(content.cells[3], content.columns[0]) if one.step == 400]
     assert mlp["FID (digits) ↓"] == number(alone.mean)
     assert mlp["Measured"] == "1 seed × 3 repeats, step 400"
@@ -65,7 +47,8 @@ def test_nothing_lacking_needs_no_column_and_the_table_fits_a_page(tmp_path: Pat
     levels = {"latent_dim": [8, 100], "hidden_dim": [8], "normalization": ["none"], "batch_size": [8], "lr": [1e-3]}
     content = content_of(small_plan(grid=[{"kind": "one-at-a-time", "levels": levels}]), tmp_path)
     headers = list(rows_of(comparison_table(content, content.columns[0]))[0])
-    assert headers == ["#", "Cell", "FID (digits) ↓", "÷ floor", "Against the baseline", "Verdict", "Measured"]
+    assert headers == ["#", "Cell", "FID (digits) ↓", "times the floor", "Against the baseline", "Verdict"]
+    assert measured_alike(content, [content.columns[0]]) == "2 seeds × 3 repeats, step 400"
 
 
 def test_a_cell_stands_beside_its_difference_and_verdict(tmp_path: Path) -> None:
@@ -74,30 +57,41 @@ def test_a_cell_stands_beside_its_difference_and_verdict(tmp_path: Path) -> None
     rows = cell_rows(comparison_table(content, content.columns[0]))
     assert (rows[0]["Against the baseline"], rows[0]["Verdict"]) == ("–", "–")
     difference = against.of(content.cells[3])
-    assert difference and difference.percent and difference.percent > 1000 and difference.low is not None
-    assert rows[3]["Against the baseline"].startswith(f"+{difference.percent:.0f} % (+")
-    assert rows[3]["Verdict"] == "hurts" and rows[1]["Verdict"] == "inconclusive"
+    assert difference and difference.estimate and math.exp(difference.estimate) > 10 and difference.low is not None
+    assert rows[3]["Against the baseline"].startswith("× ") and " to " in rows[3]["Against the baseline"]
+    assert rows[3]["Verdict"] == "hurts"
 
 
-def test_levels_that_differ_stand_out(tmp_path: Path) -> None:
-    content = content_of(small_plan(), tmp_path)
-    rows = rows_of(levels_table(content))
+def test_a_cell_is_what_it_changes_and_the_baseline_its_levels(tmp_path: Path) -> None:
+    plan = small_plan(cell=[{"name": "slow", "discriminator_lr": 5e-5}])
+    rows = rows_of(cells_table(gather(read_experiment(plan, tmp_path))))
+    told = [row["What it changes against the baseline"] for row in rows]
+    assert told[0] == "`generator` cnn, `latent_dim` 16, `normalization` batch, `discriminator_lr` 0.0002"
+    assert told[1] == "`latent_dim` 16 → 100" and told[3] == "`generator` cnn → mlp"
+    assert told[4] == "`discriminator_lr` 0.0002 → 0.00005"
+    assert [row["Cell"] for row in rows][:2] == ["**baseline**", "latent\\_dim=100"]
+
+
+def test_levels_that_differ_stand_out_where_nothing_is_measured(tmp_path: Path) -> None:
+    rows = rows_of(states_table(gather(read_experiment(small_plan(evaluation=[]), tmp_path))))
     assert [row["`latent_dim`"] for row in rows] == ["16", "**100**", "16", "16"]
     assert [row["`generator`"] for row in rows] == ["cnn", "cnn", "cnn", "**mlp**"]
 
 
 def test_a_factor_that_changes_nothing_in_a_cell_has_no_level_there(tmp_path: Path) -> None:
     cells = [{"name": "wide", "generator_kernel_size": 5}, {"name": "flat", "generator": "mlp"}]
-    content = content_of(small_plan(grid=[], cell=cells), tmp_path)
-    for table in (levels_table(content), states_table(content)):
-        assert [row["`generator_kernel_size`"] for row in cell_rows(table)] == ["4", "**5**", "-"]
+    content = gather(read_experiment(small_plan(grid=[], cell=cells), tmp_path))
+    rows = cell_rows(states_table(content))
+    assert [row["`generator_kernel_size`"] for row in rows] == ["4", "**5**", "\\-"]
     levels = {row["cell"]: row["generator_kernel_size"] for row in csv_rows(comparison_csv(content))}
     assert levels == {"baseline": "4", "wide": "5", "flat": "-"}
-    factors = {row["Factor"]: row for row in rows_of(baseline_table(content))}
-    column = "Levels in this experiment, where it varies"
-    assert factors["`generator_kernel_size`"]["Baseline"] == "4"
-    assert factors["`generator_kernel_size`"][column] == "4, 5"
-    assert factors["`gradient_penalty`"]["Baseline"] == factors["`label_swap_decay`"]["Baseline"] == "-"
+    varying = {row["Factor"]: row for row in rows_of(varying_table(content))}
+    assert varying["`generator_kernel_size`"]["Baseline"] == "4"
+    assert varying["`generator_kernel_size`"]["Other levels"] == "5"
+    assert varying["`generator`"]["What it is"].startswith("network from z to images")
+    shared = {row["Factor"]: row for row in rows_of(shared_table(content))}
+    assert shared["`latent_dim`"]["Level"] == "16"
+    assert shared.keys().isdisjoint({*varying, "`gradient_penalty`", "`label_swap_decay`"})
 
 
 def test_a_cell_without_measurements_stays_in_the_table(tmp_path: Path) -> None:
@@ -174,9 +168,8 @@ def test_crossings_of_every_seed(tmp_path: Path) -> None:
     rows = rows_of(crossings_table(content))
     counts = [len(run.dynamics.crossings) for run in content.cells[0].runs if run.dynamics]
     assert counts == [2, 2]
-    assert rows[0]["Crossings"] == "seed 0: 2, seed 1: 2"
-    assert rows[0]["Per 1000 steps, mean over seeds"] == number(2000 / 350)
-    assert rows[1]["Crossings"] == "seed 0: 0, seed 1: 0"
+    assert rows[0]["Crossings at steps"].startswith("seed 0: ")
+    assert rows[0]["Per 1000 steps, mean over seeds"] == number(2000 / 350, 3)
 
 
 def test_states_table_counts_every_run(tmp_path: Path) -> None:
@@ -223,7 +216,7 @@ def test_names_cannot_break_a_table(tmp_path: Path) -> None:
     plan = small_plan(grid=[], cell=[{"name": HOSTILE, "latent_dim": 7}])
     content = content_of(plan, tmp_path)
     first = content.columns[0]
-    tables = (comparison_table(content, first), spreads_table(content, first), levels_table(content))
+    tables = (comparison_table(content, first), spreads_table(content, first), cells_table(content))
     for table in (*tables, states_table(content), crossings_table(content)):
         assert len({len(row) for row in rows_of(table)}) == 1
         assert "<script>" not in table
@@ -258,7 +251,9 @@ def test_code_and_fences_hold_any_backticks() -> None:
         (0.0123456, "0.01235"),
         (123456.7, "123457"),
         (3e-5, "3.000e-05"),
-        (0.0, "0.000"),
+        (0.00027823, "0.0002782"),
+        (-0.5, "−0.5000"),
+        (0.0, "0"),
     ],
 )
 def test_number(value: Any, shown: str) -> None:

@@ -12,11 +12,17 @@ from test_figures import labels, legend_of, training_panels
 
 from harness.analysis.curves import run_curves
 from harness.analysis.dynamics import loss_dynamics
-from harness.report.figures.answers import five_curves
+from harness.report.figures.answers import answer_curves
 from harness.report.figures.dynamics import SixPanels, six_panels
 from harness.report.figures.style import PALE, cell_styles, figure_style
 from harness.report.figures.thinning import MOST_POINTS, thinned
-from harness.report.figures.training import MOST_OVERLAID, TrainingPanel, loss_overlay
+from harness.report.figures.training import (
+    MOST_NUMBERED,
+    MOST_OVERLAID,
+    TrainingPanel,
+    loss_crossings,
+    loss_overlay,
+)
 
 VERDICTS = ("✗ G/D 42.2: D ahead", "✓ accuracies 0.85 real, 0.84 fake", "? mode collapse: not known") * 2 + ("✓ " * 40,)
 
@@ -56,7 +62,7 @@ def cells(count: int) -> list[SixPanels]:
 def test_nothing_overlaps_or_leaves_the_figure(count: int) -> None:
     overlaid = loss_overlay(with_records(count)) if count > 1 else []
     with figure_style():
-        found = [*overlaid, *six_panels(cells(count))[:2], *five_curves(training_panels(count))[:1]]
+        found = [*overlaid, *six_panels(cells(count))[:2], *answer_curves(training_panels(count))[:1]]
         assert [defect for figure in found for defect in layout_defects(figure)] == []
 
 
@@ -76,9 +82,12 @@ def test_six_panels_show_what_they_are_named_after() -> None:
     assert list(ratio.lines[1].get_ydata()) == pytest.approx(list(cell.generator / cell.discriminator))
     assert ratio.get_yscale() == "log" and ratio.lines[0].get_ydata()[0] == 1.0  # type: ignore[index]
     assert list(difference.lines[1].get_ydata()) == pytest.approx(list(cell.generator - cell.discriminator))
-    boxes = [axes.patches[0].get_bbox() for axes in (accuracies, ratio, difference)]
+    boxes = [axes.patches[0].get_bbox() for axes in (losses, smooth, accuracies, ratio, difference)]
     bands = [[round(float(box.y0), 3), round(float(box.y1), 3)] for box in boxes]
-    assert bands == [[0.6, 0.9], [0.3, 3.0], [-1.0, 1.0]]
+    assert bands == [[0.5, 1.5], [0.5, 1.5], [0.6, 0.9], [0.3, 3.0], [-1.0, 1.0]]
+    assert [text.get_text() for text in losses.texts] == ["0.5", "1.5"]
+    assert [text.get_text() for text in difference.texts] == ["−1", "1"]
+    assert losses.get_ylim() == (0.0, pytest.approx(1.08 * cell.generator.max()))
     assert verdict.texts[0].get_text().splitlines()[0] == VERDICTS[0]
 
 
@@ -88,14 +97,19 @@ def test_a_loss_without_accuracies_or_scale_says_so() -> None:
     assert all("no common scale" in panel.texts[0].get_text().replace("\n", " ") for panel in axes[3:5])
 
 
-def test_the_overlay_names_few_cells_and_grays_many() -> None:
-    few = loss_overlay(with_records(12))[0]
-    assert len(legend_of(few)) == 13 and legend_of(few)[0] == "baseline" and legend_of(few)[-1] == "ln 2"
-    assert [len(axes.lines) for axes in few.axes] == [13, 13]
-    many = loss_overlay(with_records(MOST_OVERLAID + 1))[0]
+def test_the_overlay_names_few_cells_and_numbers_the_lines_of_many() -> None:
+    few = loss_overlay(with_records(MOST_OVERLAID))[0]
+    assert len(legend_of(few)) == 9 and legend_of(few)[0] == "baseline" and legend_of(few)[-1] == "ln 2"
+    assert [len(axes.lines) for axes in few.axes] == [9, 9] and not few.axes[0].texts
+    many = loss_overlay(with_records(MOST_OVERLAID + 4))[0]
     assert legend_of(many) == ["baseline", "the other cells", "ln 2"]
     colors = [line.get_color() for line in many.axes[0].lines]
-    assert colors.count(PALE) == MOST_OVERLAID and colors[MOST_OVERLAID] == "#000000"  # the baseline over the others
+    assert colors.count(PALE) == MOST_OVERLAID + 3 and colors[MOST_OVERLAID + 3] == "#000000"  # the baseline on top
+    numbers = [(text.get_text(), text.get_position()[1]) for text in many.axes[0].texts]
+    assert {name for name, _ in numbers} == {f"#{index + 1}" for index in range(MOST_OVERLAID + 4)}
+    assert np.diff(sorted(height for _, height in numbers)).min() > 0.036
+    crowd = loss_overlay(with_records(MOST_NUMBERED + 1))[0]
+    assert not crowd.axes[0].texts
 
 
 def test_the_overlay_leaves_out_what_smoothing_does_not_reach_and_tells_log_scales() -> None:
@@ -108,15 +122,25 @@ def test_the_overlay_leaves_out_what_smoothing_does_not_reach_and_tells_log_scal
     assert (right.get_yscale(), right.get_title()) == ("linear", "D per term, smoothed")
 
 
-def test_five_curves_are_both_losses_over_three_answers() -> None:
+def test_answers_are_three_curves_and_those_of_other_seeds_thin() -> None:
     (panel,) = training_panels(1)
     assert panel.curves is not None
     after = {**panel.curves, "prob/fake_after": np.full(60, 0.3)}
-    losses, answers = five_curves([replace(panel, curves=after)])[0].axes
-    assert len(losses.lines) == 5  # raw and smoothed of both, ln 2
-    levels = [float(np.mean(np.asarray(line.get_ydata(), dtype=float))) for line in answers.lines]
-    assert levels == pytest.approx([0.6, 0.4, 0.3, 0.5])
-    assert len({(line.get_linestyle(), line.get_color()) for line in answers.lines[:3]}) == 3
+    other = {**panel.curves, "prob/real": np.full(60, 0.7)}
+    (axes,) = answer_curves([replace(panel, curves=after, other_curves=(other,))])[0].axes
+    levels = [float(np.mean(np.asarray(line.get_ydata(), dtype=float))) for line in axes.lines]
+    assert levels == pytest.approx([0.5, 0.7, 0.4, 0.6, 0.4, 0.3])
+    assert len({(line.get_linestyle(), line.get_color()) for line in axes.lines[3:]}) == 3
+    assert max(line.get_linewidth() for line in axes.lines[1:3]) < min(line.get_linewidth() for line in axes.lines[3:])
+
+
+def test_losses_of_other_seeds_are_thin_and_named() -> None:
+    (panel,) = training_panels(1)
+    assert panel.dynamics is not None
+    figure = loss_crossings([replace(panel, others=(panel.dynamics,))])[0]
+    assert len(figure.axes[0].lines) == 8  # raw, smoothed and other smoothed losses of both, ln 2, crossings
+    assert "other seeds, smoothed" in legend_of(figure)
+    assert "other seeds, smoothed" not in legend_of(loss_crossings([panel])[0])
 
 
 def test_thinning_keeps_peaks_ends_and_short_curves() -> None:

@@ -12,39 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_data import Story, live, measured_plan, report
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from verify_parts import planned, rewrite, told, verified
 
-from harness.design.expansion import Plan
 from harness.errors import StoreError
-from harness.report.verify import Verification, experiment_of, verify_report
+from harness.report import verify
+from harness.report.verify import experiment_of, verify_report
 from harness.store import atomic
+from harness.store.locks import held
 from harness.store.rundir import experiment_directory
-from harness.tracking.reader import read_experiment
+from harness.tracking.report_files import LOCK
 from harness.tracking.snapshot import read_snapshot
 
-SECTIONS = ["comparison", "against-step", "loss-crossings", "modes"]
-
-
-def planned() -> Plan:
-    return measured_plan(
-        report={"samples": 16, "classes": 64, "sections": SECTIONS},
-        grid=[{"kind": "one-at-a-time", "levels": {"latent_dim": [100]}}],
-    )
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished report with its runs beside it."""
-    folder = tmp_path_factory.mktemp("made")
-    live(planned(), folder / "runs", {"latent_dim=100 seed 1": Story("diverged", reached=200, fid=90)})
-    report(planned(), folder / "runs", folder / "report")
-    return folder
-
-
-@pytest.fixture
-def place(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "place")
-    return tmp_path / "place"
+pytest_plugins = ["verify_fixtures"]
 
 
 def is_json(path: Path) -> bool:
@@ -53,25 +34,6 @@ def is_json(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def verified(place: Path, runs: str = "runs", *, again: bool = False) -> Verification:
-    view = read_snapshot(planned(), place / runs) if again else None
-    return verify_report(place / "report", experiment_directory(place / runs, "small"), view)
-
-
-def told(found: Verification) -> dict[str, str]:
-    """What is said of each file first."""
-    return {doubt.file: doubt.what for doubt in reversed(found.doubts)}
-
-
-def rewrite(place: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Edits report.json and makes its own hash, and those of the files, fit again."""
-    path = place / "report" / "report.json"
-    document = json.loads(path.read_bytes())
-    change(document)
-    document["files"] = {name: atomic.file_sha256(place / "report" / name) for name in document["files"]}
-    atomic.write_json(path, document)
 
 
 def test_a_report_as_it_was_written_holds(made: Path) -> None:
@@ -134,11 +96,34 @@ def test_a_number_changed_in_the_page_is_found(place: Path) -> None:
         }
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.html", "comparison.csv", "tables/old.tex", "figures/old.png"])
+@pytest.mark.parametrize("name", ["report.md", "report.html", "comparison.csv", "tables/comparison-digits.tex"])
 def test_a_file_that_report_json_does_not_name_is_found(place: Path, name: str) -> None:
     (place / "report" / name).write_text("better numbers", encoding="utf-8")
     rewrite(place, lambda document: document["files"].pop(name, None))
     assert name in told(verified(place, "nowhere"))
+
+
+def test_an_old_figure_of_a_report_is_found(place: Path) -> None:
+    figures = place / "report" / "figures"
+    shutil.copy(figures / "losses.png", figures / "losses-2.png")
+    assert told(verified(place, "nowhere")) == {
+        "figures/losses-2.png": "lies with the report, and report.json does not name it"
+    }
+
+
+def test_a_person_s_own_files_are_no_doubt(place: Path) -> None:
+    for name in ("thesis.tex", "figures/mine.png", "figures/sketch.svg", "data.csv", "tables/mine.tex", "notes/x.md"):
+        path = place / "report" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"mine")
+    assert verified(place).holds
+
+
+def test_a_report_that_is_being_written_is_not_judged(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "PATIENCE_S", 0.2)
+    with held(place / "report" / LOCK, timeout_s=1.0), pytest.raises(StoreError, match="another process writes"):
+        verified(place)
+    assert verified(place).holds
 
 
 def test_an_old_page_is_no_part_of_a_report_without_one(place: Path) -> None:
@@ -166,10 +151,18 @@ def other_form(name: str, value: object) -> Callable[[dict[str, Any]], None]:
         other_form("columns", {}),
         other_form("language", "xx"),
         other_form("formats", 3),
+        other_form("classes", [1]),
+        other_form("crossings", 7),
     ],
 )
 def test_a_report_json_of_another_form_is_doubted(place: Path, forge: Callable[[dict[str, Any]], None]) -> None:
     rewrite(place, forge)
+    assert not verified(place).holds
+
+
+@pytest.mark.parametrize("name", ["language", "formats"])
+def test_a_report_of_no_known_form_is_not_made_again(place: Path, name: str) -> None:
+    rewrite(place, other_form(name, None))
     assert not verified(place, again=True).holds
 
 
@@ -182,104 +175,68 @@ def test_a_name_that_no_file_can_have_is_doubted(place: Path) -> None:
 
 
 def test_two_swapped_figures_are_found(place: Path) -> None:
-    one, other = (place / "report" / "figures" / f"{name}.png" for name in ("losses", "fid-digits-last"))
+    one, other = (place / "report" / "figures" / f"{name}.png" for name in ("losses", "losses-overlay"))
     first, second = one.read_bytes(), other.read_bytes()
     one.write_bytes(second)
     other.write_bytes(first)
-    assert {"figures/losses.png", "figures/fid-digits-last.png"} < told(verified(place, "nowhere")).keys()
+    assert {"figures/losses.png", "figures/losses-overlay.png"} < told(verified(place, "nowhere")).keys()
     rewrite(place, lambda document: None)
-    assert {"figures/losses.png", "figures/fid-digits-last.png"} < told(verified(place, "nowhere")).keys()
+    assert {"figures/losses.png", "figures/losses-overlay.png"} < told(verified(place, "nowhere")).keys()
 
 
-def test_a_figure_that_report_json_does_not_name_is_found(place: Path) -> None:
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "![mine](figures/mine.png)",
+        "![a \\[b\\]](figures/mine.png 'title')",
+        "![mine](<figures/mine.png>)",
+        "![mine][1]\n\n[1]: ./figures/mi%6ee.png",
+        "<img src=figures/mine.png>",
+    ],
+)
+def test_a_figure_that_report_json_does_not_name_is_found(place: Path, shown: str) -> None:
     path = place / "report" / "report.md"
-    path.write_text(path.read_text(encoding="utf-8") + "\n![mine](figures/mine.png)\n", encoding="utf-8")
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{shown}\n", encoding="utf-8")
     rewrite(place, lambda document: None)
     assert told(verified(place, "nowhere"))["report.md"] == "shows figures/mine.png, which report.json does not name"
+
+
+def test_pixels_are_compared_where_the_same_libraries_drew_them(place: Path) -> None:
+    path = place / "report" / "figures" / "losses.png"
+    with Image.open(path) as image:
+        texts, mirrored = dict(image.info), image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    about = PngInfo()
+    for name, text in texts.items():
+        if isinstance(text, str):
+            about.add_text(name, text)
+    mirrored.save(path, dpi=texts["dpi"], pnginfo=about)
+    pictures = {path.relative_to(place / "report").as_posix(): path.read_bytes()}
+    assert pictures
+    rewrite(place, lambda document: None)
+    page = "does not show what report.md and the pictures show"
+    assert told(verified(place)) == {"report.html": page}  # all that the picture says of itself is as it was
+    assert told(verified(place, again=True))["figures/losses.png"] == "is not what the runs give now"
+    rewrite(place, lambda document: document["made_with"].update({"matplotlib": "3.0"}))
+    found = verified(place, again=True)
+    assert found.holds and found.skipped.endswith("neither pixels nor report.html are compared")
+
+
+def test_what_a_picture_says_of_its_cells_is_compared(place: Path) -> None:
+    path = place / "report" / "figures" / "losses.svg"
+    text = path.read_text(encoding="utf-8")
+    assert "latent_dim=100" in text
+    for old, new in (("latent_dim=100", "latent_dim=999"), ("<title>Loss crossings<", "<title>FID<")):
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        rewrite(place, lambda document: None)
+        assert told(verified(place, "nowhere")) == {
+            "figures/losses.svg": "does not say of itself what report.json says of it"
+        }
 
 
 def test_a_file_outside_of_the_report_is_not_read(place: Path) -> None:
     rewrite(place, lambda document: document["files"].update({"../runs/small/experiment.json": ""}))
     assert "lies outside" in told(verified(place))["../runs/small/experiment.json"]
-
-
-def first_source(document: dict[str, Any]) -> dict[str, Any]:
-    source: dict[str, Any] = document["numbers"][0]["sources"][0]
-    return source
-
-
-def better_value(document: dict[str, Any]) -> None:
-    first_source(document)["values"][0] -= 10
-
-
-def better_mean(document: dict[str, Any]) -> None:
-    document["numbers"][0]["mean_over_seeds"] -= 10
-
-
-def smaller_spread(document: dict[str, Any]) -> None:
-    document["numbers"][0]["sd_over_seeds"] /= 2
-
-
-def other_checkpoint(document: dict[str, Any]) -> None:
-    first_source(document)["checkpoint_sha256"] = "ab" * 32
-
-
-def other_run(document: dict[str, Any]) -> None:
-    first_source(document)["key"] = "cd" * 32
-
-
-def other_protocol(document: dict[str, Any]) -> None:
-    document["columns"][0]["protocol"]["samples"] *= 10
-
-
-def lower_floor(document: dict[str, Any]) -> None:
-    floor = document["columns"][0]["floor"]
-    floor["values"] = [value / 2 for value in floor["values"]]
-    floor["mean"] /= 2
-
-
-def other_records(document: dict[str, Any]) -> None:
-    document["crossings"][0]["metrics_sha256"] = "ef" * 32
-
-
-def fewer_steps_of_records(document: dict[str, Any]) -> None:
-    document["crossings"][0]["records_to_step"] += 5
-
-
-FORGERIES = [
-    better_value, better_mean, smaller_spread, other_checkpoint, other_run, other_protocol, lower_floor, other_records,
-    fewer_steps_of_records,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
-def test_the_runs_contradict_a_forged_report(place: Path, forge: Callable[[dict[str, Any]], None]) -> None:
-    rewrite(place, forge)
-    assert verified(place, "nowhere").holds  # all of its hashes fit
-    assert not verified(place).holds
-
-
-def test_the_runs_are_read_themselves(place: Path) -> None:
-    run = read_experiment(planned(), place / "runs").runs[0]
-    assert run.directory is not None and run.protocols[0] is not None
-    for path in (
-        run.directory.checkpoint(200),
-        run.directory.evaluation(400, run.protocols[0].sha256),
-        run.directory.metrics,
-    ):
-        content = path.read_bytes()
-        changed = bytearray(content)
-        changed[len(changed) // 3] ^= 1
-        path.write_bytes(changed)
-        assert not verified(place).holds, path
-        path.write_bytes(content)
-    assert verified(place).holds
-    run.directory.checkpoint(200).unlink()
-    found = verified(place)
-    assert found.holds and found.traced is not None
-    assert (found.traced.gone, found.traced.checkpoints) == (1, 6)
-    shutil.rmtree(run.directory.root)
-    assert told(verified(place))["baseline, seed 0"] == "its run is not among the runs"
 
 
 def test_a_report_that_the_runs_outgrew_resolves_but_is_not_what_they_give_now(place: Path) -> None:
@@ -288,9 +245,18 @@ def test_a_report_that_the_runs_outgrew_resolves_but_is_not_what_they_give_now(p
         place / "report", experiment_directory(place / "runs", "small"), read_snapshot(fewer, place / "runs")
     )
     assert {"report.md", "report.json", "runs.csv"} <= told(found).keys()
-    assert set(told(found).values()) == {"is not what the runs give now"}
+    assert set(told(found).values()) == {
+        "is not what the runs give now",
+        "is no part of the report that the runs give now",
+    }
 
 
 def test_without_runs_that_is_said(place: Path) -> None:
     found = verified(place, "nowhere")
     assert found.holds and found.traced is None and not found.made_again
+
+
+def test_where_runs_are_asked_for_their_absence_is_a_doubt(place: Path) -> None:
+    missing = experiment_directory(place / "nowhere", "small")
+    found = verify_report(place / "report", missing, None, needs_runs=True)
+    assert told(found) == {str(missing.root): "no runs lie here"}

@@ -149,11 +149,6 @@ class Difference:
         """Cell over `against`; None on the linear scale."""
         return None if self.scale == "linear" or self.estimate is None else math.exp(self.estimate)
 
-    @property
-    def percent(self) -> float | None:
-        """How much larger (above 0) or smaller the cell's value is, in percent; None on the linear scale."""
-        return None if self.ratio is None else 100 * (self.ratio - 1)
-
 
 @dataclass(frozen=True)
 class Comparison:

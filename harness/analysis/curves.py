@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.store.record_columns import Columns, columns_of
 
 Array = NDArray[np.float64]
 
@@ -17,6 +18,8 @@ CURVES = (
     "accuracy/real", "accuracy/fake",
 )  # fmt: skip
 """The metrics that records may hold, in order."""
+LAST_STEPS = 100
+"""The end of training that its numbers and the rules of diagnosis are about."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,11 @@ class RunCurves:
     def end(self) -> float:
         """The last record's step, 0 without records."""
         return float(self.ends[-1]) if len(self.ends) else 0.0
+
+    @property
+    def last_part(self) -> float:
+        """Steps at the end whose means tell how a run ended: LAST_STEPS, and half of a run shorter than twice that."""
+        return min(float(LAST_STEPS), self.end / 2)
 
     def held(self, *names: str) -> RunCurves:
         """The records that have all of these curves, and these curves alone."""
@@ -66,18 +74,15 @@ class RunCurves:
 
 def run_curves(records: Sequence[Mapping[str, Any]]) -> RunCurves:
     """The curves of one run's records (step, n, and some of CURVES each)."""
-    ends = np.array(list(map(itemgetter("step"), records)), dtype=np.float64)
-    counts = np.array(list(map(itemgetter("n"), records)), dtype=np.float64)
-    values = {name: _curve(records, name) for name in CURVES if any(name in record for record in records)}
+    return curves_of(columns_of(records))
+
+
+def curves_of(columns: Columns) -> RunCurves:
+    """Likewise of the records as columns."""
+    nothing = np.empty(0)
+    ends, counts = (columns.get(name, nothing).astype(np.float64) for name in ("step", "n"))
+    values = {name: columns[name].astype(np.float64, copy=False) for name in CURVES if name in columns}
     return RunCurves(ends, counts, values)
-
-
-def _curve(records: Sequence[Mapping[str, Any]], name: str) -> Array:
-    try:
-        found = list(map(itemgetter(name), records))  # nearly always in all of them, and twice as fast
-    except KeyError:
-        found = [record.get(name, np.nan) for record in records]
-    return np.array(found, dtype=np.float64)
 
 
 def moving_average(ends: Array, counts: Array, means: Array, window: int) -> Array:

@@ -3,9 +3,10 @@
 Three rules judge the last 100 steps, with strict inequalities, on D's loss per term: 0.3 < G / D < 3; both accuracies
 in (0.6, 0.9); both losses in (0.5, 1.5) nats. Where accuracies are not, it is because D is too good at real images
 (more than 0.9 of them right), else too good at generated ones, else too weak. These thresholds are custom, not theory:
-they were made for the cross entropy on small images, and are kept exactly. Four symptoms more: a vanishing gradient
+they were made for the cross entropy on small images, and are kept exactly. More symptoms: a vanishing gradient
 (D's loss at the least that its labels allow, so that D is certain and G learns little from it), oscillation
-(`analysis.oscillation`), mode collapse (`analysis.modes`) and memorized training images.
+(`analysis.oscillation`), missing classes (`analysis.modes`) and memorized training images; and that FID hardly changes
+over the checkpoints.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
-from harness.analysis.curves import RunCurves
-from harness.analysis.modes import ModeVerdict
+from harness.analysis.curves import LAST_STEPS, RunCurves
+from harness.analysis.modes import LEAST_PRECISION, ModeVerdict
 from harness.analysis.oscillation import strongest_swing
 from harness.analysis.remedies import Remedy, Symptom, remedies_for
 from harness.design.factors import Hyperparameters
 from harness.design.folding import Parameters
 
-LAST_STEPS = 100
 RATIO = (0.3, 3.0)
 ACCURACY = (0.6, 0.9)
 LOSS = (0.5, 1.5)
@@ -30,14 +30,19 @@ VANISHING = 0.05
 """Nats per term over the least possible: D gives the truth 95 % (geometric mean)."""
 NEAREST_RATIO = 0.5
 NEAREST_SHARE = 0.5
+PROGRESS = 0.1
+"""Share by which FID has to have changed since the first checkpoint."""
+FAR = 10.0
+"""Times the FID of real images beyond which a FID that stands still is a symptom, and no success."""
 
 Rule = Literal[
-    "loss ratio", "accuracies", "loss range", "vanishing gradient", "oscillation", "mode collapse", "memorization"
-]
+    "loss ratio", "accuracies", "loss range", "vanishing gradient", "oscillation", "mode collapse", "memorization",
+    "progress",
+]  # fmt: skip
 Quantity = Literal[
     "G/D", "G loss", "D loss", "accuracy real", "accuracy fake", "least D loss", "period", "share of variance",
     "chance", "classes there", "classes judged", "largest share", "1-NN ratio", "nearer than real",
-    "1-NN ratio of real", "nearer than real of real",
+    "1-NN ratio of real", "nearer than real of real", "precision", "first FID", "last FID", "FID of real",
 ]  # fmt: skip
 
 Evidence = tuple[tuple[Quantity, float], ...]
@@ -88,15 +93,51 @@ def training_findings(curves: RunCurves, setting: Setting) -> tuple[Finding, ...
     )
 
 
-def mode_collapse(verdict: ModeVerdict | None, setting: Setting) -> Finding:
-    """Holds where judged classes are missing or most are; None where too few images, or none, were classified."""
-    if verdict is None or verdict.kind == "undecided":
+def mode_collapse(verdict: ModeVerdict | None, setting: Setting, precision: float | None = None) -> Finding:
+    """Holds where judged classes are missing or most are; None where too few images, or none, were classified, or the
+    images are not like the data (precision)."""
+    if verdict is not None and precision is not None and precision < LEAST_PRECISION:
+        return Finding("mode collapse", None, (("precision", precision),))
+    if verdict is None or verdict.kind in ("undecided", "unlike data"):
         return Finding("mode collapse", None)
     evidence: Evidence = (
         ("classes there", verdict.present), ("classes judged", verdict.judged),
         ("largest share", verdict.largest_share),
     )  # fmt: skip
     return _finding("mode collapse", verdict.kind in ("collapsed", "missing"), evidence, "mode collapse", setting)
+
+
+def progress(first: float | None, last: float | None, floor: float | None, setting: Setting) -> Finding:
+    """Holds where FID hardly differs between the first and the last checkpoint and is far from that of real images.
+
+    None with one checkpoint or without a floor.
+    """
+    if first is None or last is None or floor is None or min(first, last, floor) <= 0:
+        return Finding("progress", None)
+    stands = abs(log(last / first)) < -log(1 - PROGRESS) and last > FAR * floor
+    evidence: Evidence = (("first FID", first), ("last FID", last), ("FID of real", floor))
+    return _finding("progress", stands, evidence, "no progress", setting)
+
+
+@dataclass(frozen=True)
+class CertainSteps:
+    """Where D was certain: the first and the last such step of a run, and how many between them were."""
+
+    first: int
+    last: int
+    steps: int
+
+
+def certain_steps(curves: RunCurves, setting: Setting) -> CertainSteps | None:
+    """Recorded intervals, anywhere in training, in which D's loss was as near its least as in a vanishing gradient."""
+    losses = curves.values.get("loss/discriminator")
+    if losses is None or setting.hp.loss not in ("bce", "sigmoid_logits"):
+        return None
+    low = losses / setting.terms - least_discriminator_loss(setting.hp) < VANISHING  # False where NaN
+    if not low.any():
+        return None
+    ends, counts = curves.ends[low], curves.counts[low]
+    return CertainSteps(round(ends[0] - counts[0]), round(ends[-1]), round(counts.sum()))
 
 
 def memorization(nearness: Nearness, setting: Setting) -> Finding:

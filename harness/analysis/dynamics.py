@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from harness.analysis.crossings import Crossing, find_crossings
-from harness.analysis.curves import Array, RunCurves, moving_average
+from harness.analysis.curves import LAST_STEPS, Array, RunCurves, moving_average
 from harness.analysis.interleaving import interleaving
 
 EQUILIBRIUM_NATS = float(np.log(2.0))
@@ -26,8 +26,6 @@ HYSTERESIS_NATS = 0.05
 """Half width of the dead band: about 7 % of ln 2, well above the noise that the window leaves."""
 WINDOW_SHARE = 0.05
 WINDOW_RECORDS = 5
-LAST_SHARE = 0.1
-"""The last part of training, over which `RunDynamics` takes its means."""
 
 Label = float | tuple[float, float]
 """A target of the discriminator, or the bounds between which one is drawn for each image."""
@@ -125,9 +123,10 @@ class RunDynamics:
     """What one run's curves come to, in numbers; None where the run lacks the curve, or losses do not compare.
 
     crossings, per_1000_steps: as `LossDynamics`; interleaving: in [0, 1], as `interleaving.interleaving`. The others
-    are means over the last tenth of the run's steps. loss_generator, loss_discriminator (per term): in the losses' own
-    units, nats with cross entropies; loss_ratio: of these means, G / D; loss_difference: G - D. accuracy_*, prob_*: in
-    [0, 1]; *_distance: of the interval means of D(x) and of D(G(z)) before D's update from 1/2, in [0, 0.5].
+    are means over the last 100 steps (`RunCurves.last_part`). loss_generator, loss_discriminator (per term): in the
+    losses' own units, nats with cross entropies; loss_ratio: of these means, G / D; loss_difference: G - D. accuracy_*,
+    prob_*: in [0, 1]; *_distance: of the interval means of D(x) and of D(G(z)) before D's update from 1/2, in [0, 0.5];
+    largest_distance: the largest of either from 1/2 anywhere in training, smoothed over 100 steps.
     """
 
     crossings: int | None
@@ -143,11 +142,12 @@ class RunDynamics:
     prob_fake: float | None
     real_distance: float | None
     fake_distance: float | None
+    largest_distance: float | None = None
 
 
 def run_dynamics(curves: RunCurves, losses: LossDynamics) -> RunDynamics:
     """Of one run, whose smoothed losses are `losses`."""
-    part = LAST_SHARE * curves.end
+    part = curves.last_part
     generator = curves.over_last("loss/generator", part)
     recorded = curves.over_last("loss/discriminator", part)
     discriminator = None if recorded is None else recorded / losses.terms
@@ -166,6 +166,7 @@ def run_dynamics(curves: RunCurves, losses: LossDynamics) -> RunDynamics:
         prob_fake=curves.over_last("prob/fake_before", part),
         real_distance=_distance(curves, "prob/real", part),
         fake_distance=_distance(curves, "prob/fake_before", part),
+        largest_distance=_largest_distance(curves),
     )
 
 
@@ -173,3 +174,13 @@ def _distance(curves: RunCurves, name: str, part: float) -> float | None:
     """The mean distance of interval means from 1/2 over the last `part` steps."""
     answers = curves.values.get(name)
     return None if answers is None else curves.mean_over_last(np.abs(answers - 0.5), part)
+
+
+def _largest_distance(curves: RunCurves) -> float | None:
+    """Of smoothed D(x) and D(G(z)) from 1/2 at any time; None where they are not recorded or for too few steps."""
+    distances = []
+    for name in ("prob/real", "prob/fake_before"):
+        held = curves.held(name)
+        smooth = moving_average(held.ends, held.counts, held.values[name], LAST_STEPS)
+        distances += np.abs(smooth[np.isfinite(smooth)] - 0.5).tolist()
+    return max(distances, default=None)

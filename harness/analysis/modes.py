@@ -13,9 +13,12 @@ nothing is said. Rules, the first that holds:
 
 - collapsed: fewer than half of the judged classes are there, which a class is not with less than a tenth of its real
   share, beyond chance; so that a few images that the classifier gets wrong hide no collapse;
-- classes missing: a judged class has no image at all;
+- classes missing: a judged class is not there;
 - uneven: a judged class has less than half or more than twice its real share, beyond chance;
-- else all classes are there, with shares as in the data, as far as so many images can tell.
+- else all classes are there, none below half or above twice its real share, as far as so many images can tell.
+
+A verdict is of one seed's images: two collapsed generators of different classes look richer together than each is.
+Where Precision is near 0, the images are not like the data, and what a classifier takes them for means nothing.
 """
 
 from __future__ import annotations
@@ -32,8 +35,11 @@ CHANCE = 0.01
 
 THERE = 0.1
 UNEVEN = 2.0
+LEAST_PRECISION = 0.1
+"""Of generated images among real ones; below, no verdict on their classes is given."""
 
-Kind = Literal["covered", "uneven", "missing", "collapsed", "undecided"]
+Kind = Literal["covered", "uneven", "missing", "collapsed", "undecided", "unlike data"]
+"""undecided, unlike data: no verdict, for too few images or a Precision near 0, which callers tell."""
 Counts = NDArray[np.int64] | Sequence[int]
 Float64Array = NDArray[np.float64]
 
@@ -42,7 +48,7 @@ Float64Array = NDArray[np.float64]
 class ModeVerdict:
     """kind and verdict (in English, for report.json) by the rules of this file.
 
-    missing: judged classes without an image. rare, common: judged classes below half or above twice their real share.
+    missing: judged classes that are not there. rare, common: others below half or above twice their real share.
     unjudged: real classes of which too few images are there to judge. largest: the class of most generated images,
     with largest_share of them (0 to 1). present of judged: classes that are there.
     """
@@ -60,7 +66,7 @@ class ModeVerdict:
 
 
 def modes_verdict(class_counts: Counts, reference_counts: Counts, classes: Sequence[str]) -> ModeVerdict:
-    """The verdict on generated images by class [C], all repeats and seeds together, against real ones [C].
+    """The verdict on one seed's generated images by class [C], all repeats together, against real ones [C].
 
     ValueError where the three are not of equal length, a count is negative, or there are no images.
     """
@@ -79,9 +85,9 @@ def modes_verdict(class_counts: Counts, reference_counts: Counts, classes: Seque
 
     verdict = ModeVerdict(
         kind="covered",
-        verdict="all classes, shares as in the data",
-        missing=named(judged & (generated == 0)),
-        rare=named(beyond & (generated > 0) & (generated * UNEVEN < expected)),
+        verdict="all classes there",
+        missing=named(judged & ~there),
+        rare=named(beyond & there & (generated * UNEVEN < expected)),
         common=named(beyond & (generated > expected * UNEVEN)),
         unjudged=named((real > 0) & ~judged),
         largest=classes[largest],

@@ -9,7 +9,7 @@ doi:10.1007/BF02590998). The statistic is the largest ratio of periodogram to sp
 the part up to periods of four intervals. Its chance is that of a larger one in DRAWS simulated processes that are
 treated alike, with a raised by the bias of its estimate, (2 + 4 a) / n for a series without its straight line (as
 Marriott & Pope 1954, doi:10.1093/biomet/41.3-4.390, have it for one without its mean). The losses oscillate where
-that chance is below CHANCE and the swing makes up at least SHARE of the variance.
+that chance is at most CHANCE and the swing makes up at least SHARE of the variance.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MEMORIES = np.array([0.0, *np.linspace(0.1, 0.9, 17), 0.93, 0.96, 0.98, 0.995])
 @dataclass(frozen=True)
 class Swing:
     """The strongest swing of a run. period: in steps; share: of the variance, in [0, 1]; chance: of as strong a peak in
-    noise of the same memory, in multiples of 1 / (DRAWS + 1)."""
+    noise with the same autocorrelation, in multiples of 1 / (DRAWS + 1)."""
 
     period: float
     share: float

@@ -23,6 +23,7 @@ Symptom = Literal[
     "oscillation",
     "mode collapse",
     "memorization",
+    "no progress",
 ]
 RemedyName = Literal[
     "slower discriminator",
@@ -32,6 +33,7 @@ RemedyName = Literal[
     "more updates of the discriminator",
     "slower generator",
     "lower learning rates",
+    "higher learning rates",
     "falling learning rates",
     "larger batch",
     "label smoothing",
@@ -58,6 +60,7 @@ _TRIED: dict[Symptom, tuple[RemedyName, ...]] = {
     "oscillation": ("lower learning rates", "larger batch", "falling learning rates"),
     "mode collapse": ("larger latent vector", "noise on images", "WGAN loss"),
     "memorization": ("all images", "more dropout in the discriminator", "weaker discriminator"),
+    "no progress": ("higher learning rates",),
 }
 
 
@@ -117,6 +120,8 @@ def _levels(name: RemedyName, hp: Hyperparameters) -> dict[str, Level]:
             return {"generator_lr": _lower(hp.generator_lr)}
         case "lower learning rates":
             return {"generator_lr": _lower(hp.generator_lr), "discriminator_lr": _lower(hp.discriminator_lr)}
+        case "higher learning rates":
+            return {"generator_lr": 5 * hp.generator_lr, "discriminator_lr": 5 * hp.discriminator_lr}
         case "falling learning rates":
             return {} if hp.lr_decay_from != "none" else {"lr_decay_from": 0.5}
         case "weaker discriminator":

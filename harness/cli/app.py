@@ -12,7 +12,7 @@ import typer
 from harness import __version__
 from harness.cli import design, pictures, results, run, service
 from harness.cli.claims import claims
-from harness.cli.console import ReaderLeft, fail
+from harness.cli.console import ReaderLeft, fail, of_system
 from harness.cli.eject import eject
 from harness.cli.extractor import extractor
 from harness.cli.fid import fid
@@ -79,8 +79,8 @@ def main() -> None:
         _leave_at_once(interrupted.exit_code)
     except KeyboardInterrupt:
         _leave_at_once(INTERRUPTED)
-    except OSError as error:  # a file or folder that nobody foresaw; a person needs its path, not our call stack
-        sys.exit(fail(HarnessError(error.strerror or str(error), where=str(error.filename or ""))))
+    except OSError as error:
+        sys.exit(fail(of_system(error)))
     finally:
         _drop_unwritten()
 

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from harness.design.controls import CONTROLS, spelled_out
 from harness.errors import HarnessError
-
-_CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What steers a terminal or turns text around (line ends aside), and lone surrogates, which no encoding has."""
-
 
 PAGE_WIDTH = 120
 
 
 def plain(text: str) -> str:
     """`text` with everything that would steer a terminal spelled out: `\\x1b[31m` stays readable and does nothing."""
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    return spelled_out(text)
 
 
 class ReaderLeft(Exception):
@@ -42,13 +38,18 @@ def show_json(document: Any) -> None:
     """One JSON document; what steers a terminal stands in it as JSON's own escapes, so that it reads back the same."""
     is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
     text = json.dumps(document, indent=1, ensure_ascii=not is_unicode)
-    _print(_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text), sys.stdout)
+    _print(CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text), sys.stdout)
 
 
 def fail(error: HarnessError) -> int:
     """Prints an error; returns its exit code."""
     _print(f"{_red('error')}: {plain(str(error))}", sys.stderr)
     return error.exit_code
+
+
+def of_system(error: OSError) -> HarnessError:
+    """What the system refused, on a file or folder that nobody foresaw: a person needs its path, not our call stack."""
+    return HarnessError(error.strerror or str(error), where=str(error.filename or ""))
 
 
 def _print(text: str, stream: TextIO) -> None:

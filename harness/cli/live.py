@@ -1,10 +1,14 @@
-"""live.html, kept up to date while `harness run` works: in a thread of the parent process, which is idle meanwhile."""
+"""live.html, kept up to date while `harness run` works: in a thread of the parent process.
+
+That is idle meanwhile; with `--executor inline` it trains itself, and shares its interpreter with the page.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -14,6 +18,7 @@ from harness.design.expansion import Plan
 from harness.execution.events import Event
 from harness.execution.options import cost
 from harness.store import atomic
+from harness.tracking.report_files import LIVE_PAGE
 
 if TYPE_CHECKING:
     from harness.report.live_reader import LiveReader, LiveRun
@@ -22,8 +27,10 @@ LEAST_APART_S = 2.0
 """Between two writings, however much happens."""
 MOST_APART_S = 10.0
 """Between two writings, though nothing happens that is told: steps go on, and an old page looks like a stopped one."""
-PAGE = "live.html"
+LEFT_OVER_S = 60.0
+"""Age from which a half-written page is taken for that of a command that was killed."""
 STOPPED = "stopped; the same command goes on from there"
+DONE = "the command is done"
 _TOLD_AT_ONCE = frozenset({"started", "measured", "finished", "died"})
 
 
@@ -36,7 +43,7 @@ class LiveScreen:
     def __init__(self, plan: Plan, runs_dir: Path, output: Path | None, is_stopped: Callable[[], bool]) -> None:
         self._plan = plan
         self._runs_dir = runs_dir
-        self._path = output / PAGE if output else None
+        self._path = output / LIVE_PAGE if output else None
         self._is_stopped = is_stopped
         self._reader: LiveReader | None = None
         self._began: tuple[float, float] | None = None
@@ -46,11 +53,13 @@ class LiveScreen:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._failed = False
+        self._lacks_report = False
 
     def __enter__(self) -> Self:
         """Writes the page and tells its path, as the first that this command says."""
         if self._path is None:
             return self
+        _remove_leftovers(self._path)
         if self._write(self._path, is_running=True):
             say(f"live: {self._path}")
         self._thread.start()
@@ -67,7 +76,12 @@ class LiveScreen:
         if not self._thread.is_alive():  # else a disk hangs, and the page stays as it is
             stopped = "stopped by an error" if isinstance(error, Exception) else STOPPED
             is_stopped = error is not None or self._is_stopped()
-            self._write(self._path, is_running=False, ended=stopped if is_stopped else "the command is done")
+            done = f"{DONE}; its report could not be written" if self._lacks_report else DONE
+            self._write(self._path, is_running=False, ended=stopped if is_stopped else done)
+
+    def lose_report(self) -> None:
+        """The report could not be written: the last page says so, and links to none of an earlier time."""
+        self._lacks_report = True
 
     def observe(self, event: Event) -> None:
         """Has the page written soon, where the event changes more of it than a number of steps."""
@@ -108,7 +122,8 @@ class LiveScreen:
         self._reader = self._reader or LiveReader(self._plan, self._runs_dir)
         runs = self._reader.look()
         held = not is_running and any(live.state == "running" for live in runs)
-        reports = [] if is_running else [path.parent / name for name in ("report.html", "report.md")]
+        names = () if is_running or self._lacks_report else ("report.html", "report.md")
+        reports = [path.parent / name for name in names]
         links = [(found.name, address(found, path.parent)) for found in reports if found.is_file()]
         told = self._told(runs, is_running, ended)
         page = LivePage(self._plan.experiment.name, told, time.time(), is_running or held, self._reader.metric, links)
@@ -133,3 +148,11 @@ class LiveScreen:
             self._began = now, open_work
         elapsed, done = now - self._began[0], self._began[1] - open_work
         return elapsed * open_work / done if elapsed > 3 and done > 0.01 * self._began[1] else None
+
+
+def _remove_leftovers(page: Path) -> None:
+    """What commands that were killed left half-written; another one that writes at this moment is not disturbed."""
+    for leftover in page.parent.glob(f".{page.name}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > LEFT_OVER_S:
+                leftover.unlink()

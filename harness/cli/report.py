@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.console import say, show, show_json
+from harness.cli.console import say, show_json
 from harness.cli.options import REPORTS, RUNS, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.cli.report_hints import report_hints
 from harness.cli.reporting import write_report
 from harness.cli.results import note_absence
+from harness.cli.verification import show_verification
 from harness.design.experiment_file import ExperimentFile
 from harness.errors import HarnessError
 from harness.report.form import form_named
@@ -29,6 +31,7 @@ ReportFile = Annotated[
 
 
 def report(
+    context: typer.Context,
     file: ReportFile = None,
     sets: Sets = None,
     runs_dir: RunsDir = RUNS,
@@ -63,7 +66,10 @@ def report(
     if source == "mlflow" and tracking_uri == "none":
         raise HarnessError("there is no store to read from", where="--tracking-uri none")
     if verify is not None:
-        _verify(verify, file, sets, (runs_dir, source, tracking_uri), as_json)
+        told = context.get_parameter_source("runs_dir")
+        needs_runs = file is not None or (told is not None and told.name != "DEFAULT")
+        found = _verification(verify, file, sets, (runs_dir, source, tracking_uri), needs_runs)
+        show_verification(found, verify, as_json)
         return
     if file is None:
         raise HarnessError(
@@ -76,6 +82,8 @@ def report(
         show_json({"experiment": opened.experiment.name, "report": str(path)})
     else:
         say(f"report: {path}")
+        for hint in report_hints(opened.experiment, path.parent):
+            say(hint)
 
 
 @contextmanager
@@ -95,10 +103,10 @@ def _runs(file: ExperimentFile, runs_dir: Path, source: str, tracking_uri: str |
         yield read_experiment(file.plan, folder, has_weights=False)
 
 
-def _verify(
-    output: Path, file: Path | None, sets: list[str] | None, place: tuple[Path, str, str | None], as_json: bool
-) -> None:
-    """place: runs folder, source and tracking address. Exit 1 where something does not hold."""
+def _verification(
+    output: Path, file: Path | None, sets: list[str] | None, place: tuple[Path, str, str | None], needs_runs: bool
+) -> Verification:
+    """place: runs folder, source and tracking address; needs_runs: whether it is a fault that no runs lie there."""
     from harness.report.verify import experiment_of, verify_report
     from harness.tracking.snapshot import read_snapshot
 
@@ -111,51 +119,10 @@ def _verify(
                 where="--source mlflow",
                 remedy="Name the experiment file too.",
             )
-        found = verify_report(output, experiment_directory(runs_dir, name), None)
-    else:
-        opened = open_file(file, sets)
-        if opened.experiment.name != name:
-            raise HarnessError(f"the report is of {name!r}, FILE is {opened.experiment.name!r}", where=str(output))
-        with _runs(opened, runs_dir, source, tracking_uri) as view:
-            directory = view.directory
-            snapshot = read_snapshot(opened.plan, directory.root.parent, has_weights=directory.has_weights)
-            found = verify_report(output, directory, snapshot)
-    if as_json:
-        show_json(_document(found, output))
-    else:
-        show("\n".join([*(f"{doubt.file}: {doubt.what}" for doubt in found.doubts), _closing(found)]))
-    if not found.holds:
-        raise typer.Exit(1)
-
-
-def _document(found: Verification, output: Path) -> dict[str, object]:
-    return {
-        "experiment": found.experiment,
-        "report": str(output),
-        "holds": found.holds,
-        "files": found.files,
-        "runs": found.traced.runs if found.traced else None,
-        "values": found.traced.values if found.traced else None,
-        "checkpoints": found.traced.checkpoints if found.traced else None,
-        "made_again": found.made_again,
-        "doubts": [{"file": doubt.file, "what": doubt.what} for doubt in found.doubts],
-    }
-
-
-def _closing(found: Verification) -> str:
-    """What was compared, and what could not be."""
-    sums = found.traced
-    if sums is None:
-        compared = f"the {found.files} files of the report; its runs are not at hand, so nothing else"
-    else:
-        compared = (
-            f"{found.files} files of the report, {sums.values} measured values, {sums.numbers} means and "
-            f"{sums.checkpoints} checkpoint files of {sums.runs} runs"
-        )
-        compared += f" ({sums.gone} checkpoint files are not there any more)" if sums.gone else ""
-        compared += "; the report was made again and compared" if found.made_again else f"; {found.skipped}"
-    if found.holds:
-        return f"all holds: compared {compared}"
-    return (
-        f"{len(found.doubts)} {'thing does' if len(found.doubts) == 1 else 'things do'} not hold; compared {compared}"
-    )
+        return verify_report(output, experiment_directory(runs_dir, name), None, needs_runs=needs_runs)
+    opened = open_file(file, sets)
+    if opened.experiment.name != name:
+        raise HarnessError(f"the report is of {name!r}, FILE is {opened.experiment.name!r}", where=str(output))
+    with _runs(opened, runs_dir, source, tracking_uri) as view:
+        snapshot = read_snapshot(opened.plan, view.directory.root.parent)
+        return verify_report(output, view.directory, snapshot, needs_runs=needs_runs)

@@ -8,19 +8,20 @@ from pathlib import Path
 
 from harness import __version__
 from harness.errors import DamagedFileError, HarnessError, StoreError
-from harness.report.form import EVIDENCE, FORMATS, ReportForm
+from harness.report.form import FORMATS, ReportForm
 from harness.report.language import language_named
+from harness.report.made_with import made_with
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.presence import require_experiment_folder
 from harness.store.real_images import asked_real_images
-from harness.tracking.reader import ExperimentView
+from harness.tracking.reader import ExperimentView, read_experiment
+from harness.tracking.report_files import BEGUN, EVIDENCE, LOCK, NOTES, own_files
 from harness.tracking.snapshot import read_snapshot
 
 WHOLE = ReportForm()
 """What `harness run` writes: English, in every form."""
-_LOCK = ".lock"
 
 
 def report_is_current(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -> bool:
@@ -30,6 +31,7 @@ def report_is_current(view: ExperimentView, output: Path, form: ReportForm = WHO
     A file of it that was changed, damaged or removed makes it outdated: a person's own words belong into `notes/`.
     Without pandas.
     """
+    view = _without_weights(view)
     noted = _noted(view).get(str(output.absolute()))
     if not isinstance(noted, dict) or noted["made_from"] != _fingerprint(view, output, form):
         return False
@@ -56,14 +58,13 @@ def write_report(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -
     The moment is now, not that of `view`. Processes that write into one folder do so one after the other.
     EvidenceError where a file of a run is not what was committed; the report that was there stays.
     """
-    from harness.report.render import own_files, render_report
+    from harness.report.render import render_report
 
     atomic.make_folder(output)
-    with held(output / _LOCK, timeout_s=WAIT_FOR_EVER):
-        directory = view.directory
-        snapshot = read_snapshot(view.plan, directory.root.parent, has_weights=directory.has_weights)
+    with held(output / LOCK, timeout_s=WAIT_FOR_EVER):
+        snapshot = read_snapshot(view.plan, view.directory.root.parent)
         made_from = _fingerprint(snapshot, output, form)  # before rendering: what changes meanwhile makes it outdated
-        for name in own_files(output):
+        for name in (*own_files(output), BEGUN):
             atomic.remove_leftovers(output / name)
         path = render_report(snapshot, output, form)
         files = {name: atomic.file_sha256(output / name) for name in own_files(output)}
@@ -72,17 +73,25 @@ def write_report(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -
 
 
 def _fingerprint(view: ExperimentView, output: Path, form: ReportForm) -> str:
-    """A hash of all that the report in `output` is made from."""
-    notes = sorted((output / "notes").glob("*.md")) if (output / "notes").is_dir() else []
+    """A hash of all that the report in `output` is made from, and of what makes it."""
+    notes = sorted((output / NOTES).glob("*.md"))
     document = {
         "harness": __version__,
+        "made_with": made_with(),
         "form": [form.language, *form.formats],
         "view": view.fingerprint(),
-        "notes": [[path.name, atomic.file_sha256(path)] for path in notes],
+        "notes": [[path.name, _sha256(path)] for path in notes],
         "experiment_file": _sha256(view.directory.file_copy),
         "pictures": [_sha256(path) for path in _pictures(view)],
     }
     return atomic.sha256_of(atomic.canonical_json(document))
+
+
+def _without_weights(view: ExperimentView) -> ExperimentView:
+    """`view` as `read_snapshot` sees it: for a report, files of weights that are gone change no run's state."""
+    if not any(run.status.damage or run.status.missing for run in view.runs):
+        return view
+    return read_experiment(view.plan, view.directory.root.parent, has_weights=False)
 
 
 def _pictures(view: ExperimentView) -> Iterator[Path]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.console import duration, fail, say, show_json
+from harness.cli.closing import Ending, bring_report, check_output, closing_text, idle_text
+from harness.cli.console import fail, say, show_json
 from harness.cli.damage import find_damage
 from harness.cli.documents import status_document
 from harness.cli.live import LiveScreen
@@ -28,10 +28,9 @@ from harness.cli.options import (
     open_file,
     view_of,
 )
-from harness.cli.reporting import report_is_current, write_report
 from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
-from harness.errors import HarnessError, StoreError
+from harness.errors import HarnessError
 from harness.execution.events import Event
 from harness.execution.interruption import Interruption
 from harness.execution.options import (
@@ -100,12 +99,12 @@ def run(
         stall_timeout_s=_stall_timeout(stall_timeout, executor),
     )
     output = None if no_report else REPORTS / opened.experiment.name
-    code = _work(opened, view, options, tracking_uri, output)
+    ending = _work(opened, view, options, tracking_uri, output)
     if as_json:
-        report = output / "report.md" if output else None
+        report = output / "report.md" if output and not ending.error else None
         document: dict[str, Any] = status_document(view_of(opened, runs_dir))
         show_json({**document, "report": str(report) if report and report.exists() else None})
-    raise typer.Exit(code)
+    ending.leave()
 
 
 def evaluate(
@@ -134,10 +133,10 @@ def evaluate(
         sets=tuple(sets or ()),
         stall_timeout_s=_stall_timeout(stall_timeout, executor),
     )
-    code = _work(opened, view_of(opened, runs_dir), options, "none", None)
+    ending = _work(opened, view_of(opened, runs_dir), options, "none", None)
     if as_json:
         show_json(status_document(view_of(opened, runs_dir)))
-    raise typer.Exit(code)
+    ending.leave()
 
 
 def _work(
@@ -146,8 +145,8 @@ def _work(
     options: RunOptions,
     tracking_uri: str | None,
     output: Path | None,
-) -> int:
-    """Runs, reports, projects; returns the exit code. Does nothing, and says so, where nothing is missing."""
+) -> Ending:
+    """Runs, reports, projects; returns how it ended. Does nothing, and says so, where nothing is missing."""
     tracker = Tracker.of(tracking_uri, options.runs_dir)
     code = 0
     failed: dict[str, str] = {}
@@ -159,39 +158,31 @@ def _work(
             waiting = open_runs(view, options)
             is_work = bool(waiting) or busy or lacks_real_images(view, options)
             started = time.monotonic()
-            _check_output(output)
+            check_output(output)
         with LiveScreen(file.plan, options.runs_dir, output if is_work else None, interruption) as live:
             for warning in warnings:
                 say(warning)
             if is_work:
                 code, failed = _execute(file, options, tracker, interruption, live)
                 if code >= 128:
-                    return code
+                    return Ending(code)
                 view = view_of(file, options.runs_dir)
                 if not view.directory.root.is_dir():
                     fail(folder_gone(view.directory.root, "experiment"))
-                    return 1
-            reported = _report(view, output, tracker, interruption)
+                    return Ending(1)
+            with interruption.at_once():
+                reported = bring_report(view, output)
+            if reported.error:
+                live.lose_report()
+            elif reported.told:
+                say(reported.told)
         with interruption.at_once():
-            tracked = tracker.finish(view, output)
-    if not is_work and reported and tracked == "current":
-        say(_idle(options, output))
-    elif waiting:
-        say(_closing(view, options, failed, time.monotonic() - started))
-    return code
-
-
-def _report(view: ExperimentView, output: Path | None, tracker: Tracker, interruption: Interruption) -> bool:
-    """Writes the report where it is not current; returns whether there was nothing to write."""
-    with interruption.at_once():
-        if output is None or report_is_current(view, output):
-            return True
-        try:
-            say(f"report: {write_report(view, output)}")
-        except HarnessError:
-            tracker.finish(view, None)  # what was trained is there, whatever became of the report
-            raise
-    return False
+            tracked = tracker.finish(view, None if reported.error else output)
+    if waiting:
+        say(closing_text(view, options, failed, time.monotonic() - started))
+    elif not is_work and (reported.error or (reported.was_current and tracked == "current")):
+        say(idle_text(options, None if reported.error else output))
+    return Ending(code, reported.error)
 
 
 def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOptions) -> ExperimentView:
@@ -229,40 +220,6 @@ def _execute(
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")
         return 3, failed
     return 1 if failed else 0, failed
-
-
-def _check_output(output: Path | None) -> None:
-    """A report that cannot be written is told before hours of training, not after."""
-    for folder in (output, *output.parents) if output else ():
-        if folder.exists() and not folder.is_dir():
-            raise StoreError("a file is where the report's folder must be", where=str(folder), remedy="Move it away.")
-
-
-def _idle(options: RunOptions, output: Path | None) -> str:
-    if options.work == "evaluate":
-        return "nothing to do: every checkpoint that exists is measured"
-    report = f"; report: {output / 'report.md'}" if output else ""
-    return f"nothing to do: all {len(options.keys)} runs are done{report}"
-
-
-def _closing(view: ExperimentView, options: RunOptions, failed: Mapping[str, str], seconds: float) -> str:
-    """The last words: how many runs ended how, and the next command for those that failed.
-
-    failed: why, by key. Whatever its files say, a run that failed in this call counts as that.
-    """
-    runs = [run for run in view.runs if run.run.key in options.keys]
-    counts: dict[str, int] = {}
-    for run in runs:
-        state = "failed" if run.run.key in failed else run.status.state
-        counts[state] = counts.get(state, 0) + 1
-    told = ", ".join(f"{count} {state}" for state, count in counts.items())
-    lines = [f"{len(runs)} runs: {told}, in {duration(seconds)}"]
-    for run in runs:
-        if run.status.state == "failed" or run.run.key in failed:
-            lines.append(f"failed: {run.run.name}: {failed.get(run.run.key) or run.status.reason}")
-            if run.directory:
-                lines.append(f"  log: {run.directory.log}; the same command tries it again")
-    return "\n".join(lines)
 
 
 def _executor(name: str) -> ExecutorName:

@@ -11,9 +11,12 @@ from harness.design.settings import Model, Name
 
 SectionName = Literal[
     "summary",
-    "settings",
-    "protocol",
     "comparison",
+    "samples",
+    "progress",
+    "side-by-side",
+    "modes",
+    "interpolations",
     "effects",
     "against-step",
     "loss-crossings",
@@ -21,13 +24,10 @@ SectionName = Literal[
     "equilibrium",
     "dynamics",
     "diagnosis",
-    "samples",
-    "progress",
-    "side-by-side",
-    "modes",
-    "interpolations",
     "cost",
     "problems",
+    "settings",
+    "protocol",
     "reproduce",
 ]
 """Sections of a report, in the order that they have where the file names none."""

@@ -20,7 +20,7 @@ from harness.gan.checkpoints import Checkpoint, load_generator
 from harness.gan.grids import png_bytes, require_room
 from harness.gan.latents import sample_latents, walk_latents, walk_times
 from harness.gan.sampling import generated
-from harness.gan.sheets import class_sheet, interpolation_sheet, progress_sheet
+from harness.gan.sheets import class_grid_width, class_sheet, interpolation_sheet, progress_sheet
 from harness.store import atomic
 from harness.store.pictures import SETTINGS_TEXT, ClassSheet, Interpolations, missing_pictures, settings_text
 from harness.store.png import CHECKPOINT_TEXT
@@ -149,7 +149,9 @@ def write_class_sheet(
     numbers = np.bincount(taken_for, minlength=len(classifier.classes)).tolist()
     counts = dict(zip(classifier.classes, numbers, strict=True))
     sheet = class_sheet(images, taken_for.tolist(), classifier.classes, asked.extractor)
-    _write(path, sheet, _texts(checkpoint, {**asked.settings, "counts": counts, **(noted or {})}))
+    width = class_grid_width(images, taken_for.tolist(), classifier.classes)
+    settings = {**asked.settings, "counts": counts, "grid_width": width, **(noted or {})}
+    _write(path, sheet, _texts(checkpoint, settings))
     return counts
 
 

@@ -97,8 +97,7 @@ def class_sheet(images: Tensor, taken_for: Sequence[int], classes: Sequence[str]
     side, text = _side(images), _text(images)
     names = [_legible(name, index) for index, name in enumerate(classes)]
     shown = [names[index] for index in taken_for]
-    column = max(side, min(_widest(text, shown), 2 * SMALLEST_SIDE))
-    columns = math.ceil(math.sqrt(len(images)))
+    column, columns = _class_column(images, shown), math.ceil(math.sqrt(len(images)))
     rows = math.ceil(len(images) / columns)
     pitch_x, pitch_y = column + 3 * GAP, side + text.line + 3 * GAP
     bars = _Bars(np.bincount(taken_for, minlength=len(classes)).tolist(), names, text, extractor)
@@ -117,6 +116,17 @@ def class_sheet(images: Tensor, taken_for: Sequence[int], classes: Sequence[str]
     return sheet
 
 
+def class_grid_width(images: Tensor, taken_for: Sequence[int], classes: Sequence[str]) -> int:
+    """Pixels of the sheet of classes from its left edge to the end of the images, with the bars left out."""
+    shown = [_legible(classes[index], index) for index in taken_for]
+    return MARGIN + math.ceil(math.sqrt(len(images))) * (_class_column(images, shown) + 3 * GAP)
+
+
+def _class_column(images: Tensor, shown: Sequence[str]) -> int:
+    """Pixels for an image and the name under it."""
+    return max(_side(images), min(_widest(_text(images), shown), 2 * SMALLEST_SIDE))
+
+
 FAIR_SHARE = 5
 """Images for each class below which a class that none is of may be no more than chance, and is not called missing."""
 
@@ -127,19 +137,16 @@ class _Bars:
     def __init__(self, counts: Sequence[int], names: Sequence[str], text: _Text, extractor: str) -> None:
         self._counts, self._text = counts, text
         self._names = [text.fitted(name, 2 * _BAR_LENGTH) for name in names]
-        none = sum(count == 0 for count in counts)
+        there = sum(count > 0 for count in counts)
         self._tells = sum(counts) >= FAIR_SHARE * len(counts)
         self._head = f"{sum(counts)} images by class"
-        self._by = f"as {extractor} takes them"
-        self._foot = f"all {len(counts)} classes are there"
-        if none:
-            shown = f"{len(counts) - none} of {len(counts)} classes; too few images to call others missing"
-            self._foot = f"{none} of {len(counts)} classes missing" if self._tells else shown
+        self._by = f"given by the classifier {extractor}"
+        self._foot = f"{there} of {len(counts)} classes among these images"
         self._names_width = _widest(text, self._names)
 
     @property
     def width(self) -> int:
-        bar = self._names_width + 8 + _BAR_LENGTH + 6 + self._text.width("0 missing")
+        bar = self._names_width + 8 + _BAR_LENGTH + 6 + self._text.width(str(sum(self._counts)))
         return max(
             bar, *(self._text.width(line) for line in (self._head, self._by, self._foot, self._rest(1000, 100_000)))
         )
@@ -163,8 +170,7 @@ class _Bars:
             length = round(_BAR_LENGTH * count / longest)
             if count:
                 draw.rectangle((start, y + 3, start + max(length, 1), y + line - 4), fill=_BAR)
-            tell = str(count) if count else "0 missing"
-            draw.text((start + length + 6, y + line / 2), tell, font=font, fill=_INK, anchor="lm")
+            draw.text((start + length + 6, y + line / 2), str(count), font=font, fill=_INK, anchor="lm")
             y += line
         if rest := order[most:]:
             told = self._rest(len(rest), sum(self._counts[index] for index in rest))

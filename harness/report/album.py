@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from harness.report.figures.files import figure_files
+from harness.report.figures.press import press
 from harness.report.language import ENGLISH, Language
 from harness.report.picture_texts import ShownRuns
 
@@ -17,21 +17,13 @@ from harness.report.picture_texts import ShownRuns
 class Picture:
     """path: relative to the report; title: for people who cannot see it; sources: what report.json says of it.
 
-    content: as PNG; drawing: as SVG, None for pictures made of pixels. is_logarithmic: whether one of its axes is.
+    is_logarithmic: whether one of its axes is.
     """
 
     path: str
     title: str
-    content: bytes = field(repr=False)
     sources: list[dict[str, Any]]
     is_logarithmic: bool
-    drawing: bytes | None = field(default=None, repr=False)
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """Every form of it by path."""
-        drawing = {} if self.drawing is None else {self.path.removesuffix(".png") + ".svg": self.drawing}
-        return {self.path: self.content, **drawing}
 
 
 class Album:
@@ -41,6 +33,7 @@ class Album:
         self._runs = runs
         self._language = language
         self._pictures: dict[str, Picture] = {}
+        self._press = press()
         self._missing: list[str] = []
 
     @property
@@ -52,6 +45,14 @@ class Album:
         """Every picture that is not shown, by its kind, with the reason."""
         return list(self._missing)
 
+    def files(self) -> dict[str, bytes]:
+        """Every form of every picture by path: PNG, and SVG but for pictures made of pixels."""
+        found: dict[str, bytes] = {}
+        for path, files in zip(self._pictures, self._press.files(), strict=True):
+            drawing = {} if files.svg is None else {path.removesuffix(".png") + ".svg": files.svg}
+            found |= {path: files.png, **drawing}
+        return found
+
     def lacks(self, reasons: Sequence[str]) -> None:
         """Notes pictures that are not shown: `Sample grid of CELL, seed 0: why`."""
         self._missing += reasons
@@ -62,16 +63,25 @@ class Album:
         sources: JSON objects, of runs' checkpoints (`key`, `seed`, `step`, `checkpoint_sha256`, `protocol_sha256`) or
         records (`key`, `seed`, `records_to_step`, `metrics_sha256`). ValueError where the name is taken.
         """
+        return self.add_pages(name, title, figures, [sources] * len(figures))
+
+    def add_pages(
+        self, name: str, title: str, figures: Sequence[Figure], by_page: Sequence[list[dict[str, Any]]]
+    ) -> list[Picture]:
+        """As `add`, where each page has sources of its own: those of the cells that are named on it.
+
+        by_page: one for each figure at least. What lies pale behind a page's cells is named on the other pages.
+        """
         added = []
-        for page, figure in enumerate(figures, start=1):
+        for page, (figure, sources) in enumerate(zip(figures, by_page, strict=False), start=1):
             suffix = f"-{page}" if len(figures) > 1 else ""
             called = title if len(figures) == 1 else self._page_title(title, page, len(figures))
             is_logarithmic = any("log" in (axes.get_xscale(), axes.get_yscale()) for axes in figure.axes)
             path = f"figures/{name}{suffix}.png"
             if path in self._pictures:
                 raise ValueError(f"two pictures of one report are named {path}")
-            files = figure_files(figure, self._runs.texts(called, sources))
-            self._pictures[path] = Picture(path, called, files.png, sources, is_logarithmic, files.svg)
+            self._pictures[path] = Picture(path, called, sources, is_logarithmic)
+            self._press.order(figure, self._runs.texts(called, sources))
             added.append(self._pictures[path])
         return added
 

@@ -79,8 +79,8 @@ def at_last_caption(column: Column, language: Language) -> str:
         )
     )
     lines = language.say(
-        "The dashed line is the baseline's mean. Where the dots of two cells overlap, these seeds do not tell them "
-        "apart."
+        "Cells are in the order of their means, the one closest to the real images on top. The dashed line is the "
+        "baseline's mean. Where the dots of two cells overlap, these seeds do not tell them apart."
     )
     return language.paragraph(dots, lines)
 

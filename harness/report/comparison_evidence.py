@@ -38,7 +38,9 @@ def _column(content: Content, against: ColumnComparison) -> dict[str, Any]:
                 "grid": crossed.grid.name,
                 "factors": list(crossed.grid.factors),
                 "cells": {",".join(levels): cell.cell.name for levels, cell in crossed.grid.cells.items()},
-                "effects": [asdict(effect) for effect in crossed.effects],
+                "effects": [
+                    asdict(one.effect) | {"p_holm": one.p_holm, "family": one.family} for one in crossed.judged
+                ],
             }
             for crossed in crossed_effects(content, against)
         ],

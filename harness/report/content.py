@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.curves import RunCurves, run_curves
+from harness.analysis.curves import RunCurves, curves_of
 from harness.analysis.dynamics import (
     LossDynamics,
     LossScale,
@@ -28,6 +28,7 @@ from harness.evaluation.protocol import Protocol, require_same
 from harness.report.columns import Column, ColumnFloor, columns_of
 from harness.report.intervals import Intervals
 from harness.report.language import ENGLISH, Language
+from harness.report.rounding import plain_name
 from harness.store.evaluations import Evaluation
 from harness.tracking.reader import Block, ExperimentView, RunView
 
@@ -202,12 +203,15 @@ def gather(view: ExperimentView, language: Language = ENGLISH, figure_language: 
 
 def _run(view: RunView) -> ReportRun:
     training, hp = view.run.cell.training, view.run.cell.hyperparameters
-    metrics = [record for record in view.metrics() if record["step"] <= training.steps]
+    columns = view.columns()
+    if columns and columns["step"][-1] > training.steps:
+        inside = columns["step"] <= training.steps
+        columns = {name: column[inside] for name, column in columns.items()}
     window = default_window(training.steps, training.log_every)
-    curves = run_curves(metrics)
-    dynamics = loss_dynamics(curves, window, scale=scale_of(hp)) if metrics else None
+    curves = curves_of(columns)
+    dynamics = loss_dynamics(curves, window, scale=scale_of(hp)) if len(curves.ends) else None
     numbers = run_dynamics(curves, dynamics) if dynamics else None
-    return ReportRun(view, Intervals.of(metrics), _checkpoints(view), curves, dynamics, numbers)
+    return ReportRun(view, Intervals.of(columns), _checkpoints(view), curves, dynamics, numbers)
 
 
 def scale_of(hp: Hyperparameters) -> LossScale:
@@ -223,9 +227,14 @@ def _checkpoints(view: RunView) -> dict[int, str]:
 
 def _unique_labels(cells: Sequence[Cell]) -> dict[str, str]:
     """Labels by cell name; where two cells are labeled alike, the name is added."""
-    plain = {cell.name: " ".join(cell.label.split()) or cell.name for cell in cells}
+    plain = {cell.name: _label(cell) for cell in cells}
     often = Counter(plain.values())
     return {name: label if often[label] == 1 else f"{label} ({name})" for name, label in plain.items()}
+
+
+def _label(cell: Cell) -> str:
+    """On one line; where it is the name, with small numbers as people write them."""
+    return plain_name(cell.name) if cell.label == cell.name else " ".join(cell.label.split()) or cell.name
 
 
 def _sources(view: ExperimentView, columns: Iterable[Column]) -> Sources:
@@ -286,6 +295,5 @@ def _require_protocol(column: Column, evaluations: Iterable[Evaluation]) -> None
         require_same([protocol for protocol in (column.protocol, measured) if protocol], where=where)
 
 
-def _environment(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a machine may change bits; its name may not."""
+def _environment(machine: Mapping[str, Any]) -> dict[str, Any]:  # what may change bits; the host's name may not
     return {name: value for name, value in machine.items() if name not in ("host", "hostname", "pid")}

@@ -73,13 +73,13 @@ class MachineTime:
         return self.present_s / self.busy_s if self.busy_s else 0.0
 
 
-def cell_costs(content: Content) -> list[CellCost]:
-    """One per cell, in the report's order."""
+def cell_costs(content: Content, cells: Sequence[ReportCell] | None = None) -> list[CellCost]:
+    """One per cell; None: of all, in the report's order."""
     measuring: dict[str, float] = {}
     for (_, key, _), evaluation in content.sources.items():
         measuring[key] = measuring.get(key, 0.0) + evaluation.seconds
     costs = []
-    for cell in content.cells:
+    for cell in content.cells if cells is None else cells:
         images = images_per_epoch(content, cell)
         begun = tuple(_run_cost(run, images, measuring.get(run.key)) for run in cell.runs if run.view.status.attempts)
         noted = (read_networks(run.view.directory) for run in cell.runs if run.view.directory)
@@ -107,6 +107,13 @@ def images_per_epoch(content: Content, cell: ReportCell) -> int | None:
     if count is None:
         return None
     return count if limit == "all" else min(limit, count)
+
+
+def epochs_of(content: Content, cell: ReportCell, steps: int) -> float | None:
+    """So many steps of a cell as passes over its images; None where their number was not noted."""
+    images, hp = images_per_epoch(content, cell), cell.cell.hyperparameters
+    batches = images // hp.batch_size if images else 0
+    return steps * hp.discriminator_steps / batches if batches else None
 
 
 def price(content: Content, seconds: float) -> float | None:

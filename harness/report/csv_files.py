@@ -11,12 +11,13 @@ from harness.analysis.statistics import Difference, FactorEffect
 from harness.design.factors import NO_LEVEL
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
+from harness.report.crossings import RUN_COLUMNS, run_numbers
 from harness.report.factor_changes import Factorial
 from harness.report.factorial_tables import crossed_effects
 from harness.report.floors import times_floor
 from harness.report.standard_errors import cell_error
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # full-width ones, too
 
 
 _NUMBERS = (
@@ -127,20 +128,18 @@ def _exp(value: float | None) -> float | str:
 
 
 def runs_csv(content: Content) -> str:
-    """A row per run: where it stands, its loss crossings, and every column at its last measured checkpoint."""
-    headers = ["cell", "label", "seed", "key", "state", "step", "attempts", "reason", "crossings", "crossings_per_1000"]
+    """A row per run: where it stands, its curves as `RunDynamics`, and every column at its last measured checkpoint."""
+    headers = ["cell", "label", "seed", "key", "state", "step", "attempts", "reason", *RUN_COLUMNS]
     for column in content.columns:
         name = f"{column.metric}.{column.name}"
         headers += [name, f"{name}_sd_over_repeats", f"{name}_repeats", f"{name}_step", f"{name}_checkpoint_sha256"]
     rows: list[list[object]] = []
     for cell in content.cells:
         for run in cell.runs:
-            status, dynamics = run.view.status, run.dynamics
-            counted = dynamics if dynamics and dynamics.is_counted else None
+            status = run.view.status
             row: list[object] = [
                 cell.cell.name, cell.label, run.seed, run.key, status.state, status.step, len(status.attempts),
-                status.reason, len(counted.crossings) if counted else "",
-                _or_empty(counted.per_1000_steps) if counted else "",
+                status.reason, *map(_or_empty, run_numbers(run)),
             ]  # fmt: skip
             for column in content.columns:
                 row += _last_of(content, column, cell, run)

@@ -1,4 +1,4 @@
-"""Diagnosis of every run: findings gathered from curves and evaluations, as tables, sentences and TOML to paste."""
+"""Diagnosis of every run: findings gathered from curves and evaluations, as a table and sentences."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from statistics import fmean
 from typing import get_args
 
 from harness.analysis.diagnosis import (
-    ACCURACY,
-    LOSS,
-    RATIO,
+    VANISHING,
     Finding,
     Nearness,
     Rule,
     Setting,
+    certain_steps,
     memorization,
     mode_collapse,
+    progress,
     training_findings,
 )
 from harness.analysis.modes import ModeVerdict
 from harness.analysis.remedies import Remedy, Symptom
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun, scale_of
-from harness.report.diagnosis_words import evidence_text, remedy_text, symptom_name, symptom_text
-from harness.report.markdown import escape, fenced, table
+from harness.report.diagnosis_words import evidence_text, symptom_name
+from harness.report.markdown import escape, table
 from harness.report.modes import classes_of, groups_with_classes
 from harness.report.tables import cell_name
 
 MOST_SEEDS = 4
 """Seeds whose evidence is told."""
 RULES: tuple[Rule, ...] = get_args(Rule)
+ON_CURVES: tuple[Rule, ...] = ("loss ratio", "accuracies", "loss range", "vanishing gradient", "oscillation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +73,13 @@ def diagnosed(content: Content) -> list[Diagnosis]:
     return [_diagnosis(content, cell, group[0] if group else None, nearest) for cell in content.cells]
 
 
-def _diagnosis(content: Content, cell: ReportCell, classes: Column | None, nearest: Mapping[str, Column]) -> Diagnosis:
+def setting_of(content: Content, cell: ReportCell) -> Setting:
     hp = cell.cell.hyperparameters
-    setting = Setting(hp, content.view.plan.parameters, scale_of(hp).terms)
+    return Setting(hp, content.view.plan.parameters, scale_of(hp).terms)
+
+
+def _diagnosis(content: Content, cell: ReportCell, classes: Column | None, nearest: Mapping[str, Column]) -> Diagnosis:
+    setting = setting_of(content, cell)
     found = classes_of(content, classes, cell) if classes else None
     verdicts: Mapping[int, ModeVerdict] = found.by_seed_verdicts() if found else {}
     return Diagnosis(
@@ -82,12 +87,23 @@ def _diagnosis(content: Content, cell: ReportCell, classes: Column | None, neare
         {
             run.seed: (
                 *training_findings(run.curves, setting),
-                mode_collapse(verdicts.get(run.seed), setting),
+                mode_collapse(verdicts.get(run.seed), setting, found.precisions.get(run.seed) if found else None),
                 memorization(_nearness(content, run, nearest), setting),
+                progress(*_first_and_last(content, run), setting),
             )
             for run in cell.runs
         },
     )
+
+
+def _first_and_last(content: Content, run: ReportRun) -> tuple[float | None, float | None, float | None]:
+    """The run's FID at its first and last measured checkpoint, and that of real images."""
+    column = next((column for column in content.columns if column.metric == "fid"), None)
+    by_step = content.run_values(run, column) if column else {}
+    if column is None or len(by_step) < 2:
+        return None, None, None
+    floor = content.floors.get(column.title)
+    return fmean(by_step[min(by_step)]), fmean(by_step[max(by_step)]), floor.mean if floor else None
 
 
 def _nearest_columns(content: Content) -> dict[str, Column]:
@@ -115,73 +131,82 @@ def findings_table(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
     language = content.language
     say = language.say
     headers = {
-        "loss ratio": say("G/D not in ({low:g}, {high:g})", low=RATIO[0], high=RATIO[1]),
-        "accuracies": say("Accuracies not in ({low:g}, {high:g})", low=ACCURACY[0], high=ACCURACY[1]),
-        "loss range": say("Losses not in ({low:g}, {high:g})", low=LOSS[0], high=LOSS[1]),
+        "loss ratio": "G / D",
+        "accuracies": say("Accuracies"),
+        "loss range": say("Losses"),
         "vanishing gradient": say("Vanishing gradient"),
         "oscillation": say("Oscillation"),
-        "mode collapse": say("Mode collapse"),
-        "memorization": say("Memorization"),
+        "mode collapse": say("Classes missing"),
+        "memorization": say("Copies"),
+        "progress": say("FID stands still"),
     }
+    rules = RULES if content.columns else ON_CURVES
     rows = []
     for diagnosis in diagnoses:
         row = [str(diagnosis.cell.number), cell_name(diagnosis.cell)]
-        for rule in RULES:
+        for rule in rules:
             found = [bool(finding.holds) for finding in diagnosis.of_rule(rule).values()]
             text = say("{n} of {asked}", n=sum(found), asked=len(found)) if found else "–"
             row.append(f"**{text}**" if any(found) else text)
         rows.append(row)
-    return table(["#", say("Cell"), *(headers[rule] for rule in RULES)], rows, right=[0, *range(2, 2 + len(RULES))])
+    return table(["#", say("Cell"), *(headers[rule] for rule in rules)], rows, right=[0, *range(2, 2 + len(rules))])
 
 
-def symptom_lines(content: Content, diagnosis: Diagnosis) -> list[str]:
-    """A sentence per symptom of a cell: in which seeds, and by which numbers."""
+def finding_lines(content: Content, diagnoses: Sequence[Diagnosis]) -> list[str]:
+    """A sentence per cell with symptoms: in how many seeds each is, and the numbers that it was seen by."""
     language = content.language
-    lines = []
+    return [
+        language.say("{cell}: {found}.", cell=cell_name(one.cell), found=language.clauses(_found(content, one)))
+        for one in diagnoses
+        if one.symptoms
+    ]
+
+
+def _found(content: Content, diagnosis: Diagnosis) -> list[str]:
+    language, told = content.language, []
     for symptom, by_seed in diagnosis.symptoms.items():
-        told = [
-            language.say("seed {seed}: {evidence}", seed=seed, evidence=evidence_text(finding, language))
-            for seed, finding in by_seed.items()
-        ]
-        more = [] if len(told) <= MOST_SEEDS else ["…"]
-        rule = next(iter(by_seed.values())).rule
-        lines.append(
+        values = [evidence_text(finding, language) for finding in by_seed.values()]
+        more = [] if len(values) <= MOST_SEEDS else ["…"]
+        told.append(
             language.say(
-                "{symptom} in {n} of {asked} seeds ({evidence}).",
-                symptom=symptom_text(symptom, language),
+                "{symptom} in {n} of {asked} seeds ({evidence})",
+                symptom=symptom_name(symptom, language),
                 n=len(by_seed),
-                asked=len(diagnosis.of_rule(rule)),
-                evidence=language.clauses([*told[:MOST_SEEDS], *more]),
+                asked=len(diagnosis.of_rule(next(iter(by_seed.values())).rule)),
+                evidence=language.listed([*values[:MOST_SEEDS], *more]),
             )
         )
-    return lines
+    return told
 
 
-def remedies_block(content: Content, diagnosis: Diagnosis) -> str:
-    """What to try, as `[[cell]]` tables to paste into the experiment file; empty where there is nothing.
-
-    What the file has already is named by `remedies_there`.
-    """
-    new = [remedy for remedy in diagnosis.remedies if not _existing(content, diagnosis.cell, remedy)]
-    varied = diagnosis.cell.cell.varied
-    tables = [remedy.cell_table(varied, remedy_text(remedy, content.language)) for remedy in new]
-    return fenced("\n\n".join(tables), "toml") if tables else ""
-
-
-def remedies_there(content: Content, diagnosis: Diagnosis) -> str:
-    """The remedies that are cells of the file already; empty where none is."""
-    language = content.language
-    found = [
-        language.say("{remedy} ({cell})", remedy=remedy_text(remedy, language), cell=escape(cell.label))
-        for remedy in diagnosis.remedies
-        if (cell := _existing(content, diagnosis.cell, remedy))
-    ]
-    return language.say("This file has already: {remedies}.", remedies=language.listed(found)) if found else ""
-
-
-def _existing(content: Content, cell: ReportCell, remedy: Remedy) -> ReportCell | None:
-    same = content.view.plan.cells_at(remedy.levels_with(cell.cell.varied))
-    return next((other for other in content.cells if other.cell in same), None)
+def certain_text(content: Content) -> str:
+    """From which to which step D was certain anywhere in training; empty where no run can be judged."""
+    language, found, judged = content.language, [], 0
+    for cell in content.cells:
+        setting = setting_of(content, cell)
+        runs = [run for run in cell.runs if run.metrics and setting.hp.loss in ("bce", "sigmoid_logits")]
+        judged += len(runs)
+        spans = [(run.seed, span) for run in runs if (span := certain_steps(run.curves, setting))]
+        told = [
+            language.say("seed {seed}: steps {first} to {last}", seed=seed, first=span.first, last=span.last)
+            for seed, span in spans
+        ]
+        if told:
+            shown = language.listed([*told[:MOST_SEEDS], "…"] if len(told) > MOST_SEEDS else told)
+            found.append(language.say("{cell} ({spans})", cell=escape(cell.label), spans=shown))
+    if not judged:
+        return ""
+    if not found:
+        return language.say(
+            "D's loss was less than {least} nats above its least in no part of training: D was never certain.",
+            least=VANISHING,
+        )
+    return language.say(
+        "D's loss was less than {least} nats above its least, so that D was certain and G learned little, between "
+        "these steps: {cells}.",
+        least=VANISHING,
+        cells=language.shortened_clauses(found),
+    )
 
 
 def diagnosis_summary(content: Content) -> str:
@@ -197,8 +222,8 @@ def diagnosis_summary(content: Content) -> str:
         return ""
     if not counts:
         return language.plural(
-            "The diagnosis finds nothing in the one run that it could judge.",
-            "The diagnosis finds nothing in {n} runs that it could judge.",
+            "No symptom was found in the one run that can be judged.",
+            "No symptom was found in {n} runs that can be judged.",
             runs,
         )
     found = [
@@ -206,8 +231,8 @@ def diagnosis_summary(content: Content) -> str:
         for symptom, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
     return language.plural(
-        "The diagnosis finds, in the one run that it could judge: {found}.",
-        "The diagnosis finds, in so many of {n} runs: {found}.",
+        "Symptoms in the one run that can be judged: {found}.",
+        "Symptoms, in runs of {n}: {found}.",
         runs,
         found=language.listed(found),
     )

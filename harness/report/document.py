@@ -12,8 +12,10 @@ from harness.design.report_settings import SectionName
 from harness.report import modes as class_tables
 from harness.report.album import Album
 from harness.report.content import Content
+from harness.report.heading import dates, title
 from harness.report.letters import letters_note
-from harness.report.markdown import code, escape
+from harness.report.markdown import escape
+from harness.report.numbering import numbering
 from harness.report.sections import (
     against_step,
     comparison,
@@ -36,6 +38,7 @@ from harness.report.sections import (
     summary,
 )
 from harness.report.templating import rendered
+from harness.report.typography import unbroken
 
 
 def _always(content: Content) -> bool:
@@ -65,9 +68,12 @@ class Section:
 
 SECTIONS = (
     Section("summary", "Summary", summary.body),
-    Section("settings", "Settings", settings.body),
-    Section("protocol", "Protocol", protocol.body, _measures),
     Section("comparison", "Comparison of cells", comparison.body),
+    Section("samples", "Sample grids", samples.body),
+    Section("progress", "Progress strips", progress.body),
+    Section("side-by-side", "Side by side", side_by_side.body, side_by_side.is_asked_for),
+    Section("modes", "Mode collapse", modes.body, class_tables.is_asked_for),
+    Section("interpolations", "Latent interpolations", interpolations.body, _interpolates),
     Section("effects", "Effects of the factors", effects.body, _measures),
     Section("against-step", "Against the step", against_step.body, _measures),
     Section("loss-crossings", "Loss crossings", loss_crossings.body),
@@ -75,13 +81,10 @@ SECTIONS = (
     Section("equilibrium", "Equilibrium", equilibrium.body),
     Section("dynamics", "Training dynamics", dynamics.body),
     Section("diagnosis", "Diagnosis", diagnosis.body),
-    Section("samples", "Sample grids", samples.body),
-    Section("progress", "Progress strips", progress.body),
-    Section("side-by-side", "Side by side", side_by_side.body, side_by_side.is_asked_for),
-    Section("modes", "Mode collapse", modes.body, class_tables.is_asked_for),
-    Section("interpolations", "Latent interpolations", interpolations.body, _interpolates),
     Section("cost", "Cost", cost.body),
     Section("problems", "What failed, diverged or is missing", problems.body),
+    Section("settings", "Settings", settings.body),
+    Section("protocol", "Protocol", protocol.body, _measures),
     Section("reproduce", "How to reproduce", reproduce.body),
 )
 """Every section, in the order of a report whose file names none: that of `design.report_settings.SectionName`."""
@@ -98,18 +101,22 @@ def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
     shown = _shown(content)
     in_turn = sorted(shown, key=lambda section: section.name == "problems")  # it tells what others lack
     bodies = {section.name: section.body(content, album) for section in in_turn}
-    say, names = content.language.say, [section.name for section in shown]
+    say, names, numbers = content.language.say, [section.name for section in shown], numbering(content, album.pictures)
     text = rendered(
         "report.md.jinja",
         content.language,
-        name=escape(content.view.plan.experiment.name),
+        title=title(content),
+        dates=dates(content),
         version=__version__,
         letters_note=letters_note(content),
         sections=[
-            WrittenSection(say(section.title), bodies[section.name], notes.get(section.name, "").strip())
+            WrittenSection(
+                say(section.title),
+                unbroken(numbers.numbered(bodies[section.name], say(section.title))),
+                notes.get(section.name, "").strip(),
+            )
             for section in shown
         ],
-        note_names=content.language.listed(code(name) for name in names),
         stray_notes=content.language.listed(escape(name) for name in sorted(notes) if name not in names),
     )
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"

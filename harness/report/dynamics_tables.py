@@ -1,22 +1,24 @@
-"""Numbers of training per cell, mean and SD over seeds, and how they go with the quality of images across cells."""
+"""Numbers of training per cell, mean and SD over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import exp, log
 from statistics import fmean, stdev
 
-from harness.analysis.correlation import LEAST_CELLS, RankCorrelation, rank_correlations
-from harness.report.columns import Column
+from harness.analysis.curves import LAST_STEPS
 from harness.report.content import Content, ReportCell
 from harness.report.language import Language
-from harness.report.markdown import escape, number, spread, table
+from harness.report.markdown import escape, number, table
+from harness.report.rounding import rounded
 from harness.report.tables import cell_name
 
-LOSSES = (
+SHOWN = ("interleaving", "per_1000_steps", "loss_ratio", "loss_difference")
+"""Fields of `RunDynamics` that the table of dynamics shows; the table of the equilibrium has the others."""
+CORRELATED = (
     "interleaving", "per_1000_steps", "loss_generator", "loss_discriminator", "loss_ratio", "loss_difference",
+    "accuracy_real", "accuracy_fake", "prob_real", "prob_fake", "real_distance", "fake_distance",
 )  # fmt: skip
-ANSWERS = ("accuracy_real", "accuracy_fake", "prob_real", "prob_fake", "real_distance", "fake_distance")
-"""Fields of `RunDynamics` that the tables show."""
 
 
 def title_of(field: str, language: Language) -> str:
@@ -38,79 +40,70 @@ def title_of(field: str, language: Language) -> str:
     }[field]
 
 
-def numbers_table(content: Content, fields: Sequence[str]) -> str:
-    """A row per cell: each number as mean ± SD over seeds."""
+def numbers_table(content: Content) -> str:
+    """A row per cell: how its losses take turns and how far they are apart."""
     say = content.language.say
+    seeds, seeds_header = seeds_column(content)
     rows = [
         [
-            str(cell.number), cell_name(cell), *(mean_and_sd(known(cell, field)) for field in fields),
-            seeds_of(cell, content.language),
+            str(cell.number), cell_name(cell), mean_and_sd(known(cell, "interleaving")),
+            mean_and_sd(known(cell, "per_1000_steps")), _ratio(content.language, known(cell, "loss_ratio")),
+            mean_and_sd(known(cell, "loss_difference")), *seeds(cell),
         ]
         for cell in content.cells
     ]  # fmt: skip
-    headers = ["#", say("Cell"), *(title_of(field, content.language) for field in fields), say("Seeds")]
-    return table(headers, rows, right=[0, *range(2, 3 + len(fields))])
+    headers = ["#", say("Cell"), *(title_of(field, content.language) for field in SHOWN), *seeds_header]
+    return table(headers, rows, right=[0, *range(2, 6)])
+
+
+def _ratio(language: Language, values: Sequence[float]) -> str:
+    """Geometric mean, as ratios multiply, with the lowest and the highest seed: `24.4 (14.1 to 42.2)`."""
+    if not values:
+        return "–"
+    mean = number(exp(fmean(map(log, values))), 3)
+    if len(values) == 1:
+        return mean
+    low, high = number(min(values), 3), number(max(values), 3)
+    return mean if low == high else language.say("{mean} ({low} to {high})", mean=mean, low=low, high=high)
 
 
 def numbers_note(language: Language) -> str:
     return language.paragraph(
         language.say(
-            "Mean over seeds, ± SD over seeds where there are several. Losses, their ratio G / D and difference G − D, "
-            "accuracies and answers are means over the last tenth of each run's steps, D's loss per term and D(G(z)) "
-            "before the discriminator's update; a run that ended early counts up to there."
+            "G / D and G − D compare the mean losses of the last {steps} steps, D's per term. G / D is the geometric "
+            "mean over seeds, with the lowest and the highest seed; the others are means over seeds, ± SD over seeds.",
+            steps=LAST_STEPS,
         ),
         language.say(
-            "Interleaving says how much the two loss curves take turns, from 0 to 1: training is cut into ten parts, "
-            "and the number is twice the chance that two records of one part have different networks with the higher "
-            "loss, averaged over the parts. 0: one network leads each part from end to end; 1: they take turns all "
-            "the time, or lie on each other within their noise. It is taken from the recorded means, crossings from "
-            "smoothed ones. A dash: the losses do not meet at one value, the loss gives no such number, or there are "
+            "*Interleaving* says how much the two loss curves take turns, from 0 to 1: training is cut into ten parts, "
+            "and it is how often two random records of one part disagree on which loss is higher, times two. 0: one "
+            "network has the higher loss in each part from end to end; 1: they take turns all the time. Records are "
+            "not smoothed for it; for crossings they are. A dash: the losses do not meet at one value, or there are "
             "too few records."
         ),
     )
 
 
-def correlations(content: Content) -> tuple[Column, tuple[RankCorrelation, ...]] | None:
-    """Of every number with the first column's last values, across cells; None where nothing is measured."""
-    column = next((group[0] for group in content.groups), None)
-    if column is None:
-        return None
-    cells = content.cells_in(column)
-    quality = {c.cell.name: found.last.mean for c in cells if (found := content.summary(c, column))}
-    if not quality:
-        return None
-    numbers = {
-        field: {c.cell.name: fmean(values) for c in cells if (values := known(c, field))}
-        for field in (*LOSSES, *ANSWERS)
-    }
-    return column, rank_correlations(numbers, quality)
-
-
-def correlations_table(content: Content, found: Sequence[RankCorrelation]) -> str:
-    say = content.language.say
-    rows = [
-        [title_of(one.name, content.language), number(one.rho, 2), number(one.p, 2), str(one.cells)] for one in found
-    ]
-    return table([say("Number"), say("Spearman's ρ"), "p", say("Cells")], rows, right=[1, 2, 3])
-
-
-def correlations_note(content: Content, column: Column, found: Sequence[RankCorrelation]) -> str:
-    """What the correlations are, and what they are not."""
+def interleaving_summary(content: Content) -> str:
+    """In how many cells losses take turns at all, and where most; empty where that is not known."""
     language = content.language
-    tested = sum(one.p is not None for one in found)
-    return language.paragraph(
-        language.say(
-            "Rank correlation of each number with {column} at the last checkpoint, over the cells' means; −1 and 1 are "
-            "perfect agreement in order. p is of a permutation test.",
-            column=escape(column.title_in(language)),
-        ),
-        language.say(
-            "This is a look at the cells of this grid, which were not drawn at random, and no test of a cause: {n} "
-            "numbers are compared, of which one in 20 would fall below p = 0.05 by chance. A dash: fewer than {least} "
-            "cells have both numbers, or one number is the same in all.",
-            n=tested,
-            least=LEAST_CELLS,
-        ),
+    found = [(fmean(values), cell) for cell in content.cells if (values := known(cell, "interleaving"))]
+    if not found:
+        return ""
+    highest, cell = max(found, key=lambda item: item[0])
+    if highest == 0:
+        return language.plural(
+            "The losses never take turns in the one cell that can be judged.",
+            "The losses never take turns in any of {n} cells: interleaving is 0.",
+            len(found),
+        )
+    return language.say(
+        "The losses take turns in {some} of {n} cells; most in {cell}, with an interleaving of {highest} on a scale "
+        "from 0 to 1.",
+        some=sum(value > 0 for value, _ in found),
+        n=len(found),
+        cell=escape(cell.label),
+        highest=number(highest, 2),
     )
 
 
@@ -120,14 +113,21 @@ def known(cell: ReportCell, field: str) -> list[float]:
 
 
 def mean_and_sd(values: Sequence[float]) -> str:
-    """`0.71 ± 0.02`; without the SD with one value, a dash without any."""
+    """`0.71 ± 0.02`, the mean to the digits that its SD leaves; without the SD for one value, a dash for none."""
     if not values:
         return "–"
-    mean = number(fmean(values), 3)
-    return f"{mean} ± {spread(stdev(values))}" if len(values) > 1 else mean
+    return rounded(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def seeds_of(cell: ReportCell, language: Language) -> str:
+def seeds_column(content: Content) -> tuple[Callable[[ReportCell], list[str]], list[str]]:
+    """What a row says of its seeds, and the column's header; both empty where it would be the same in all rows."""
+    told = {cell.number: _seeds_of(cell, content.language) for cell in content.cells}
+    if len(set(told.values())) == 1:
+        return lambda cell: [], []
+    return lambda cell: [told[cell.number]], [content.language.say("Seeds")]
+
+
+def _seeds_of(cell: ReportCell, language: Language) -> str:
     """`2`, or `1 of 2` where not all runs have records."""
     n = sum(run.numbers is not None for run in cell.runs)
     return str(n) if n == len(cell.runs) else language.say("{n} of {asked}", n=n, asked=len(cell.runs))

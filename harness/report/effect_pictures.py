@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from harness.analysis.statistics import Verdict
@@ -13,18 +14,23 @@ from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content, ReportCell
 from harness.report.factor_changes import Factorial
 from harness.report.factorial_tables import CrossedEffects, scaled_mean, shared_seeds
+from harness.report.factorial_words import interaction_title
 from harness.report.figures.effects import ForestLabels, ForestRow, InteractionPanel, forest, interactions
 from harness.report.language import Language
 from harness.report.pictures import fingerprint_of, slug
+from harness.report.rounding import rounded
 from harness.report.sheets import checkpoint
-from harness.report.verdicts import interval_text, size_text
+from harness.report.verdicts import change_text
 
 
 def forest_pictures(content: Content, album: Album, against: ColumnComparison) -> list[Picture]:
-    """Each cell's difference to the baseline; none where no cell was measured beside it."""
-    rows = [_row(content, against, cell) for cell in against.others]
+    """Each cell's difference to the baseline, the closest to the real images first, under the baseline itself; none
+    where no cell was measured beside it."""
+    rows = sorted((_row(content, against, cell) for cell in against.others), key=lambda row: _order(against, row))
     if not any(row.estimate is not None for row in rows):
         return []
+    if against.baseline is not None:
+        rows = [_reference_row(content, against, against.baseline), *rows]
     say, column = content.figure_language.say, against.column
     is_log = against.comparison.scale == "log"
     title = column.title_in(content.figure_language)
@@ -40,6 +46,21 @@ def forest_pictures(content: Content, album: Album, against: ColumnComparison) -
         forest(rows, labels, is_log=is_log),
         sources(content, against, against.cells),
     )
+
+
+def _order(against: ColumnComparison, row: ForestRow) -> tuple[bool, float]:
+    """Sorts rows by effect, those without a value last; equal ones keep the file's order."""
+    if row.estimate is None:
+        return True, 0.0
+    return False, -row.estimate if against.comparison.better == "higher" else row.estimate
+
+
+def _reference_row(content: Content, against: ColumnComparison, baseline: ReportCell) -> ForestRow:
+    values = against.values[baseline.cell.name].values.values()
+    means = [fmean(repeats) for repeats in values if all(map(math.isfinite, repeats))]
+    metric = content.figure_language.say(against.column.measures.title)
+    text = f"{metric} {rounded(fmean(means), stdev(means) if len(means) > 1 else None)}" if means else "–"
+    return ForestRow(baseline.label, baseline.mark, "baseline", 0.0, None, None, text)
 
 
 def _legend(language: Language) -> dict[Verdict, str]:
@@ -59,9 +80,7 @@ def _row(content: Content, against: ColumnComparison, cell: ReportCell) -> Fores
     if difference is None or difference.estimate is None:
         verdict: Verdict = "not measured" if difference is None else difference.verdict
         return ForestRow(cell.label, cell.mark, verdict, None, None, None, "–", _note(content, against, cell))
-    text = size_text(difference)
-    if difference.low is not None:
-        text = language.say("{size} ({interval})", size=text, interval=interval_text(language, difference))
+    text = change_text(language, difference)
     if difference.diverged:
         text = language.say("{text}, {n} of {runs} diverged", text=text, n=difference.diverged, runs=difference.seeds)
     verdict = difference.verdict
@@ -89,24 +108,26 @@ def interaction_pictures(
     content: Content, album: Album, against: ColumnComparison, crossed: Sequence[CrossedEffects]
 ) -> list[Picture]:
     """A panel for each pair of crossed factors."""
-    measured = [one.grid for one in crossed if one.effects and shared_seeds(against, one.grid)]
+    measured = [one for one in crossed if one.effects and shared_seeds(against, one.grid)]
     panels = [
-        _panel(content, against, grid, pair) for grid in measured for pair in itertools.combinations(grid.factors, 2)
+        _panel(content, against, one, pair) for one in measured for pair in itertools.combinations(one.grid.factors, 2)
     ]
     if not panels:
         return []
     column, say = against.column, content.figure_language.say
-    cells = list({id(cell): cell for grid in measured for cell in grid.cells.values()}.values())
+    cells = list({id(cell): cell for one in measured for cell in one.grid.cells.values()}.values())
     is_log = against.comparison.scale == "log"
     title = column.title_in(content.figure_language)
     ylabel = say("{metric}, log scale", metric=title) if is_log else title
-    figures = interactions(panels, ylabel, say("one seed"), is_log=is_log)
     title = content.language.say("{metric}: crossed factors", metric=column.title_in(content.language))
+    figures = interactions(panels, ylabel, is_log=is_log)
     return album.add(f"{slug(column)}-interactions", title, figures, sources(content, against, cells))
 
 
-def _panel(content: Content, against: ColumnComparison, grid: Factorial, pair: tuple[str, str]) -> InteractionPanel:
-    first, second = pair
+def _panel(
+    content: Content, against: ColumnComparison, crossed: CrossedEffects, pair: tuple[str, str]
+) -> InteractionPanel:
+    (first, second), grid = pair, crossed.grid
     lines = {}
     points = {}
     for level in grid.levels[second]:
@@ -115,7 +136,9 @@ def _panel(content: Content, against: ColumnComparison, grid: Factorial, pair: t
         points[name] = by_place
         lines[name] = [_mean(against, values) for values in by_place]
     title = content.figure_language.say("{first} and {second}", first=first, second=second)
-    return InteractionPanel(title, first, grid.levels[first], lines, points)
+    has_one = len(grid.levels[first]) == len(grid.levels[second]) == 2
+    note = interaction_title(content, against, crossed.of(first, second)) if has_one else ""
+    return InteractionPanel(title, first, grid.levels[first], lines, points, note)
 
 
 def _at(against: ColumnComparison, grid: Factorial, levels: dict[str, str]) -> list[float]:

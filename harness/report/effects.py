@@ -9,30 +9,95 @@ from harness.analysis.verdicts import ALPHA
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content, ReportCell
 from harness.report.factor_changes import changes
-from harness.report.markdown import escape, number
-from harness.report.verdicts import interval_text, needed_text, p_equation, p_text, size_text
+from harness.report.markdown import escape
+from harness.report.side_changes import side_text
+from harness.report.verdicts import change_text, interval_text, level_text, needed_text, p_equation, p_text, sized
+
+MOST_LISTED = 30
+"""Cells in one sentence of those that nothing can be said of."""
 
 
 def single_changes(content: Content, against: ColumnComparison) -> list[str]:
-    """An item for each cell that changes one factor alone, in the order of the table."""
+    """An item for each cell that changes one factor alone and of which something can be said, in the table's order."""
     alone = [cell for cell in against.others if len(changes(content, cell)) == 1]
-    return [item for cell in alone if (item := _item(content, against, cell))]
+    return [_item(content, against, cell) for cell in alone if is_told(against.of(cell))]
 
 
 def joint_changes(content: Content, against: ColumnComparison) -> list[str]:
     """An item for each cell that changes several factors, whose difference no single one of them explains."""
     joint = [cell for cell in against.others if len(changes(content, cell)) != 1]
-    return [item for cell in joint if (item := _item(content, against, cell))]
+    return [_item(content, against, cell) for cell in joint if is_told(against.of(cell))]
+
+
+def is_told(difference: Difference | None) -> bool:
+    """Whether a difference has an item of its own: a verdict, a near miss, no difference that matters, all diverged."""
+    if difference is None or difference.verdict == "not asked":
+        return False
+    if difference.estimate is None:
+        return 0 < difference.seeds == difference.diverged
+    is_found = difference.verdict in ("helps", "hurts", "differs") or bool(difference.within_smallest)
+    return is_found or (difference.p is not None and difference.p <= ALPHA)
+
+
+def other_changes(content: Content, against: ColumnComparison) -> list[str]:
+    """The cells without an item, by what is missing: proof of an effect, seeds, a claim, or a value."""
+    say, listed = content.language.say, content.language.shortened_clauses
+    found = [(cell, one) for cell in against.others if (one := against.of(cell)) and not is_told(one)]
+    of: dict[str, list[str]] = {}
+    for cell, one in found:
+        kind = "not measured" if one.estimate is None else one.verdict
+        of.setdefault(kind, []).append(_short(content, against, cell, one))
+    texts = []
+    if cells := of.get("inconclusive"):
+        texts.append(
+            say(
+                "No effect is shown, which does not mean that there is none: {cells}.", cells=listed(cells, MOST_LISTED)
+            )
+        )
+    if cells := of.get("one seed"):
+        texts.append(say("One seed, so numbers and no verdict: {cells}.", cells=listed(cells, MOST_LISTED)))
+    if cells := of.get("not asked"):
+        texts.append(say("Not among the file's claims, so not tested: {cells}.", cells=listed(cells, MOST_LISTED)))
+    if cells := of.get("not measured"):
+        texts.append(say("Without a value to compare: {cells}.", cells=listed(cells, MOST_LISTED)))
+    alone = [(cell, one) for cell, one in found if one.estimate is not None and len(changes(content, cell)) == 1]
+    return [*texts, *(text for cell, _ in alone if (text := _besides(content, against, cell)))]
+
+
+def _besides(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
+    """What a cell changes besides its one factor, as sentences of their own."""
+    side = side_text(content, against.column, cell, against.baseline) if against.baseline else ""
+    what = change_text_of(content, cell)
+    head = content.language.say("{what} changes more than this one factor.", what=what)
+    return content.language.paragraph(head, side) if side else ""
+
+
+def _short(content: Content, against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
+    """`latent_dim` 16 → 100: FID 71.9 → 62.3, × 0.87 (0.47 to 1.60)."""
+    what = change_text_of(content, cell)
+    if difference.estimate is None or against.baseline is None:
+        return what
+    before, after = (_mean(against, one, difference) for one in (against.baseline, cell))
+    return content.language.say(
+        "{what}: {metric} {before} → {after}, {change}",
+        what=what,
+        metric=escape(content.language.say(against.column.measures.title)),
+        before=before,
+        after=after,
+        change=change_text(content.language, difference),
+    )
 
 
 def _item(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
     difference = against.of(cell)
     if difference is None or against.baseline is None:
         return ""
+    least = difference.least_sign_flip
     return content.language.paragraph(
         finding(content, against, (cell, against.baseline), change_text_of(content, cell)),
+        side_text(content, against.column, cell, against.baseline),
         *diverged_texts(content, difference),
-        tests_text(content, against, difference),
+        tests_text(content, against, difference, with_sign_flip=least is not None and least <= ALPHA),
         decision_text(content, difference),
     )
 
@@ -49,7 +114,7 @@ def change_text_of(content: Content, cell: ReportCell) -> str:
 
 
 def finding(content: Content, against: ColumnComparison, pair: tuple[ReportCell, ReportCell], what: str) -> str:
-    """`what: FID 14.9 → 19.1, × 1.28 (95 % interval 1.10 to 1.49; 3 seeds): hurts.`; pair: the cell, and which with."""
+    """`what: FID 14.9 → 19.1, × 1.28 (95 % interval 1.10 to 1.49; 3 seeds): hurts.`; pair: a cell, and the other."""
     say, difference = content.language.say, against.of(*pair)
     metric = escape(content.language.say(against.column.measures.title))
     if difference is None or difference.estimate is None:
@@ -61,21 +126,16 @@ def finding(content: Content, against: ColumnComparison, pair: tuple[ReportCell,
         "metric": metric,
         "before": before,
         "after": after,
-        "size": size_text(difference),
+        "change": sized(difference),
     }
-    if n == 1 and difference.scale == "log":
-        return say("{what}: {metric} {before} → {after}, × {size}. One seed: no verdict.", **shown)
     if n == 1:
-        return say("{what}: {metric} {before} → {after}, a difference of {size}. One seed: no verdict.", **shown)
+        return say("{what}: {metric} {before} → {after}, {change}. One seed: no verdict.", **shown)
     shown |= {"n": n, "interval": interval_text(content.language, difference)}
     shown["verdict"] = f"**{verdict_clause(content, difference)}**"
-    if difference.scale == "log":
-        return say(
-            "{what}: {metric} {before} → {after}, × {size} (95 % interval {interval}; {n} seeds): {verdict}.", **shown
-        )
+    if difference.low is None:
+        return say("{what}: {metric} {before} → {after}, {change} ({n} seeds, nothing varies): {verdict}.", **shown)
     return say(
-        "{what}: {metric} {before} → {after}, a difference of {size} (95 % interval {interval}; {n} seeds): {verdict}.",
-        **shown,
+        "{what}: {metric} {before} → {after}, {change} (95 % interval {interval}; {n} seeds): {verdict}.", **shown
     )
 
 
@@ -106,7 +166,7 @@ def _unmeasured(content: Content, against: ColumnComparison, cell: ReportCell, w
     if values is not None and values.seeds and values.diverged == values.seeds:
         text = say("{what}: all {n} runs diverged.", what=what, n=values.seeds)
         if values.seeds == 1:
-            return say("{what}: its one run diverged. One seed: no verdict.", what=what)
+            return say("{what}: its one run diverged, so it is not measured.", what=what)
         return content.language.paragraph(text, say("That **hurts**.") if _is_hurt(against, cell) else "")
     if values is not None and not values.values and content.summary(cell, against.column):
         step = against.steps[cell.cell.name]
@@ -126,7 +186,7 @@ def _mean(against: ColumnComparison, cell: ReportCell, difference: Difference) -
     ratio beside it is."""
     values = against.values[cell.cell.name].values
     means = [fmean(values[seed]) for seed in difference.shared_seeds]
-    return number(geometric_mean(means) if difference.scale == "log" else fmean(means), 3)
+    return level_text(geometric_mean(means) if difference.scale == "log" else fmean(means))
 
 
 def diverged_texts(content: Content, difference: Difference) -> list[str]:
@@ -169,13 +229,15 @@ def step_note(content: Content, against: ColumnComparison) -> str:
     )
 
 
-def tests_text(content: Content, against: ColumnComparison, difference: Difference) -> str:
+def tests_text(
+    content: Content, against: ColumnComparison, difference: Difference, *, with_sign_flip: bool = True
+) -> str:
     """The p-values: of the t-test, adjusted by Holm's method, and of the sign-flip test with its least value."""
     if difference.p is None or difference.verdict == "not asked":
         return ""
     say, p, n = content.language.say, p_equation(difference.p), len(difference.shared_seeds)
     p_holm = p_equation(difference.p_holm) if difference.p_holm is not None and against.comparison.family > 1 else None
-    if difference.p_sign_flip is None or difference.least_sign_flip is None:
+    if not with_sign_flip or difference.p_sign_flip is None or difference.least_sign_flip is None:
         return say("{p}; after Holm's adjustment {p_holm}.", p=p, p_holm=p_holm) if p_holm else say("{p}.", p=p)
     flip, least = p_equation(difference.p_sign_flip), p_text(difference.least_sign_flip)
     if p_holm is None:

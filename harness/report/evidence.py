@@ -119,7 +119,7 @@ def _numbers(content: Content, column: Column, cell: ReportCell) -> list[dict[st
 
 
 def _classes(title: str, found: CellClasses) -> dict[str, Any]:
-    """Counts of classes as the table of modes shows them. verdict: of all seeds together, and of each alone."""
+    """Counts of classes as the table of modes shows them, and each seed's verdict."""
     return {
         "column": title,
         "cell": found.cell.cell.name,
@@ -127,7 +127,6 @@ def _classes(title: str, found: CellClasses) -> dict[str, Any]:
         "classes": list(found.classes),
         "counts": found.counts,
         "reference_counts": found.reference,
-        "verdict": found.verdict.verdict,
         "verdict_by_seed": {str(seed): verdict.verdict for seed, verdict in found.by_seed_verdicts().items()},
         "sources": found.sources,
     }

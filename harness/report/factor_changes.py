@@ -12,6 +12,7 @@ from harness.design.experiment import Grid
 from harness.design.factors import ALIASES, Level, canonical_level, fields_of, levels_of
 from harness.report.content import Content, ReportCell
 from harness.report.markdown import code, escape
+from harness.report.rounding import plain_level
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ def changes(content: Content, cell: ReportCell) -> tuple[Change, ...]:
     """What the cell changes; an alias in place of its fields where these go from one level to one other."""
     baseline = levels_of(content.view.plan.experiment.baseline)
     varied = dict(cell.cell.varied)
-    found = {name: Change(name, *map(canonical_level, (_level(baseline, name), to))) for name, to in varied.items()}
+    found = {
+        name: Change(name, *(plain_level(canonical_level(level)) for level in (_level(baseline, name), to)))
+        for name, to in varied.items()
+    }
     for alias, fields in ALIASES.items():
         ways = {(found[field].before, found[field].after) for field in fields if field in found}
         if len(ways) == 1 and all(field in found for field in fields):

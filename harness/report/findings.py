@@ -1,31 +1,40 @@
-"""The summary's sentences on what came out: the baseline, what mattered most and how sure, and what is undecided."""
+"""The summary's sentences on what came out: the baseline, the largest effects and how sure, and what is undecided."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.statistics import Difference, Verdict
+from harness.analysis.summary import Measurement
 from harness.analysis.verdicts import is_beyond_chance
-from harness.report import claims, factorial_tables
+from harness.report import claims
 from harness.report.columns import Column
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content, ReportCell
-from harness.report.effects import change_text_of, step_note
-from harness.report.markdown import escape, number, spread
-from harness.report.prose import seeds_note
-from harness.report.verdicts import interval_text, p_equation, seeds_range, size_text
+from harness.report.effects import step_note
+from harness.report.extractors import scale_note
+from harness.report.factorial_words import crossed_summary
+from harness.report.largest import Found, largest_text, with_verdict
+from harness.report.markdown import escape
+from harness.report.prose import seeds_note, steps_note
+from harness.report.rounding import rounded
+from harness.report.unfinished import unfinished_text
+from harness.report.verdicts import duration, level_text, seeds_range, sized
 
-Found = tuple[ReportCell, Difference]
+FEW_MORE = 10
+"""Seeds in all up to which more seeds are worth naming."""
+MOST_NAMED = 3
+"""Undecided cells that are named, and not counted."""
 
 
 def findings(content: Content, column: Column) -> list[str]:
     """Paragraphs on one protocol's first metric."""
     against = content.comparisons[column.title]
-    paragraphs = [_level(content, against)]
+    level = content.language.paragraph(_level(content, against), scale_note(content, column))
+    paragraphs = [level, unfinished_text(content, column)]
     if against.has_several_seeds and against.is_whole_family:
-        paragraphs += [_most(content, against), _barred(content, against), _verdicts(content, against)]
-        paragraphs += [_undecided(content, against), factorial_tables.interactions_summary(content, against)]
-    paragraphs += [_lowest(content, against), seeds_note(content, column), step_note(content, against)]
+        paragraphs += [largest_text(content, against), _barred(content, against), _verdicts(content, against)]
+        paragraphs += [_undecided(content, against), *crossed_summary(content, against)]
+    paragraphs += [_lone(content, against) or seeds_note(content, column), step_note(content, against)]
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
@@ -50,140 +59,104 @@ def diverged(content: Content) -> str:
 
 
 def _level(content: Content, against: ColumnComparison) -> str:
-    """Where the baseline stands, between real images and the other cells, and the spreads beside which to read it."""
+    """Where the baseline stands, between real images and the other cells."""
     language, column = content.language, against.column
     title = escape(column.title_in(language))
     found = [(cell, summary.last) for cell in against.cells if (summary := content.summary(cell, column))]
     if not found:
         return language.say("{metric}: nothing has been measured yet.", metric=title)
     texts = []
-    floor = content.floors.get(column.title)
     for cell, last in found:
         if cell is against.baseline or len(found) == 1:
-            shown = {"metric": title, "mean": number(last.mean, 3), "step": last.step, "n": len(last.seeds)}
-            texts.append(_baseline(content, cell, shown, last.sd_seeds))
-            if floor is not None and not column.measures.pooled:
-                real = number(floor.mean, 3)
-                texts.append(language.say("Real images against other real images give {value}.", value=real))
+            texts += [_stands(content, cell, last, title), _floor(content, column)]
     if len(found) > 1:
-        ordered = sorted(found, key=lambda item: item[1].mean)
-        texts.append(
-            language.say(
-                "{metric}: the means of {n} cells lie between {low} ({first}) and {high} ({last}).",
-                metric=title,
-                n=len(found),
-                low=number(ordered[0][1].mean, 3),
-                first=escape(ordered[0][0].label),
-                high=number(ordered[-1][1].mean, 3),
-                last=escape(ordered[-1][0].label),
-            )
-        )
-    return language.paragraph(
-        *texts, _direction(content, against), _spreads(content, [last.sd_seeds for _, last in found])
-    )
+        texts.append(_range(content, column, sorted(found, key=lambda item: item[1].mean)))
+    return language.paragraph(*texts)
 
 
-def _baseline(content: Content, cell: ReportCell, shown: dict[str, object], sd: float | None) -> str:
-    say = content.language.say
-    shown = shown | {"cell": escape(cell.label)}
-    match sd, cell.cell.is_baseline:
-        case None, True:
-            return say("{metric}: the baseline stands at {mean}, step {step} (one seed).", **shown)
-        case None, False:
-            return say("{metric}: {cell} stands at {mean}, step {step} (one seed).", **shown)
-        case _, True:
-            shown |= {"sd": spread(sd)}
-            return say("{metric}: the baseline stands at {mean} (SD over {n} seeds {sd}), step {step}.", **shown)
+def _stands(content: Content, cell: ReportCell, last: Measurement, title: str) -> str:
+    say, n = content.language.say, len(last.seeds)
+    shown = {"metric": title, "step": last.step, "cell": escape(cell.label), "value": rounded(last.mean, last.sd_seeds)}
+    match last.sd_seeds is None, cell.cell.is_baseline:
+        case True, True:
+            return say("At step {step} the baseline's {metric} is {value} (one seed).", **shown)
+        case True, False:
+            return say("At step {step} {metric} of {cell} is {value} (one seed).", **shown)
+        case False, True:
+            return say("At step {step} the baseline's {metric} is {value} (mean ± SD over {n} seeds).", n=n, **shown)
         case _:
-            shown |= {"sd": spread(sd)}
-            return say("{metric}: {cell} stands at {mean} (SD over {n} seeds {sd}), step {step}.", **shown)
+            return say("At step {step} {metric} of {cell} is {value} (mean ± SD over {n} seeds).", n=n, **shown)
 
 
-def _direction(content: Content, against: ColumnComparison) -> str:
-    say, metric = content.language.say, escape(content.language.say(against.column.measures.title))
-    match against.column.measures.better:
-        case "lower":
-            return say("Lower {metric} means closer to the real images.", metric=metric)
-        case "higher":
-            return say("Higher {metric} means closer to the real images.", metric=metric)
-        case "neither":
-            return ""
-
-
-def _spreads(content: Content, spreads: Sequence[float | None]) -> str:
-    known = [sd for sd in spreads if sd is not None]
-    if len(known) < 2:
+def _floor(content: Content, column: Column) -> str:
+    floor = content.floors.get(column.title)
+    if floor is None or column.measures.pooled:
         return ""
-    return content.language.say(
-        "SD over seeds, by cell: {low} to {high}.", low=spread(min(known)), high=spread(max(known))
-    )
-
-
-def _with(against: ColumnComparison, *verdicts: Verdict) -> list[Found]:
-    """Cells of these verdicts that have an estimate, the largest difference first."""
-    found = [(cell, one) for cell in against.others if (one := against.of(cell)) and one.verdict in verdicts]
-    return sorted(found, key=lambda item: -abs(item[1].estimate if item[1].estimate is not None else 0.0))
-
-
-def _most(content: Content, against: ColumnComparison) -> str:
-    """The largest difference that is sure, by how much, and how sure."""
-    say = content.language.say
-    sure = [item for item in _with(against, "helps", "hurts", "differs") if item[1].estimate is not None]
-    metric = escape(say(against.column.measures.title))
-    if not sure:
-        tested = [one for one in against.comparison.differences if one.p_holm is not None]
-        unlike = _with(against, "helps", "hurts", "differs")
-        if not tested or unlike or any(map(is_beyond_chance, tested)):
-            return ""
-        return say(
-            "No cell differs from the baseline in {metric} beyond what chance explains; that does not show that "
-            "nothing matters.",
-            metric=metric,
+    value = rounded(floor.mean, floor.sd)
+    if column.metric == "fid":
+        return content.language.say(
+            "Real images against other real images give {value}, about the best to be hoped for.", value=value
         )
-    cell, most = sure[0]
-    shown = {
-        "what": change_text_of(content, cell),
-        "metric": metric,
-        "size": size_text(most),
-        "interval": interval_text(content.language, most),
-        "n": len(most.shared_seeds),
-        "p": p_equation(most.p_holm if most.p_holm is not None else 1.0),
-        "family": against.comparison.family,
+    return content.language.say("Real images against other real images give {value}.", value=value)
+
+
+def _range(content: Content, column: Column, ordered: Sequence[tuple[ReportCell, Measurement]]) -> str:
+    say, (lowest, low), (highest, high) = content.language.say, ordered[0], ordered[-1]
+    shown: dict[str, object] = {
+        "n": len(ordered),
+        "low": _short(low),
+        "first": escape(lowest.label),
+        "high": _short(high),
+        "last": escape(highest.label),
     }
-    if most.scale == "log":
-        return say(
-            "What mattered most is {what}: it multiplies {metric} by **{size}** (95 % interval {interval}; {n} seeds; "
-            "{p} after adjustment for {family} comparisons).",
-            **shown,
-        )
-    return say(
-        "What mattered most is {what}: it changes {metric} by **{size}** (95 % interval {interval}; {n} seeds; "
-        "{p} after adjustment for {family} comparisons).",
-        **shown,
-    )
+    match column.measures.better:
+        case "lower":
+            return say(
+                "The means of {n} cells lie between {low} ({first}) and {high} ({last}); lower is closer to the real "
+                "images.",
+                **shown,
+            )
+        case "higher":
+            return say(
+                "The means of {n} cells lie between {low} ({first}) and {high} ({last}); higher is closer to the real "
+                "images.",
+                **shown,
+            )
+        case _:
+            return say("The means of {n} cells lie between {low} ({first}) and {high} ({last}).", **shown)
+
+
+def _short(found: Measurement) -> str:
+    """A mean to the digits that its spread supports, without the spread."""
+    return rounded(found.mean, found.sd_seeds).partition(" ± ")[0] if found.sd_seeds else level_text(found.mean)
 
 
 def _barred(content: Content, against: ColumnComparison) -> str:
-    """What is beyond chance among the survivors and has no verdict, because runs diverged."""
-    found = _beyond_but_barred(against)
-    if not found:
-        return ""
-    return content.language.say(
-        "Beyond chance, but without a verdict because runs diverged and only the others were measured: {cells}.",
-        cells=_named(content, found),
-    )
-
-
-def _beyond_but_barred(against: ColumnComparison) -> list[Found]:
-    return [item for item in _with(against, "inconclusive") if item[1].is_barred and is_beyond_chance(item[1])]
+    """What is beyond chance among the survivors and has no verdict, because runs diverged; and what else they bar."""
+    barred = [item for item in with_verdict(against, "inconclusive") if item[1].is_barred]
+    beyond = [item for item in barred if is_beyond_chance(item[1])]
+    others = [escape(cell.label) for cell, one in barred if not is_beyond_chance(one)]
+    language, texts = content.language, []
+    if beyond:
+        texts.append(
+            language.say(
+                "Beyond chance, but without a verdict because runs diverged and only the others were measured: "
+                "{cells}.",
+                cells=_named(content, beyond),
+            )
+        )
+    if others:
+        texts.append(language.say("Undecided because runs diverged: {cells}.", cells=language.shortened(others)))
+    return language.paragraph(*texts)
 
 
 def _verdicts(content: Content, against: ColumnComparison) -> str:
     """Which cells help and which hurt, largest first; apart those that hurt because all of their runs diverged."""
     language = content.language
-    helping, hurting = _with(against, "helps"), [item for item in _with(against, "hurts") if item[1].shared_seeds]
-    lost = [escape(cell.label) for cell, one in _with(against, "hurts") if not one.shared_seeds]
-    differing = _with(against, "differs")
+    helping, differing = with_verdict(against, "helps"), with_verdict(against, "differs")
+    hurting = [item for item in with_verdict(against, "hurts") if item[1].shared_seeds]
+    lost = [escape(cell.label) for cell, one in with_verdict(against, "hurts") if not one.shared_seeds]
+    has_barred = any(one.is_barred and is_beyond_chance(one) for _, one in with_verdict(against, "inconclusive"))
     texts = []
     if helping:
         texts.append(
@@ -191,7 +164,7 @@ def _verdicts(content: Content, against: ColumnComparison) -> str:
                 "Closer to the real images than the baseline, beyond chance: {cells}.", cells=_named(content, helping)
             )
         )
-    elif hurting and not _beyond_but_barred(against):
+    elif hurting and not has_barred:
         texts.append(language.say("No change brought the images closer to the real ones beyond chance."))
     if hurting:
         texts.append(
@@ -211,67 +184,86 @@ def _verdicts(content: Content, against: ColumnComparison) -> str:
     return language.paragraph(*texts)
 
 
+def _lone(content: Content, against: ColumnComparison) -> str:
+    """The cells with one seed beside others with several, with their numbers; empty where there are none such."""
+    alone = with_verdict(against, "one seed") if against.has_several_seeds and against.is_whole_family else []
+    if not alone:
+        return ""
+    single = content.language.say("One seed, so numbers and no verdict: {cells}.", cells=_named(content, alone))
+    return content.language.paragraph(single, steps_note(content, against.column))
+
+
 def _named(content: Content, found: Sequence[Found]) -> str:
     """`MLP (× 34.9), ReLU in G (× 1.28)`; every one with an estimate."""
     language = content.language
-    items = []
-    for cell, one in found:
-        label = escape(cell.label)
-        if one.scale == "log":
-            items.append(language.say("{cell} (× {size})", cell=label, size=size_text(one)))
-        else:
-            items.append(language.say("{cell} ({size})", cell=label, size=size_text(one)))
-    return language.shortened_clauses(items)
+    return language.shortened_clauses(
+        [language.say("{cell} ({change})", cell=escape(cell.label), change=sized(one)) for cell, one in found]
+    )
 
 
 def _undecided(content: Content, against: ColumnComparison) -> str:
-    """What may be chance, and how many seeds would decide it."""
-    language, found = content.language, _with(against, "inconclusive")
+    """What may be chance; which few more seeds would probably decide, with the time they take."""
+    language = content.language
+    found = [item for item in with_verdict(against, "inconclusive") if not item[1].is_barred]
     if not found:
         return ""
-    items = []
-    for cell, one in found:
-        if one.needed:
-            seeds = seeds_range(one.needed)
-            items.append(language.say("{cell} ({seeds} seeds)", cell=escape(cell.label), seeds=seeds))
-        elif one.is_barred:
-            items.append(language.say("{cell} (runs diverged)", cell=escape(cell.label)))
-        elif one.se:
-            items.append(language.say("{cell} (over 1000 seeds)", cell=escape(cell.label)))
+    flat = [escape(cell.label) for cell, one in found if not one.se]
+    varying = [(cell, one) for cell, one in found if one.se]
+    texts = []
+    if flat:
+        texts.append(
+            language.say("Nothing varies, so nothing can be told, in: {cells}.", cells=language.shortened(flat))
+        )
+    if 0 < len(varying) <= MOST_NAMED:
+        named = language.all_of([escape(cell.label) for cell, _ in varying])
+        texts.append(language.say("No effect is shown for {cells}.", cells=named))
+    elif varying:
+        texts.append(
+            language.say(
+                "No effect is shown for {n} of {cells} cells beside the baseline.",
+                n=len(varying),
+                cells=len(against.others),
+            )
+        )
+    return language.paragraph(*texts, *_seeds_worth(content, varying))
+
+
+def _seeds_worth(content: Content, varying: Sequence[Found]) -> list[str]:
+    """The cells that few more seeds would probably decide, the fewest first, and how many the others would take."""
+    language = content.language
+    asked = sorted(
+        ((one.needed.low, index, cell, one.needed) for index, (cell, one) in enumerate(varying) if one.needed),
+        key=lambda item: item[:2],
+    )
+    worth = []
+    for low, _, cell, needed in asked:
+        if low > FEW_MORE:
+            break
+        shown = {"cell": escape(cell.label), "seeds": seeds_range(needed)}
+        first, last = (duration(language, minutes) for minutes in (needed.minutes_low, needed.minutes_high))
+        if needed.minutes_low is None:
+            worth.append(language.say("{cell} ({seeds} seeds)", **shown))
+        elif needed.minutes_high is None or first == last:
+            worth.append(language.say("{cell} ({seeds} seeds, {minutes} more)", minutes=first, **shown))
         else:
-            items.append(language.say("{cell} (nothing varies)", cell=escape(cell.label)))
-    return language.say(
-        "Undecided: {cells}. In brackets: the seeds that it would take in all to find a difference as large as the one "
-        "observed, with a chance of 80 %.",
-        cells=language.shortened_clauses(items),
-    )
-
-
-def _lowest(content: Content, against: ColumnComparison) -> str:
-    """The cell whose mean is closest to the real images, which no test has called the best."""
-    language, column = content.language, against.column
-    found = [(cell, summary.last) for cell in against.cells if (summary := content.summary(cell, column))]
-    if len(found) < 3 or not against.has_several_seeds or column.measures.better == "neither":
-        return ""
-    means = [last.mean for _, last in found]
-    closest = min(means) if column.measures.better == "lower" else max(means)
-    if means.count(closest) > 1:
-        return ""
-    cell = next(escape(cell.label) for cell, last in found if last.mean == closest)
-    if not against.is_whole_family:
-        return language.say(
-            "The mean closest to the real images is that of {cell}; only the claims were tested, so this does not make "
-            "it the best one.",
-            cell=cell,
+            worth.append(language.say("{cell} ({seeds} seeds, {low} to {high} more)", low=first, high=last, **shown))
+    rest = [low for low, *_ in asked[len(worth) :]]
+    texts = []
+    if worth:
+        texts.append(
+            language.say(
+                "Worth more seeds, with how many it would take in all: {cells}.", cells=language.clauses(worth)
+            )
         )
-    if against.baseline is None:
-        return language.say(
-            "The mean closest to the real images is that of {cell}; cells were not compared with one another, so this "
-            "does not make it the best one.",
-            cell=cell,
+    if rest and worth:
+        texts.append(language.say("Any of the others would take {n} seeds or more.", n=min(rest)))
+    elif rest:
+        texts.append(language.say("It would take {n} seeds or more to find any of these differences.", n=min(rest)))
+    if asked:
+        texts.append(
+            language.say(
+                "These numbers are for a chance of 80 % to find a difference as large as the one observed, which is "
+                "itself a noisy one."
+            )
         )
-    return language.say(
-        "The mean closest to the real images is that of {cell}; cells were compared with the baseline and not with one "
-        "another, so this does not make it the best one.",
-        cell=cell,
-    )
+    return texts

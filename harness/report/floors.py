@@ -8,7 +8,8 @@ from harness.evaluation.protocol import Protocol
 from harness.report.columns import Column, ColumnFloor
 from harness.report.content import Content
 from harness.report.language import Language
-from harness.report.markdown import code, escape, number, spread
+from harness.report.markdown import code, escape, number
+from harness.report.rounding import rounded
 
 REAL = "real vs real"
 """The name of the row of real images, in English."""
@@ -42,53 +43,88 @@ def is_of_equal_numbers(content: Content, column: Column) -> bool:
 
 
 def floor_text(column: Column, floor: ColumnFloor | None, language: Language) -> str:
-    """`4.000 ± 0.71 (SD over 3 splits)`; of pooled values, that it is FID's and of how many images."""
+    """`8.2 ± 2.0`: mean and SD over the random splits; of pooled values, that it is FID's."""
     if floor is None:
         return "–"
-    mean, sd, n, say = number(floor.mean), floor.sd, floor.samples, language.say
-    match sd, column.measures.pooled:
-        case None, False:
-            return say("{mean} (1 split)", mean=mean)
-        case None, True:
-            return say("{mean} (FID at n = {n}; 1 split)", mean=mean, n=n)
-        case _, False:
-            return say("{mean} ± {sd} (SD over {splits} splits)", mean=mean, sd=spread(sd), splits=len(floor.values))
-        case _:
-            return say(
-                "{mean} ± {sd} (FID at n = {n}; SD over {splits} splits)",
-                mean=mean,
-                sd=spread(sd),
-                n=n,
-                splits=len(floor.values),
-            )
+    text = rounded(floor.mean, floor.sd)
+    return language.say("{floor} (of FID)", floor=text) if column.measures.pooled else text
 
 
 def floor_note(content: Content, columns: Sequence[Column]) -> str:
-    """What the row of real images is, or why there is none yet."""
+    """What the row of real images is, or why there is none yet: under the table of a protocol's first metric."""
     floors = [floor for column in columns if (floor := content.floors.get(column.title))]
     if not floors:
         return _lacking(content, columns)
     floor, language = floors[0], content.language
-    row = language.say(
-        "The row in italics is the floor: {samples} real images in the place of the generated ones, against "
-        "{reference} others, mean over random splits, as many as stand there. A generator without fault would "
-        "stand near it, not at 0 or 1.",
+    row = language.plural(
+        "Floor (in italics): {samples} real images in the place of the generated ones, against {reference} others, of "
+        "one random split. A generator without fault would stand near it, not at 0 or 1.",
+        "Floor (in italics): {samples} real images in the place of the generated ones, against {reference} others, "
+        "mean ± SD of {n} random splits. A generator without fault would stand near it, not at 0 or 1.",
+        len(floor.values),
         samples=floor.samples,
         reference=floor.reference,
     )
-    pooled = language.plural(
-        "Pooled values have no floor of their own: theirs is FID's at {n} image, so no ratio to it is given.",
-        "Pooled values have no floor of their own: theirs is FID's at {n} images, so no ratio to it is given.",
-        floor.samples,
+    return language.paragraph(row, _few_note(content, columns[0], floor), pooled_floor_note(content, columns[:1]))
+
+
+def _few_note(content: Content, column: Column, floor: ColumnFloor) -> str:
+    """What other numbers of images than the protocol's do to the floor of one metric; empty where they are its own."""
+    if is_of_equal_numbers(content, column) or column.measures.pooled:
+        return ""
+    say, has_ratio = content.language.say, times_floor(content, column, 1.0) is not None
+    if _is_too_small(content, column, floor):
+        if has_ratio:
+            return say(
+                "The data are too few for two disjoint sets of the protocol's size, so the floor is higher than it "
+                "would be, a good generator may stand below it, and the ratios (≈) are rough."
+            )
+        return say("The data are too few for two disjoint sets of the protocol's size, so the floor is a rough one.")
+    return (
+        say("≈: the floor is of other numbers of images than the cells, so the ratios are rough.") if has_ratio else ""
     )
-    about = language.say("≈: the floor is of other numbers of images than the cells, so the ratio is a rough one.")
-    is_rough = times_floor(content, columns[0], 1.0) is not None and not is_of_equal_numbers(content, columns[0])
-    return language.paragraph(
-        row,
-        pooled if any(column.measures.pooled for column in columns) else "",
-        about if is_rough else "",
-        *_too_few(content, columns, floor),
+
+
+def others_floor_note(content: Content, columns: Sequence[Column]) -> str:
+    """What the floors of a protocol's further metrics need to be read; empty where nothing."""
+    few = [
+        column
+        for column in columns
+        if column.metric not in (*_GAUSSIAN, *_UNBIASED)
+        and (floor := content.floors.get(column.title))
+        and _is_too_small(content, column, floor)
+    ]
+    language = content.language
+    biased = language.plural(
+        "{metrics} depends on the number of images, and its floor is of fewer than the cells' values are.",
+        "{metrics} depend on the number of images, and their floors are of fewer than the cells' values are.",
+        len(few),
+        metrics=language.shortened([escape(language.say(column.measures.title)) for column in few], most=6),
     )
+    return language.paragraph(pooled_floor_note(content, columns), biased if few else "")
+
+
+def pooled_floor_note(content: Content, columns: Sequence[Column]) -> str:
+    """That pooled metrics have no floor of their own; empty where none is among these."""
+    language = content.language
+    pooled = [column for column in columns if column.measures.pooled and column.title in content.floors]
+    if not pooled:
+        return ""
+    return language.plural(
+        "{metrics} has no floor: FID's is shown, of {samples} images, and no ratio to it is given.",
+        "{metrics} have no floor: FID's is shown, of {samples} images, and no ratio to it is given.",
+        len(pooled),
+        metrics=language.all_of([escape(language.say(column.measures.title)) for column in pooled]),
+        samples=content.floors[pooled[0].title].samples,
+    )
+
+
+def _is_too_small(content: Content, column: Column, floor: ColumnFloor) -> bool:
+    """Whether the real images do not suffice for a floor of the protocol's numbers."""
+    protocol = column.protocol
+    if protocol is None:
+        return False
+    return floor.samples < protocol.samples or floor.reference < (_real_count(content, protocol.reference) or 0)
 
 
 def _lacking(content: Content, columns: Sequence[Column]) -> str:
@@ -109,36 +145,6 @@ def _lacking(content: Content, columns: Sequence[Column]) -> str:
         "How real images compare with other real ones under this protocol (the floor) was not measured: these "
         "evaluations are older. The next `harness run` or `harness evaluate` of the file adds it."
     )
-
-
-def _too_few(content: Content, columns: Sequence[Column], floor: ColumnFloor) -> list[str]:
-    """That the data do not suffice for a floor of the protocol's numbers, and what it does to metrics with a bias."""
-    protocol, language = columns[0].protocol, content.language
-    real = _real_count(content, protocol.reference) if protocol else None
-    if not protocol or (floor.samples >= protocol.samples and floor.reference >= (real or 0)):
-        return []
-    found = [
-        language.say("There are too few real images to fill both sides with the protocol's numbers and none on both.")
-    ]
-    if any(column.metric in _GAUSSIAN for column in columns):
-        found.append(
-            language.say("With fewer images FID's bias is larger, so that a generator may stand below this row.")
-        )
-    others = [
-        escape(language.say(column.measures.title))
-        for column in columns
-        if column.metric not in _GAUSSIAN and column.metric not in _UNBIASED
-    ]
-    if others:
-        found.append(
-            language.plural(
-                "{metrics} depends on the numbers of images as well.",
-                "{metrics} depend on the numbers of images as well.",
-                len(others),
-                metrics=language.shortened(others, most=6),
-            )
-        )
-    return found
 
 
 def differing_floors(content: Content) -> list[str]:

@@ -9,8 +9,6 @@ from harness.errors import HarnessError
 from harness.report.language import LanguageCode, language_named
 
 FormatName = Literal["md", "html", "latex"]
-EVIDENCE = "report.json"
-"""The file of a report that names all others with their hashes."""
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 
 

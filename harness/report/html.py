@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import re
-from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files as package_files
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,9 +20,10 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from harness.report.language import Language
+from harness.report.policy import source_hash
 
-WIDE = 9
-"""Columns from which a table is printed across the page."""
+WIDE, WIDEST = 9, 14
+"""Columns from which a table is printed in smaller type, and across the page."""
 _CSS_DPI = 96
 _LANGUAGE_TAGS = {"en": "en", "zh": "zh-Hans"}
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
@@ -48,6 +47,7 @@ def html_page(text: str, pictures: Mapping[str, bytes], language: Language, file
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = markdown.parse(text)
     contents, title = _anchored(tokens)
+    _captioned(tokens, pictures)
     body = markdown.renderer.render(tokens, markdown.options, {"page": _Page(pictures, language)})
     style, script = (_asset(name) for name in ("style.css", "page.js"))
     environment = Environment(
@@ -64,9 +64,9 @@ def html_page(text: str, pictures: Mapping[str, bytes], language: Language, file
         files=files,
         body=Markup(body),
         style=Markup(style),
-        style_hash=_source_hash(style),
+        style_hash=source_hash(style),
         script=Markup(script),
-        script_hash=_source_hash(script),
+        script_hash=source_hash(script),
         say=language.say,
     )
 
@@ -94,6 +94,7 @@ class _Renderer(RendererHTML):
         heads = _heads(tokens, at)
         kinds = ["table"]
         kinds += ["wide"] if len(heads) >= WIDE else []
+        kinds += ["widest"] if len(heads) >= WIDEST else []
         kinds += ["numbered"] if heads[:1] == ["#"] else []
         page: _Page = env["page"]
         label = escape(page.language.say("Table: {heading}", heading=page.heading))
@@ -125,10 +126,22 @@ class _Renderer(RendererHTML):
         if content is None:
             return f'<a href="{escape(path)}">{escape(title or path)}</a>'
         page.shown += 1
-        return _figure(content, title, f"figure:{page.shown}", page.language)
+        caption = tokens[at].meta.get("caption")
+        told = escape(title) if caption is None else Markup(self.renderInline(caption, options, env))
+        return _figure(content, title, told, f"figure:{page.shown}", page.language)
 
 
-def _figure(content: bytes, title: str, anchor: str, language: Language) -> str:
+def _captioned(tokens: Sequence[Token], pictures: Mapping[str, bytes]) -> None:
+    """Of paragraphs that are a picture and, on the next line, its caption: the caption becomes part of the picture."""
+    for inline in tokens:
+        children = inline.children or []
+        if len(children) > 2 and (children[0].type, children[1].type) == ("image", "hardbreak"):
+            picture, _, *caption = children
+            if str(picture.attrs["src"]) in pictures:
+                picture.meta["caption"], inline.children = caption, [picture]
+
+
+def _figure(content: bytes, title: str, caption: Markup, anchor: str, language: Language) -> str:
     """A picture that a click enlarges: by the page's script, or by its own address where scripts are off."""
     width, height = _size(content)
     data = base64.b64encode(content).decode()
@@ -136,7 +149,7 @@ def _figure(content: bytes, title: str, anchor: str, language: Language) -> str:
     return (
         f'<figure id="{anchor}"><a href="#{anchor}" title="{enlarge}">'
         f'<img src="data:image/png;base64,{data}" alt="{name}" width="{width}" height="{height}"></a>'
-        f'<a class="close" href="#">{escape(language.say("Close"))}</a><figcaption>{name}</figcaption></figure>'
+        f'<a class="close" href="#">{escape(language.say("Close"))}</a><figcaption>{caption}</figcaption></figure>'
     )
 
 
@@ -156,14 +169,16 @@ def _is_figure(inline: Token, page: _Page) -> bool:
 def _anchored(tokens: Sequence[Token]) -> tuple[list[Heading], str]:
     """Gives every heading an id, as GitHub does; returns the contents (levels 2 and 3) and the page's title."""
     contents: list[Heading] = []
-    title, used = "", Counter[str]()
+    title, used = "", set[str]()
     for token, inline in pairwise(tokens):
         if token.type != "heading_open":
             continue
         text = _plain(inline)
         plain = _NOT_IN_ANCHORS.sub("", text.lower()).strip().replace(" ", "-") or "section"
-        anchor = f"{plain}-{used[plain]}" if used[plain] else plain
-        used[plain] += 1
+        anchor, again = plain, count(1)
+        while anchor in used:
+            anchor = f"{plain}-{next(again)}"
+        used.add(anchor)
         token.attrSet("id", anchor)
         title = title or text
         if token.tag == "h2":
@@ -199,8 +214,3 @@ def _alignment(token: Token) -> str:
 
 def _asset(name: str) -> str:
     return (package_files("harness.report") / "templates" / "html" / name).read_text(encoding="utf-8")
-
-
-def _source_hash(source: str) -> str:
-    """What a Content-Security-Policy knows an inline style or script by."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.store.record_columns import Columns
 from harness.store.records import Record
 
 _FIELDS = ("step", "n", "time", "seconds")
@@ -25,9 +25,9 @@ class Intervals(Sequence[Record]):
     columns: dict[str, NDArray[Any]]
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Intervals:
-        names = [name for name in _FIELDS if records and all(name in record for record in records)]
-        return cls({name: np.array(list(map(itemgetter(name), records))) for name in names})
+    def of(cls, columns: Columns) -> Intervals:
+        """Of a run's records as columns, in which a field that a record lacks is NaN."""
+        return cls({name: columns[name] for name in _FIELDS if name in columns and not np.isnan(columns[name]).any()})
 
     def column(self, name: str) -> list[Any]:
         """One field of every record; nothing where not all have it."""

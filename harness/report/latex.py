@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from harness.analysis.statistics import Difference
@@ -12,7 +11,7 @@ from harness.report.content import Content, ReportCell
 from harness.report.floors import REAL
 from harness.report.language import Language
 from harness.report.latex_text import LONG, Entry, LatexTable, needs_unicode
-from harness.report.markdown import number, spread
+from harness.report.rounding import rounded
 from harness.report.tables import MOST_METRICS, seeds_text
 from harness.report.verdicts import interval_text, p_text, size_text, verdict_text
 
@@ -22,18 +21,26 @@ _DASH = "–"
 
 
 def latex_tables(content: Content) -> dict[str, bytes]:
-    """Every table as a file, by its path in the report: cells under each protocol, and differences between cells."""
+    """Every table as a file, by its path in the report: cells under each protocol, and differences between cells.
+
+    ValueError where two would have one name.
+    """
     found: dict[str, LatexTable] = {}
     for group in content.groups:
         for page, at in enumerate(range(0, len(group), MOST_METRICS), start=1):
-            name = f"comparison-{_slug(group[0].name)}" + (f"-{page}" if page > 1 else "")
-            found[name] = _comparison(content, group[at : at + MOST_METRICS], name)
-    for title, against in content.comparisons.items():
-        column = next(column for column in content.columns if column.title == title)
-        name = f"differences-{column.metric}-{_slug(column.name)}"
+            name = f"comparison{page if page > 1 else ''}-{group[0].file_name}"  # no protocol's name can look like it
+            _add(found, name, _comparison(content, group[at : at + MOST_METRICS], name))
+    for against in content.comparisons.values():
+        name = f"differences-{against.column.metric}-{against.column.file_name}"
         if any(difference.verdict != "baseline" for difference in against.comparison.differences):
-            found[name] = _differences(content, against, name)
+            _add(found, name, _differences(content, against, name))
     return {f"tables/{name}.tex": table.tex().encode() for name, table in found.items()}
+
+
+def _add(found: dict[str, LatexTable], name: str, table: LatexTable) -> None:
+    if name in found:
+        raise ValueError(f"two tables of one report are named {name}.tex")
+    found[name] = table
 
 
 def _comparison(content: Content, columns: Sequence[Column], name: str) -> LatexTable:
@@ -73,9 +80,7 @@ def _value(content: Content, column: Column, cell: ReportCell) -> Entry:
     last = summary.last
     is_compared = against is not None and against.steps.get(cell.cell.name) == last.step
     difference = against.of(cell) if against and is_compared else None
-    text = f"{number(last.mean)} ± {spread(last.sd_seeds)}"
-    if column.metric == "missing_classes" and last.sd_seeds is not None:
-        text = f"{last.mean:.1f} ± {last.sd_seeds:.1f}"
+    text = rounded(last.mean, last.sd_seeds) + ("" if last.sd_seeds is not None else f" ± {_DASH}")
     return Entry(text, stars=stars(difference) if difference else 0)
 
 
@@ -88,7 +93,7 @@ def stars(difference: Difference) -> int:
 
 def _floor(content: Content, column: Column) -> Entry:
     floor = None if column.measures.pooled else content.floors.get(column.title)
-    return Entry(f"{number(floor.mean)} ± {spread(floor.sd)}" if floor else _DASH)
+    return Entry(rounded(floor.mean, floor.sd) if floor else _DASH)
 
 
 def _what_values_are(content: Content, columns: Sequence[Column]) -> list[str]:
@@ -249,7 +254,3 @@ def _comments(language: Language, texts: Sequence[str], rows: int) -> list[str]:
     if any(needs_unicode(text) for text in texts):
         lines.append(language.say("Letters beyond Latin: XeLaTeX or LuaLaTeX with a font that has them"))
     return lines
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

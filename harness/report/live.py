@@ -10,14 +10,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files as package_files
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
+from harness.design.controls import spelled_out
 from harness.design.expansion import Cell
 from harness.report.live_reader import LOSSES, LiveRun
 from harness.report.palette import cell_colors
+from harness.report.policy import source_hash
 from harness.report.svg_chart import Chart, Series, chart, thinned
 
 REFRESH_S = 5
@@ -75,6 +79,8 @@ def render_live(page: LivePage, runs: Sequence[LiveRun], folder: Path) -> str:
         measured=chart([one for one in means if one.points], end, 720, 260),
         cards=[_card(labels[name], colors[name], of, folder, points) for name, of in by_cell.items()],
         discriminator=(GRAY, DASHES),
+        script=Markup(_script()),
+        script_hash=source_hash(_script()),
     )
 
 
@@ -113,7 +119,7 @@ def _row(live: LiveRun, label: str, color: str) -> dict[str, str]:
         "color": color,
         "seed": str(live.run.seed),
         "state": live.state,
-        "reason": live.reason,
+        "reason": spelled_out(live.reason),
         "step": f"{live.step} / {live.steps}",
         "share": f"{100 * reached:.0f}",
         "measured": f"{last[1]:.4g}" if last else "",
@@ -149,6 +155,11 @@ def _card(name: str, color: str, runs: Sequence[LiveRun], folder: Path, points: 
     step, path = pictured.samples if pictured and pictured.samples else (0, None)
     drawn = chart(curves, shown.steps, 300, 170)
     return _Card(name, color, shown.run.seed, drawn, address(path, folder) if path else "", step)
+
+
+@cache
+def _script() -> str:
+    return (package_files("harness.report") / "templates" / "live.js").read_text(encoding="utf-8")
 
 
 @cache

@@ -7,19 +7,25 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from harness.design.controls import spelled_out
+from harness.report.rounding import significant
+
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$^]|=(?==)|%(?=%))")
+
+_MARKER = re.compile(r"^(\d{0,9})([-+.)])(?=\s|$)")
+"""What begins an item of a list, first in a text."""
 
 
 def escape(text: object) -> str:
     """`text` as plain words on one line: no markup, table border, HTML or line break of its own takes effect."""
-    line = " ".join(str(text).split())
+    line = spelled_out(" ".join(str(text).split()))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", line)
+    return _MARKER.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", line))
 
 
 def code(text: object) -> str:
     """`text` in a code span that holds any number of backticks; bars are for tables, too."""
-    line = " ".join(str(text).split())
+    line = spelled_out(" ".join(str(text).split()))
     ticks = "`" * (_longest_run(line) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{pad}{line}{pad}{ticks}".replace("|", "\\|")
@@ -38,22 +44,13 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """So many significant digits, without an exponent between 0.001 and a million; a dash for None."""
-    if value is None:
-        return "–"
-    if value == 0 or 1e-3 <= abs(value) < 1e6:
-        decimals = max(0, digits - 1 - _magnitude(value))
-        return f"{value:.{decimals}f}"
-    return f"{value:.{digits - 1}e}"
+    """So many significant digits, zero as `0`; a dash for None."""
+    return "–" if value is None else significant(value, digits)
 
 
 def spread(value: float | None) -> str:
     """A standard deviation, to two significant digits."""
     return number(value, digits=2)
-
-
-def _magnitude(value: float) -> int:
-    return int(f"{value:e}".split("e")[1]) if value else 0
 
 
 def _longest_run(text: str) -> int:

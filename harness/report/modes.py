@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.modes import CHANCE, THERE, UNEVEN, ModeVerdict, modes_verdict, percent
+from harness.analysis.modes import LEAST_PRECISION, ModeVerdict, modes_verdict
 from harness.design.metrics import CLASS_METRICS
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
 from harness.report.floors import fingerprint
 from harness.report.language import Language
-from harness.report.markdown import code, escape, number, table
+from harness.report.markdown import code, escape, table
+from harness.report.mode_words import short_verdict, verdict_lines, verdicts_summary
+from harness.report.quality import precision
 from harness.report.tables import cell_name, mean_text, with_arrow
 from harness.store.evaluations import Evaluation
 
@@ -27,6 +29,7 @@ class ModePart:
     """What the template shows of one protocol's classes, as Markdown."""
 
     source: str
+    summary: str
     table: str
     fingerprint: str
     note: str
@@ -35,7 +38,10 @@ class ModePart:
 
 @dataclass(frozen=True, eq=False)
 class CellClasses:
-    """One cell's generated images by class at one step: by_seed[seed] is summed over the repeats that are asked for."""
+    """One cell's generated images by class at one step: by_seed[seed] is summed over the repeats that are asked for.
+
+    precisions: of the seeds where Precision is measured.
+    """
 
     cell: ReportCell
     step: int
@@ -43,6 +49,7 @@ class CellClasses:
     by_seed: dict[int, list[int]]
     reference: list[int]
     sources: list[dict[str, Any]]
+    precisions: dict[int, float]
 
     @property
     def counts(self) -> list[int]:
@@ -50,21 +57,19 @@ class CellClasses:
         return [sum(of_class) for of_class in zip(*self.by_seed.values(), strict=True)]
 
     @property
-    def verdict(self) -> ModeVerdict:
-        return self._judged(self.counts)
-
-    def by_seed_verdicts(self) -> dict[int, ModeVerdict]:
-        """Of each seed alone."""
-        return {seed: self._judged(counts) for seed, counts in self.by_seed.items()}
-
-    @property
     def has_one_real_class(self) -> bool:
         """Whether the extractor sees one class alone in the real images."""
         return sum(count > 0 for count in self.reference) == 1
 
-    def _judged(self, counts: Sequence[int]) -> ModeVerdict:
+    def by_seed_verdicts(self) -> dict[int, ModeVerdict]:
+        """Of each seed, which is what a verdict is about."""
+        return {seed: self._judged(seed, counts) for seed, counts in self.by_seed.items()}
+
+    def _judged(self, seed: int, counts: Sequence[int]) -> ModeVerdict:
         """Undecided where fewer than two classes are judged: one class has no shares that could be uneven."""
         found = modes_verdict(counts, self.reference, self.classes)
+        if self.precisions.get(seed, 1.0) < LEAST_PRECISION:
+            return replace(found, kind="unlike data", verdict="no verdict: the images are not like the data")
         if found.judged > 1:
             return found
         why = "the extractor sees one class in the real images" if self.has_one_real_class else "too few images to tell"
@@ -106,7 +111,9 @@ def classes_of(content: Content, column: Column, cell: ReportCell) -> CellClasse
             }
             for run, evaluation in found.items()
         ]  # fmt: skip
-        return CellClasses(cell, step, first.classes, by_seed, first.reference_class_counts, sources)
+        measured = {run.seed: precision(content, run) for run in found}
+        precisions = {seed: value for seed, value in measured.items() if value is not None}
+        return CellClasses(cell, step, first.classes, by_seed, first.reference_class_counts, sources, precisions)
     return None
 
 
@@ -128,10 +135,11 @@ def _part(content: Content, group: Sequence[Column]) -> ModePart:
     nothing = language.say("Nothing to show yet: no classes have been counted.")
     return ModePart(
         source=escape(column.source_in(language)),
+        summary=verdicts_summary(list(found.values()), language),
         table=_table(content, group, found) if found else nothing,
         fingerprint=fingerprint(column, language),
-        note=_note(language) if found else "",
-        verdicts=[verdict_line(classes, language) for classes in found.values()],
+        note=_note(content, found) if found else "",
+        verdicts=verdict_lines(list(found.values()), language),
     )
 
 
@@ -141,36 +149,44 @@ def _table(content: Content, group: Sequence[Column], found: dict[ReportCell, Ce
     say = language.say
     shown = first.classes if len(first.classes) <= MOST_CLASSES else []
     divergence = [column for column in group if column.metric == "class_kl"]
-    headers = ["#", say("Cell"), *(code(name) for name in shown), say("Judged classes missing"), say("Largest share")]
-    headers += [*(with_arrow(column, language) for column in divergence), say("Images"), say("Step")]
-    largest = _largest(first.reference, first.classes, language)
-    real = [*_shares(first.reference, shown), "–", largest, *("–" for _ in divergence), "–", "–"]
-    rows = [["–", f"*{say('real images ({n})', n=sum(first.reference))}*", *real]]
+    tells_images = _one_size(found) is None
+    headers = ["#", say("Cell"), *(code(name) for name in shown), say("Largest share"), say("Verdict, in seeds")]
+    headers += [with_arrow(column, language) for column in divergence]
+    headers += [say("Images"), say("Step")] if tells_images else []
+    real = [*_shares(first.reference, shown), _largest(first.reference, first.classes, language), "–"]
+    dashes = ["–"] * (len(divergence) + 2 * tells_images)
+    rows = [["–", f"*{say('real images ({n})', n=sum(first.reference))}*", *real, *dashes]]
     for cell in content.cells_in(group[0]):
         head = [str(cell.number), cell_name(cell)]
         if cell not in found:
             rows.append([*head, say("not counted"), *["–"] * (len(headers) - 3)])
             continue
         classes, counts = found[cell], found[cell].counts
-        images, seeds = sum(counts), len(classes.by_seed)
-        rows.append([
-            *head, *_shares(counts, shown), _missing(classes.verdict, language),
-            _largest(counts, first.classes, language), *(mean_text(content, cell, column) for column in divergence),
-            language.plural("{images} of {n} seed", "{images} of {n} seeds", seeds, images=images), str(classes.step),
-        ])  # fmt: skip
-    return table(headers, rows, right=[0, *range(2, len(headers))])
+        row = [*_shares(counts, shown, first.reference), _largest(counts, first.classes, language)]
+        row += [short_verdict(classes, language), *(mean_text(content, cell, column) for column in divergence)]
+        if tells_images:
+            images = {"images": sum(counts)}
+            row += [language.plural("{images} of {n} seed", "{images} of {n} seeds", len(classes.by_seed), **images)]
+            row += [str(classes.step)]
+        rows.append([*head, *row])
+    words = 2 + len(shown) + 1
+    return table(headers, rows, right=[index for index in range(len(headers)) if index not in (1, words)])
 
 
-def _missing(verdict: ModeVerdict, language: Language) -> str:
-    """`1 of 10 judged`; a dash where none could be judged."""
-    if not verdict.judged:
-        return "–"
-    return language.say("{missing} of {judged} judged", missing=len(verdict.missing), judged=verdict.judged)
+def _one_size(found: dict[ReportCell, CellClasses]) -> tuple[int, int, int] | None:
+    """Images, seeds and step where they are the same for all cells."""
+    sizes = {(sum(one.counts), len(one.by_seed), one.step) for one in found.values()}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
-def _shares(counts: Sequence[int], shown: Sequence[str]) -> list[str]:
-    total = sum(counts)
-    return [_percent(count, total) for count in counts[: len(shown)]]
+def _shares(counts: Sequence[int], shown: Sequence[str], real: Sequence[int] = ()) -> list[str]:
+    """In per cent; bold where below half of the class's share of the real images."""
+    total, of_real = sum(counts), sum(real)
+    texts = []
+    for index, count in enumerate(counts[: len(shown)]):
+        is_rare = bool(real) and 2 * count * of_real < real[index] * total
+        texts.append(f"**{_percent(count, total)}**" if is_rare else _percent(count, total))
+    return texts
 
 
 def _largest(counts: Sequence[int], classes: Sequence[str], language: Language) -> str:
@@ -182,94 +198,26 @@ def _largest(counts: Sequence[int], classes: Sequence[str], language: Language) 
 def _percent(count: int, total: int) -> str:
     """`0` only where there is not one."""
     share = 100 * count / total if total else 0.0
-    return f"{number(share, 2)} %" if 0 < share < 1 else f"{share:.0f} %"
+    return "&lt; 1 %" if 0 < share < 1 else f"{share:.0f} %"
 
 
-def _note(language: Language) -> str:
-    return language.say(
-        "Shares are of the images of all repeats and seeds together, as the extractor's own classifier takes them; it "
-        "names a class for any image, however bad, and errs on real ones, too."
-    )
-
-
-def verdict_text(classes: CellClasses, counts: Sequence[int], found: ModeVerdict, language: Language) -> str:
-    """What `analysis.modes` found of these counts of generated images by class, as Markdown without a full stop."""
-    say = language.say
-    match found.kind:
-        case "undecided":
-            if classes.has_one_real_class:
-                return say("the extractor sees one class in the real images")
-            return say("too few images to tell")
-        case "collapsed":
-            text = say(
-                "collapsed: {present} of {judged} classes, {share} of the images are {largest}",
-                present=found.present,
-                judged=found.judged,
-                share=percent(found.largest_share),
-                largest=escape(found.largest),
-            )
-        case "missing":
-            text = say("classes missing: {classes}", classes=_names(found.missing, language))
-        case "uneven":
-            text = say("uneven: {classes}", classes=_uneven(classes, counts, found, language))
-        case "covered":
-            text = say("all classes, shares as in the data")
-    if not found.unjudged:
-        return text
-    few = _names(found.unjudged, language)
-    return say("{verdict} (too few images to judge {classes})", verdict=text, classes=few)
-
-
-def _names(names: Sequence[str], language: Language) -> str:
-    return language.shortened([escape(name) for name in names])
-
-
-def _uneven(classes: CellClasses, counts: Sequence[int], found: ModeVerdict, language: Language) -> str:
-    """The classes of uneven shares, the most overdone first, each with its share and its real one."""
-    made = {name: count / sum(counts) for name, count in zip(classes.classes, counts, strict=True)}
-    real = {name: n / sum(classes.reference) for name, n in zip(classes.classes, classes.reference, strict=True)}
-    names = sorted((*found.rare, *found.common), key=lambda name: -made[name] / real[name])
-    return language.shortened(
-        [
-            language.say(
-                "{name}: {share} (real: {real})", name=escape(name), share=percent(made[name]), real=percent(real[name])
-            )
-            for name in names
-        ]
-    )
-
-
-def verdict_line(classes: CellClasses, language: Language) -> str:
-    """The verdict on all seeds together, and on each seed alone that differs from it."""
-    of_all = classes.verdict
-    text = language.say(
-        "{cell}: {verdict}.",
-        cell=cell_name(classes.cell),
-        verdict=verdict_text(classes, classes.counts, of_all, language),
-    )
-    alone = [
-        language.say(
-            "seed {seed} alone: {verdict}",
-            seed=seed,
-            verdict=verdict_text(classes, classes.by_seed[seed], verdict, language),
+def _note(content: Content, found: dict[ReportCell, CellClasses]) -> str:
+    language, one = content.language, _one_size(found)
+    size = ""
+    if one:
+        images, seeds, step = one
+        size = language.plural(
+            "Each row is of {images} images of {n} seed at step {step}.",
+            "Each row is of {images} images of {n} seeds together at step {step}.",
+            seeds,
+            images=images,
+            step=step,
         )
-        for seed, verdict in classes.by_seed_verdicts().items()
-        if verdict.kind != of_all.kind
-    ]
-    return language.paragraph(text, language.say("But {seeds}.", seeds=language.clauses(alone)) if alone else "")
-
-
-def rules(language: Language) -> str:
-    """How verdicts on classes are made."""
-    return language.say(
-        "A class is judged where its share of the real images lets expect so many generated ones that their absence "
-        "would be no chance; with fewer than two such classes nothing is told. The first that holds: *collapsed*: "
-        "fewer than half of the judged classes are there, with at least {there:g} of their real share; *classes "
-        "missing*: a judged class has no image; *uneven*: a judged class has less than 1/{times:g} or more than "
-        "{times:g} times its real share, by more than chance; else all classes, shares as in the data. Chance alone "
-        "would bring a verdict against one cell in at most {chance:g} % of cases, however many classes there are. "
-        "Classes say nothing of variety within one class.",
-        there=THERE,
-        times=UNEVEN,
-        chance=100 * CHANCE,
+    return language.paragraph(
+        size,
+        language.say(
+            "Shares are of the images of all repeats, by the extractor's own classifier: it names a class for any "
+            "image, however bad, and errs on real ones, too. Bold: below half of the real share. Verdicts are of each "
+            "seed alone, since two collapsed generators look richer together than each is."
+        ),
     )

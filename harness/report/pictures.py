@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from harness.analysis.curves import Array
 from harness.report.album import Album, Picture
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.figures.answers import ANSWERS
 from harness.report.figures.fid import MOST_LINES, CellCurve, LastValues, against_step, at_last
 from harness.report.figures.panels import MetricPanel, metric_panels
-from harness.report.figures.style import CellStyle, cell_styles
-from harness.report.figures.training import TrainingPanel
+from harness.report.figures.style import CellStyle, cell_styles, pages
+from harness.report.figures.training import MOST_OTHERS, TrainingPanel
 from harness.report.language import Language
 from harness.report.sheets import checkpoint
 from harness.report.states import state_word
@@ -40,6 +42,16 @@ def training_panels(content: Content) -> list[TrainingPanel]:
 def recorded(cells: Sequence[ReportCell]) -> list[dict[str, Any]]:
     """What report.json says of the records of the runs that stand for these cells."""
     return [records_of(cell.shown_run()) for cell in cells if cell.shown_run().metrics]
+
+
+def recorded_by_seeds(cells: Sequence[ReportCell]) -> list[dict[str, Any]]:
+    """Likewise of all seeds that panels of training show."""
+    return [records_of(run) for cell in cells if cell.shown_run().metrics for run in (cell.shown_run(), *_others(cell))]
+
+
+def _others(cell: ReportCell) -> list[ReportRun]:
+    """The seeds besides the shown one that a panel has thin lines of."""
+    return [run for run in cell.runs if run.metrics and run is not cell.shown_run()][:MOST_OTHERS]
 
 
 def panels_against_step(content: Content, album: Album, columns: Sequence[Column]) -> list[Picture]:
@@ -78,17 +90,20 @@ def column_against_step(content: Content, album: Album, column: Column) -> list[
     curves = [
         CellCurve(cell.label, cell.mark, styles[cell.number - 1], content.of_cell(cell, column)) for cell in cells
     ]
-    sources = [
-        checkpoint(run, step) | {"protocol_sha256": fingerprint_of(column)}
-        for cell in cells
-        for run in cell.runs
-        for step in content.run_values(run, column)
+    by_page = [
+        [
+            checkpoint(run, step) | {"protocol_sha256": fingerprint_of(column)}
+            for cell in of_page
+            for run in cell.runs
+            for step in content.run_values(run, column)
+        ]
+        for of_page in pages(cells)
     ]
     floor = content.floors.get(column.title)
     in_figures = content.figure_language
     figures = against_step(curves, column.title_in(in_figures), floor.mean if floor else None, in_figures)
     title = content.language.say("{column} against the step", column=column.title_in(content.language))
-    return album.add(f"{slug(column)}-against-step", title, figures, sources)
+    return album.add_pages(f"{slug(column)}-against-step", title, figures, by_page)
 
 
 def column_at_last(content: Content, album: Album, column: Column) -> list[Picture]:
@@ -108,6 +123,8 @@ def column_at_last(content: Content, album: Album, column: Column) -> list[Pictu
                     values[run.seed] = found
                     sources.append(checkpoint(run, step) | {"protocol_sha256": fingerprint_of(column)})
         rows.append(LastValues(label, cell.mark, styles[cell.number - 1], cell.cell.is_baseline, values))
+    sign = -1 if column.measures.better == "higher" else 1
+    rows.sort(key=lambda row: (not row.values, sign * row.mean))
     title = content.language.say("{column} at the last checkpoint", column=column.title_in(content.language))
     in_figures = content.figure_language
     figures = at_last(rows, column.title_in(in_figures), column.measures.pooled, in_figures)
@@ -120,12 +137,19 @@ def _training_panel(cell: ReportCell, style: CellStyle, language: Language) -> T
         missing = no_records(run, language)
         return TrainingPanel(cell.label, cell.mark, style, run.seed, missing=missing)
     end, first = run.metrics[-1]["step"], cell.cell.is_baseline
+    losses = tuple(other.dynamics for other in _others(cell) if other.dynamics)
+    panel = TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, "", end, first, losses)
+    curves = _answers(run)
+    if curves is None:
+        return replace(panel, missing=language.say("this loss gives no probabilities"))
+    others = tuple(found for other in _others(cell) if (found := _answers(other)))
+    return replace(panel, curves=curves, other_curves=others)
+
+
+def _answers(run: ReportRun) -> dict[str, Array] | None:
+    """The discriminator's answers against the middles of the records' intervals; None without any."""
     answers = {name: run.curves.values[name] for name in ANSWERS if name in run.curves.values}
-    if not answers:
-        missing = language.say("this loss gives no probabilities")
-        return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, None, missing, end, first)
-    curves = {"step": run.curves.centers, **answers}
-    return TrainingPanel(cell.label, cell.mark, style, run.seed, run.dynamics, curves, "", end, first)
+    return {"step": run.curves.centers, **answers} if answers else None
 
 
 def no_records(run: ReportRun, language: Language) -> str:

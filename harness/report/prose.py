@@ -8,6 +8,7 @@ from harness.report.columns import Column
 from harness.report.content import Content
 from harness.report.language import Language
 from harness.report.markdown import code, escape
+from harness.report.rounding import rounded
 from harness.report.sheets import shown_classes
 from harness.report.states import counted_state, state_word
 from harness.store.status import RunState
@@ -37,8 +38,16 @@ def extent(content: Content) -> str:
         language.say("What varies: {factors}.", factors=language.listed(code(factor) for factor in factors))
         if factors
         else language.say("Nothing varies."),
-        language.say("Of {runs}: {states}.", runs=of_runs, states=language.listed(found)),
+        _state_of_runs(content, of_runs, found),
     )
+
+
+def _state_of_runs(content: Content, of_runs: str, found: Sequence[str]) -> str:
+    """How runs stand. of_runs: their number; found: how many are in each state, in words."""
+    language = content.language
+    if all(run.view.status.state == "complete" for run in content.runs):
+        return language.plural("The run is complete.", "All {n} runs are complete.", len(content.runs))
+    return language.say("Of {runs}: {states}.", runs=of_runs, states=language.listed(found))
 
 
 def steps_text(counts: Sequence[int], language: Language) -> str:
@@ -88,6 +97,31 @@ def interim(content: Content) -> str:
     return language.paragraph(count, moment)
 
 
+def spread_of_cells(content: Content, column: Column) -> str:
+    """Which cells are closest to the real images and farthest from them, and the baseline's place; empty where fewer
+    than two are measured, or neither direction is closer."""
+    found = [(cell, summary.last) for cell in content.cells_in(column) if (summary := content.summary(cell, column))]
+    if len(found) < 2 or column.measures.better == "neither":
+        return ""
+    language = content.language
+    ordered = sorted(found, key=lambda item: item[1].mean, reverse=column.measures.better == "higher")
+    (best, nearest), (worst, farthest) = ordered[0], ordered[-1]
+    ends = language.say(
+        "By {metric} at the last checkpoint the images of {best} are closest to the real ones ({low}) and those of "
+        "{worst} farthest from them ({high}).",
+        metric=escape(column.title_in(language)),
+        best=escape(best.label),
+        low=rounded(nearest.mean, nearest.sd_seeds),
+        worst=escape(worst.label),
+        high=rounded(farthest.mean, farthest.sd_seeds),
+    )
+    place = next((rank for rank, (cell, _) in enumerate(ordered, start=1) if cell.cell.is_baseline), None)
+    return language.paragraph(
+        ends,
+        language.say("The baseline is number {place} of {n}.", place=place, n=len(ordered)) if place else "",
+    )
+
+
 def seeds_note(content: Content, column: Column) -> str:
     """What too few seeds forbid to say, and where cells do not stand at one step; empty where nothing does."""
     language = content.language
@@ -102,9 +136,15 @@ def seeds_note(content: Content, column: Column) -> str:
     elif single:
         cells = language.listed(escape(cell.label) for cell in single)
         notes.append(language.say("One seed: no comparison is possible for {cells}.", cells=cells))
-    if len({last.step for last in measured.values()}) > 1:
-        notes.append(language.say("Not all cells stand at the same step, so their last checkpoints are not alike."))
-    return language.paragraph(*notes)
+    return language.paragraph(*notes, steps_note(content, column))
+
+
+def steps_note(content: Content, column: Column) -> str:
+    """That cells do not stand at one step; empty where they do."""
+    summaries = (content.summary(cell, column) for cell in content.cells_in(column))
+    if len({summary.last.step for summary in summaries if summary}) < 2:
+        return ""
+    return content.language.say("Not all cells stand at the same step, so their last checkpoints are not alike.")
 
 
 def classes_shown(content: Content, pictures: Sequence[object]) -> str:

@@ -6,32 +6,26 @@ equal data. Only `notes/` is a person's, and is read but never written.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from harness.errors import StoreError
 from harness.report.album import Album
 from harness.report.content import Content, gather
 from harness.report.csv_files import comparison_csv, differences_csv, runs_csv
 from harness.report.document import document
 from harness.report.evidence import evidence
 from harness.report.figures.fonts import figure_language
-from harness.report.form import EVIDENCE, ReportForm
+from harness.report.form import ReportForm
 from harness.report.html import html_page
 from harness.report.language import Language, language_named
 from harness.report.latex import latex_tables
+from harness.report.made_with import made_with
+from harness.report.notes import read_notes
 from harness.report.picture_texts import shown_runs
 from harness.store import atomic
-from harness.store.reading import read_bytes
 from harness.tracking.integrity import require_intact
 from harness.tracking.reader import ExperimentView
-
-LIVE_PAGE = "live.html"
-"""Of the run that goes on; it may lie with the report and is no part of it."""
-TABLES = ("comparison.csv", "differences.csv", "runs.csv")
-_OWN_FILE = re.compile(r"(?:(?:figures|tables)/)?\w[\w-]*\.(?:md|html|csv|tex|png|svg)")
+from harness.tracking.report_files import EVIDENCE, NOTES, begin_report, end_report, own_files
 
 
 def render_report(view: ExperimentView, output: Path, form: ReportForm | None = None) -> Path:
@@ -43,14 +37,16 @@ def render_report(view: ExperimentView, output: Path, form: ReportForm | None = 
     is not UTF-8.
     """
     require_intact(view)
-    files, found = rendered_files(view, read_notes(output / "notes"), form or ReportForm())
+    files, found = rendered_files(view, read_notes(output / NOTES), form or ReportForm())
     former = set(own_files(output))
     atomic.make_folder(output)
+    begin_report(output, files)
     for name, content in files.items():
         atomic.write_bytes(output / name, content)
     atomic.write_json(output / EVIDENCE, found)
     for name in former.difference(files, [EVIDENCE]):
         (output / name).unlink(missing_ok=True)
+    end_report(output)
     return output / "report.md"
 
 
@@ -65,16 +61,20 @@ def rendered_files(
     content = gather(view, language, figure_language(language))
     album = Album(shown_runs(content), language)
     files = {"report.md": document(content, album, notes).encode()}
-    for picture in album.pictures:
-        files |= picture.files
     files |= _tables(content)
+    files |= album.files()
     if "latex" in form.formats:
         files |= latex_tables(content)
     if "html" in form.formats:
-        shown = {picture.path: picture.content for picture in album.pictures}
+        shown = {picture.path: files[picture.path] for picture in album.pictures}
         files["report.html"] = page_of(files["report.md"].decode(), shown, language, files)
     hashes = {name: atomic.sha256_of(files[name]) for name in sorted(files)}
-    return files, {**evidence(content, album), "formats": list(form.formats), "files": hashes}
+    return files, {
+        **evidence(content, album),
+        "made_with": made_with(),
+        "formats": list(form.formats),
+        "files": hashes,
+    }
 
 
 def page_of(text: str, pictures: Mapping[str, bytes], language: Language, names: Iterable[str]) -> bytes:
@@ -89,33 +89,3 @@ def _tables(content: Content) -> dict[str, bytes]:
         "differences.csv": differences_csv(content).encode(),
         "runs.csv": runs_csv(content).encode(),
     }
-
-
-def read_notes(folder: Path) -> dict[str, str]:
-    """What a person wrote, by note name."""
-    notes = {}
-    for path in sorted(folder.glob("*.md")) if folder.is_dir() else []:
-        try:
-            notes[path.stem] = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            raise StoreError("not UTF-8 text", where=str(path), remedy="Save the note as UTF-8.") from None
-    return notes
-
-
-def strangers(output: Path, named: Collection[str]) -> list[str]:
-    """Files in the report's folder that look like a report's own and are not among those `named`, by their path."""
-    found = [path for folder in ("", "figures", "tables") for path in (output / folder).glob("*") if path.is_file()]
-    paths = sorted(path.relative_to(output).as_posix() for path in found)
-    return [path for path in paths if _OWN_FILE.fullmatch(path) and path != LIVE_PAGE and path not in named]
-
-
-def own_files(output: Path) -> list[str]:
-    """The files that the report standing in `output` says are its own, by their path in it; notes are a person's.
-
-    report.json alone where it cannot be read: whatever else lies there is not known to be a report's.
-    """
-    try:
-        named = json.loads(read_bytes(output / EVIDENCE))["files"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-        named = {}
-    return [EVIDENCE, *sorted(name for name in named if _OWN_FILE.fullmatch(name))]

@@ -35,7 +35,10 @@ def shared_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
 
 
 def differing_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
-    """A row per cell that has a grid, with what it changes against the baseline, and settings that are not shared."""
+    """A row per cell that has a grid, with what it changes against the baseline, and settings that are not shared;
+    empty where an earlier section has described the cells."""
+    if _are_described(content):
+        return ""
     say = content.language.say
     found = _settings(content, panels)
     columns = {name: values for name, values in found.items() if len(set(values)) > 1}
@@ -46,6 +49,14 @@ def differing_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
         for place, (cell, _) in enumerate(cells)
     ]
     return table(headers, rows, right=range(2, len(headers))) if rows else ""
+
+
+def _are_described(content: Content) -> bool:
+    """Whether the comparison of cells, which says what each one changes, stands before the grids."""
+    named = content.view.plan.experiment.report.sections
+    if len(content.cells) < 2 or not content.groups:
+        return False
+    return named is None or ("comparison" in named and named.index("comparison") < named.index("samples"))
 
 
 def real_panels(content: Content) -> tuple[list[SamplePanel], list[dict[str, object]], list[str]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.design.experiment import TrainingSettings
-from harness.design.factors import NO_LEVEL, canonical_level, fields_of, levels_of
-from harness.design.naming import shown_levels
 from harness.evaluation.protocol import CAVEATS, Protocol, misfit
 from harness.report.columns import Column
-from harness.report.content import Content
+from harness.report.content import Content, ReportCell
+from harness.report.cost import epochs_of
+from harness.report.extractors import extractor_text
 from harness.report.language import Language
 from harness.report.markdown import code, escape, table
 from harness.store.changes import BIT_RELEVANT
@@ -19,22 +19,6 @@ WITHOUT_SPLIT = ("digits", "folder")
 
 SHOWN_DIGITS = 16
 """Of a SHA-256 in a table."""
-
-
-def baseline_table(content: Content) -> str:
-    """Every factor at the baseline, and all levels of those that vary; only levels that change something."""
-    experiment, plan = content.view.plan.experiment, content.view.plan
-    varying = {field for factor in plan.factors for field in fields_of(factor)}
-    hyperparameters = [experiment.baseline, *(cell.cell.hyperparameters for cell in content.cells)]
-    names = tuple(dict.fromkeys(name for hp in hyperparameters for name in levels_of(hp)))
-    baseline, *cells = (shown_levels(hp, names, plan.parameters) for hp in hyperparameters)
-    rows = []
-    for name in names:
-        seen = dict.fromkeys(canonical_level(cell[name]) for cell in cells if cell[name] != NO_LEVEL)  # in their order
-        levels = content.language.listed(escape(level) for level in seen) if name in varying else ""
-        rows.append([code(name), escape(canonical_level(baseline[name])), levels])
-    say = content.language.say
-    return table([say("Factor"), say("Baseline"), say("Levels in this experiment, where it varies")], rows)
 
 
 def training_lines(content: Content) -> list[str]:
@@ -56,6 +40,7 @@ def training_lines(content: Content) -> list[str]:
         if content_sha256
         else say("Data: {images}; SHA-256 of its content: not read yet.", images=images),
         *(_training_line(content, training) for training in kinds),
+        step_line(content),
         say(
             "Seeds: {seeds}. A seed fixes initialization, data order and noise, and is shared by all cells.",
             seeds=language.shortened([str(seed) for seed in seeds]),
@@ -66,16 +51,50 @@ def training_lines(content: Content) -> list[str]:
 def _training_line(content: Content, training: TrainingSettings) -> str:
     """How the cells train that train so; they are named where others do not."""
     language = content.language
-    names = [escape(cell.label) for cell in content.cells if cell.cell.training == training]
+    cells = [cell for cell in content.cells if cell.cell.training == training]
     how = language.say(
         "{steps}; metrics are means over {interval}; checkpoints at {checkpoints}",
-        steps=language.plural("{n} step", "{n} steps", training.steps),
+        steps=_steps_and_epochs(content, cells, training.steps),
         interval=language.plural("{n} step", "{n} steps", training.log_every),
         checkpoints=language.shortened([str(step) for step in training.checkpoint_steps()]),
     )
-    if len(names) == len(content.cells):
+    if len(cells) == len(content.cells):
         return language.say("Training: {how}.", how=how)
+    names = [escape(cell.label) for cell in cells]
     return language.say("Training of {cells}: {how}.", cells=language.shortened(names), how=how)
+
+
+def _steps_and_epochs(content: Content, cells: Sequence[ReportCell], steps: int) -> str:
+    """`420 steps (15 epochs)`; the steps alone where the number of images was not noted."""
+    language, in_steps = content.language, content.language.plural("{n} step", "{n} steps", steps)
+    found = [epochs_of(content, cell, steps) for cell in cells]
+    known = sorted({f"{count:.3g}" for count in found if count is not None}, key=float)
+    if not known or None in found:
+        return in_steps
+    if len(known) == 1:
+        return language.say("{steps} ({epochs} epochs)", steps=in_steps, epochs=known[0])
+    return language.say("{steps} ({low} to {high} epochs)", steps=in_steps, low=known[0], high=known[-1])
+
+
+def step_line(content: Content) -> str:
+    """What a step is."""
+    language = content.language
+    updates = {(hp.discriminator_steps, hp.generator_steps) for hp in (c.cell.hyperparameters for c in content.cells)}
+    batches = {cell.cell.hyperparameters.batch_size for cell in content.cells}
+    if len(updates) > 1 or len(batches) > 1:
+        return language.say(
+            "A step is as many updates of the discriminator as `discriminator_steps` says, then as many of the "
+            "generator as `generator_steps` says, each on a batch of `batch_size` images; cells differ in these."
+        )
+    ((discriminator, generator),) = updates
+    return language.say(
+        "A step is {discriminator}, then {generator}, each on a batch of {images} images.",
+        discriminator=language.plural(
+            "{n} update of the discriminator", "{n} updates of the discriminator", discriminator
+        ),
+        generator=language.plural("{n} update of the generator", "{n} updates of the generator", generator),
+        images=batches.pop(),
+    )
 
 
 def protocol_table(content: Content, columns: Sequence[Column]) -> str:
@@ -95,7 +114,7 @@ def protocol_table(content: Content, columns: Sequence[Column]) -> str:
         return table([say("What"), say("Value")], rows)
     digest = _shown(protocol.extractor_sha256)
     rows += [
-        [say("Extractor"), escape(settings.extractor_name)],
+        [say("Extractor"), extractor_text(content, column)],
         [
             say("SHA-256 of its weights"),
             digest if protocol.verified else say("{sha256} **(unverified weights)**", sha256=digest),

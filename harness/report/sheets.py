@@ -11,6 +11,7 @@ from harness.evaluation.protocol import asked_class_sheet
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.figures.samples import SamplePanel, Why, read_picture
 from harness.report.figures.style import CellStyle
+from harness.report.picture_values import value_of
 from harness.report.states import state_word
 from harness.store.pictures import AskedPicture, ClassSheet, PictureKind, asked_pictures
 
@@ -27,13 +28,17 @@ class Sheets:
 
 @dataclass(frozen=True, eq=False)
 class _Wanted:
-    """A picture of one run at one step. texts, settings: what it has to say of itself besides its checkpoint."""
+    """A picture of one run at one step. texts, settings: what it has to say of itself besides its checkpoint.
+
+    about: stands under its name in place of seed and step.
+    """
 
     run: ReportRun
     step: int | None
     path: Path | None
     texts: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, object] | None = None
+    about: str = ""
 
 
 def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
@@ -44,8 +49,16 @@ def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
         run = _with_a_checkpoint(cell)
         step = max(run.checkpoints, default=None)
         path = run.view.directory.samples(step) if run.view.directory and step is not None else None
-        _add(content, sheets, cell, style, _Wanted(run, step, path, asked))
+        _add(content, sheets, cell, style, _Wanted(run, step, path, asked, about=_about(content, cell, run, step)))
     return sheets
+
+
+def _about(content: Content, cell: ReportCell, run: ReportRun, step: int | None) -> str:
+    """`seed 0, step 420, FID 62.1`; empty where nothing was measured there."""
+    value = value_of(content, cell, run, step) if step is not None else ""
+    if not value:
+        return ""
+    return content.figure_language.say("seed {seed}, step {step}, {value}", seed=run.seed, step=step, value=value)
 
 
 def picture_sheets(content: Content, styles: Sequence[CellStyle], kind: PictureKind) -> Sheets:
@@ -111,4 +124,4 @@ def _add(content: Content, sheets: Sheets, cell: ReportCell, style: CellStyle, w
         )
         sheets.missing.append(lack)
     missing = why(content.figure_language)
-    sheets.panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing))
+    sheets.panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing, wanted.about))

@@ -8,6 +8,7 @@ from statistics import stdev
 from harness.evaluation.frechet import fid_infinity_standard_error
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
+from harness.store.evaluations import Evaluation
 
 _FROM = {"kid": "kid", "fid_infinity": "fid"}
 """Metrics with a standard error, and the metric whose repeats give it."""
@@ -19,14 +20,15 @@ def standard_error(content: Content, run: ReportRun, column: Column, step: int) 
     None for other metrics, and with fewer than two repeats.
     """
     evaluation = content.sources.get((column.name, run.key, step))
-    if column.metric not in _FROM or evaluation is None:
-        return None
-    values = evaluation.series(_FROM[column.metric], column.block.settings.repeats)
+    return error_of(evaluation, column.metric, column.block.settings.repeats) if evaluation else None
+
+
+def error_of(evaluation: Evaluation, metric: str, repeats: int) -> float | None:
+    """As `standard_error`, of the first `repeats` repeats."""
+    values = evaluation.series(_FROM[metric], repeats) if metric in _FROM else []
     if len(values) < 2:
         return None
-    return (
-        fid_infinity_standard_error(values) if column.metric == "fid_infinity" else stdev(values) / len(values) ** 0.5
-    )
+    return fid_infinity_standard_error(values) if metric == "fid_infinity" else stdev(values) / len(values) ** 0.5
 
 
 def cell_error(content: Content, cell: ReportCell, column: Column, step: int) -> float | None:

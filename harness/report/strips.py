@@ -13,6 +13,7 @@ from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.figures.samples import Picture, Why, read_picture
 from harness.report.figures.strips import StripPanel
 from harness.report.figures.style import CellStyle
+from harness.report.picture_values import value_of
 from harness.report.sheets import checkpoint
 from harness.report.states import state_word
 
@@ -70,7 +71,8 @@ def cell_strip(
         strips.missing.append(told)
     sheet = _sheet(rows) if rows else None
     lack = _lack(content, run) if sheet is None else ""
-    strips.panels.append(StripPanel(cell.label, cell.mark, style, run.seed, tuple(found), sheet, lack))
+    values = tuple(value_of(content, cell, run, step) for step in found)
+    strips.panels.append(StripPanel(cell.label, cell.mark, style, run.seed, tuple(found), sheet, lack, values))
 
 
 def _lack(content: Content, run: ReportRun) -> str:

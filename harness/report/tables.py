@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.analysis.summary import Measurement
+from harness.analysis.summary import CellSummary, Measurement
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
+from harness.report.factor_changes import changes
 from harness.report.floors import REAL, floor_text, ratio_text
 from harness.report.language import Language
-from harness.report.markdown import code, escape, number, spread, table
+from harness.report.markdown import code, escape, spread, table
+from harness.report.rounding import plain_level, rounded, rounded_pair, significant
 from harness.report.standard_errors import cell_error
 from harness.report.verdicts import change_text, verdict_text
 
@@ -18,22 +20,53 @@ def comparison_table(content: Content, column: Column) -> str:
     """A row per cell of this column, at the cell's last measured checkpoint, under the row of real images.
 
     In the table of a protocol's first metric, or of one that claims are about, each cell beside its difference.
+    What is the same for all cells is told by `measured_alike`, and has no column.
     """
     say, cells = content.language.say, content.cells_in(column)
     against = content.comparisons.get(column.title)
     has_lack = any(_lacking(content, column, cell) for cell in cells)
+    is_alike = bool(measured_alike(content, [column]))
     headers = [
         "#",
         say("Cell"),
         with_arrow(column, content.language),
-        *([say("÷ floor")] if column.metric == "fid" else []),
+        *([say("times the floor")] if column.metric == "fid" else []),
         *([say("Against the baseline"), say("Verdict")] if against else []),
-        say("Measured"),
+        *([] if is_alike else [say("Measured")]),
         *([say("Lacking")] if has_lack else []),
     ]
     rows = [_floor_row(content, column, len(headers))]
-    rows += [_comparison_row(content, column, cell, has_lack) for cell in cells]
+    rows += [_comparison_row(content, column, cell, (is_alike, has_lack)) for cell in cells]
     return table(headers, rows, right=[0, *range(2, 3 + (column.metric == "fid"))])
+
+
+def measured_alike(content: Content, columns: Sequence[Column]) -> str:
+    """`2 seeds × 5 repeats, step 400`, where that is so of every run of every cell and column; else empty."""
+    language, found = content.language, set()
+    for column in columns:
+        for cell in content.cells_in(column):
+            summary = content.summary(cell, column)
+            if summary is None or len(summary.last.seeds) != len(content.runs_in(cell, column)):
+                return ""
+            last, pooled = summary.last, column.measures.pooled
+            if len(columns) == 1:
+                found.add(measured_text(language, column, last))
+                continue
+            repeats = str(column.block.settings.repeats) if pooled else repeats_text(language, last)
+            found.add(_seeds_and_repeats(language, len(last.seeds), repeats, last.step))
+    return found.pop() if len(found) == 1 else ""
+
+
+def cells_table(content: Content) -> str:
+    """A row per cell: what it changes against the baseline, whose own levels of what varies stand in its row."""
+    say, listed = content.language.say, content.language.listed
+    rows = []
+    for cell in content.cells:
+        told = listed(f"{code(name)} {escape(plain_level(level))}" for name, level in content.levels(cell).items())
+        if not cell.cell.is_baseline:
+            told = listed(change.text for change in changes(content, cell))
+        rows.append([str(cell.number), cell_name(cell), told or "–"])
+    return table(["#", say("Cell"), say("What it changes against the baseline")], rows, right=[0])
 
 
 def with_arrow(column: Column, language: Language) -> str:
@@ -48,7 +81,9 @@ def _floor_row(content: Content, column: Column, width: int) -> list[str]:
     return [*row, *["–"] * (width - len(row))]
 
 
-def _comparison_row(content: Content, column: Column, cell: ReportCell, has_lack: bool) -> list[str]:
+def _comparison_row(content: Content, column: Column, cell: ReportCell, shown: tuple[bool, bool]) -> list[str]:
+    """shown: whether all cells were measured alike, whether any lacks something."""
+    is_alike, has_lack = shown
     language, summary = content.language, content.summary(cell, column)
     ratio = ratio_text(content, column, summary.last.mean) if summary else "–"
     return [
@@ -57,7 +92,7 @@ def _comparison_row(content: Content, column: Column, cell: ReportCell, has_lack
         mean_text(content, cell, column),
         *([ratio] if column.metric == "fid" else []),
         *_against_baseline(content, column, cell),
-        measured_text(language, column, summary.last) if summary else "–",
+        *([] if is_alike else [measured_text(language, column, summary.last) if summary else "–"]),
         *([language.listed(_lacking(content, column, cell)) or "–"] if has_lack else []),
     ]
 
@@ -101,67 +136,92 @@ def measured_text(language: Language, column: Column, found: Measurement) -> str
             repeats=column.block.settings.repeats,
             step=found.step,
         )
+    return _seeds_and_repeats(language, len(found.seeds), repeats_text(language, found), found.step)
+
+
+def _seeds_and_repeats(language: Language, seeds: int, repeats: str, step: int) -> str:
     return language.plural(
         "{n} seed × {repeats} repeats, step {step}",
         "{n} seeds × {repeats} repeats, step {step}",
-        len(found.seeds),
-        repeats=repeats_text(language, found),
-        step=found.step,
+        seeds,
+        repeats=repeats,
+        step=step,
     )
 
 
 def spreads_table(content: Content, column: Column) -> str:
-    """Each seed's value, the spreads over seeds and repeats apart, and the best checkpoint; empty without values."""
-    say, rows = content.language.say, []
+    """Each seed's value, the spreads over seeds and repeats apart, and the best checkpoint where that is another one
+    than the last in any cell; empty without values."""
+    say, rows, has_best = content.language.say, [], has_earlier_best(content, column)
     for cell in content.cells_in(column):
         summary = content.summary(cell, column)
         if summary is None:
             continue
-        last, best = summary.last, summary.best
-        by_seed = (f"{seed}: {number(mean)}" for seed, mean in zip(last.seeds, last.seed_means, strict=True))
-        rows.append([
-            str(cell.number), cell_name(cell), content.language.listed(by_seed), spread(last.sd_seeds),
-            spread(last.sd_repeats), f"{number(best.mean)} ({best.step})" if best else "–",
-        ])  # fmt: skip
+        last = summary.last
+        seeds = zip(last.seeds, last.seed_means, strict=True)
+        by_seed = (f"{seed}: {_beside(mean, last.sd_repeats)}" for seed, mean in seeds)
+        row = [str(cell.number), cell_name(cell), content.language.listed(by_seed)]
+        row += [spread(last.sd_seeds), spread(last.sd_repeats)]
+        rows.append(row + ([_best_text(content.language, summary)] if has_best else []))
     headers = ["#", say("Cell"), say("Mean of each seed"), say("SD over seeds"), say("SD over repeats")]
-    return table([*headers, say("Best (at step)")], rows, right=[0, 3, 4, 5]) if rows else ""
+    headers += [say("Best checkpoint: mean (step)")] if has_best else []
+    return table(headers, rows, right=[0, 3, 4, 5]) if rows else ""
 
 
-def levels_table(content: Content) -> str:
-    """A row per cell: its level of every factor that varies; empty where none does."""
-    factors = content.view.plan.factors
-    if not factors:
-        return ""
-    headers = ["#", content.language.say("Cell"), *(code(factor) for factor in factors)]
-    rows = [[str(cell.number), cell_name(cell), *levels(content, cell)] for cell in content.cells]
-    return table(headers, rows, right=[0])
+def has_earlier_best(content: Content, column: Column) -> bool:
+    """Whether any cell's best checkpoint is another one than its last."""
+    summaries = [summary for cell in content.cells_in(column) if (summary := content.summary(cell, column))]
+    return any(summary.best and summary.best.step != summary.last.step for summary in summaries)
+
+
+def _best_text(language: Language, summary: CellSummary) -> str:
+    best = summary.best
+    if best is None:
+        return "–"
+    return language.say("last") if best.step == summary.last.step else f"{significant(best.mean, 3)} ({best.step})"
+
+
+def _beside(mean: float, sd: float | None) -> str:
+    """A seed's mean with the digits that its repeats' SD supports."""
+    return rounded_pair(mean, sd)[0] if sd else significant(mean)
 
 
 MOST_METRICS = 4
 """Metrics that one table holds; more go into a further one below it."""
 
 
-def other_metrics_tables(content: Content, columns: Sequence[Column]) -> list[str]:
-    """The means of several metrics of one protocol at the last checkpoint: a row per cell, a column per metric."""
+def in_parts(columns: Sequence[Column]) -> list[Sequence[Column]]:
+    """Columns in tables of at most MOST_METRICS, as even as can be."""
     parts = -(-len(columns) // MOST_METRICS)
     size = -(-len(columns) // parts) if parts else 0
-    return [_other_metrics(content, columns[at : at + size]) for at in range(0, len(columns), size or 1)]
+    return [columns[at : at + size] for at in range(0, len(columns), size or 1)]
 
 
-def _other_metrics(content: Content, columns: Sequence[Column]) -> str:
+def other_metrics_table(content: Content, columns: Sequence[Column], all_alike: bool) -> str:
+    """The means of several metrics of one protocol at the last checkpoint: a row per cell, a column per metric.
+
+    all_alike: whether all tables of this protocol tell seeds and step above them, and not in columns.
+    """
     language = content.language
     titles = [f"{language.say(column.measures.title)} {column.measures.arrow}".rstrip() for column in columns]
     real = [floor_text(column, content.floors.get(column.title), language) for column in columns]
-    rows = [["–", f"*{language.say(REAL)}*", *real, "–", "–"]]
+    rows = [["–", f"*{language.say(REAL)}*", *real, *([] if all_alike else ["–", "–"])]]
     for cell in content.cells_in(columns[0]):
         last = [summary.last for column in columns if (summary := content.summary(cell, column))]
-        values = [mean_text(content, cell, column) for column in columns]
-        steps = language.one_of([str(step) for step in sorted({found.step for found in last})])
-        runs = len(content.runs_in(cell, columns[0]))
-        counts = language.one_of(sorted({seeds_text(language, found, runs) for found in last}))
-        rows.append([str(cell.number), cell_name(cell), *values, counts or "–", steps or "–"])
-    headers = ["#", language.say("Cell"), *titles, language.say("Seeds"), language.say("Step")]
-    return table(headers, rows, right=[0, *range(2, len(columns) + 4)])
+        row = [str(cell.number), cell_name(cell), *(mean_text(content, cell, column) for column in columns)]
+        if not all_alike:
+            steps = language.one_of([str(step) for step in sorted({found.step for found in last})])
+            runs = len(content.runs_in(cell, columns[0]))
+            counts = language.one_of(sorted({seeds_text(language, found, runs) for found in last}))
+            row += [counts or "–", steps or "–"]
+        rows.append(row)
+    headers = [
+        "#",
+        language.say("Cell"),
+        *titles,
+        *([] if all_alike else [language.say("Seeds"), language.say("Step")]),
+    ]
+    return table(headers, rows, right=[0, *range(2, len(headers))])
 
 
 def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
@@ -170,10 +230,8 @@ def mean_text(content: Content, cell: ReportCell, column: Column) -> str:
     summary = content.summary(cell, column)
     if summary is None:
         return content.language.say("not measured")
-    last, is_count = summary.last, column.metric == "missing_classes"
-    text = f"{last.mean:.1f}" if is_count else number(last.mean)
-    if last.sd_seeds is not None:
-        text += f" ± {last.sd_seeds:.1f}" if is_count else f" ± {spread(last.sd_seeds)}"
+    last = summary.last
+    text = rounded(last.mean, last.sd_seeds)
     error = cell_error(content, cell, column, last.step)
     return text if error is None else content.language.say("{mean} (SE {error})", mean=text, error=spread(error))
 
@@ -215,6 +273,6 @@ def cell_name(cell: ReportCell) -> str:
 def levels(content: Content, cell: ReportCell) -> list[str]:
     """The cell's level of every factor that varies; those that differ from the baseline stand out."""
     return [
-        f"**{escape(level)}**" if factor in cell.cell.varied else escape(level)
+        f"**{escape(plain_level(level))}**" if factor in cell.cell.varied else escape(plain_level(level))
         for factor, level in content.levels(cell).items()
     ]

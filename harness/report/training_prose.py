@@ -1,4 +1,4 @@
-"""Sentences about training: what curves of losses and of answers show, and where there is nothing to show."""
+"""Sentences about losses: what their curves show, where they meet, and what cells have in common."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from harness.analysis.dynamics import HYSTERESIS_NATS, default_window
 from harness.design.factors import canonical_level
-from harness.report.content import Content, ReportCell, ReportRun, scale_of
+from harness.report.content import Content, ReportCell, scale_of
 from harness.report.crossings import has_comparable_losses
-from harness.report.figures.training import MOST_OVERLAID
+from harness.report.figures.training import MOST_OTHERS, MOST_OVERLAID
 from harness.report.language import Language
 from harness.report.markdown import code, escape
+from harness.report.rounding import plain_level
 
 SHARED = (
     "generator", "discriminator", "latent_dim", "generator_hidden_dim", "discriminator_hidden_dim",
@@ -19,29 +20,39 @@ SHARED = (
     "generator_betas", "discriminator_betas", "discriminator_steps", "generator_steps", "resolution", "batch_size",
 )  # fmt: skip
 """Factors that a caption of training curves names where all its cells share them; the settings' table has all."""
+MOST_SEEDS = 6
+"""Seeds whose counts are told one by one."""
 
 
 def crossings_summary(content: Content) -> str:
-    """How often losses crossed, over all runs that have smoothed losses."""
-    counts = [len(run.dynamics.crossings) for run in content.runs if run.dynamics and run.dynamics.is_counted]
+    """Which cells' smoothed losses cross, how often, and how many runs never do; empty where nothing is counted."""
+    language = content.language
+    by_cell = {
+        cell: [len(run.dynamics.crossings) for run in cell.runs if run.dynamics and run.dynamics.is_counted]
+        for cell in content.cells
+    }
+    counts = [count for of_cell in by_cell.values() for count in of_cell]
     if not counts:
         return ""
-    low, high, language = min(counts), max(counts), content.language
-    if low == high:
+    if not any(counts):
         return language.plural(
-            "Smoothed generator and discriminator losses change places {times} times in the one run that can be "
-            "counted.",
-            "Smoothed generator and discriminator losses change places {times} times in each of {n} runs that can be "
-            "counted.",
+            "The smoothed losses of G and D never cross in the one run that can be judged.",
+            "The smoothed losses of G and D cross in none of {n} runs.",
             len(counts),
-            times=low,
         )
-    return language.say(
-        "Smoothed generator and discriminator losses change places between {low} and {high} times in each of {n} runs "
-        "that can be counted.",
-        low=low,
-        high=high,
-        n=len(counts),
+    cells = [
+        language.say(
+            "{cell} ({counts})", cell=escape(cell.label), counts=language.listed(map(str, of_cell[:MOST_SEEDS]))
+        )
+        for cell, of_cell in by_cell.items()
+        if any(of_cell)
+    ]
+    return language.plural(
+        "The smoothed losses of G and D cross in {some} of {n} run (in brackets, how often in each seed): {cells}.",
+        "The smoothed losses of G and D cross in {some} of {n} runs (in brackets, how often in each seed): {cells}.",
+        len(counts),
+        some=sum(count > 0 for count in counts),
+        cells=language.shortened_clauses(cells),
     )
 
 
@@ -55,7 +66,7 @@ def uncounted_losses(content: Content) -> str:
     uncounted = (
         language.say("Crossings are not counted for any cell.")
         if len(cells) == len(content.cells)
-        else language.say("Crossings are not counted for {cells}.", cells=_named(language, cells))
+        else language.say("Crossings are not counted for {cells}.", cells=named(language, cells))
     )
     return language.paragraph(why_losses_do_not_meet(content, cells), unit, uncounted)
 
@@ -91,11 +102,15 @@ def losses_shown(content: Content) -> str:
     """What the curves of losses are, and what is marked on them where any cell's losses meet."""
     language = content.language
     text = language.paragraph(
-        language.say("One panel per cell, shown by the seed named over it; vertical scales differ between panels."),
+        language.say(
+            "One panel per cell, with thick lines of the seed named over it and thin ones of up to {most} other seeds; "
+            "vertical scales differ between panels.",
+            most=MOST_OTHERS,
+        ),
         per_term(content),
         language.say(
-            "Pale lines are the recorded means, thick lines the same smoothed over {window} (a centered moving "
-            "average, left out where it would reach over either end).",
+            "Pale lines are the recorded means, the others the same smoothed over {window} (a centered moving average, "
+            "left out where it would reach over either end).",
             window=windows(content),
         ),
     )
@@ -134,12 +149,16 @@ def overlay_shown(content: Content, shown: Sequence[ReportCell], left_out: Seque
     """What the figure of all cells over each other shows."""
     language = content.language
     many = (
-        language.say("With more than {most} cells, all but the baseline are gray.", most=MOST_OVERLAID)
+        language.say(
+            "With more than {most} cells, all but the baseline are gray; the numbers at the right are those of the "
+            "cells in the tables, and each has a panel of its own above.",
+            most=MOST_OVERLAID,
+        )
         if len(shown) > MOST_OVERLAID
         else ""
     )
     without = (
-        language.say("Left out, as their losses have another scale: {cells}.", cells=_named(language, left_out))
+        language.say("Left out, as their losses have another scale: {cells}.", cells=named(language, left_out))
         if left_out
         else ""
     )
@@ -148,59 +167,12 @@ def overlay_shown(content: Content, shown: Sequence[ReportCell], left_out: Seque
     )
 
 
-def answers_shown(content: Content) -> str:
-    """What the five curves are, as the cells that record D's answers make their updates."""
-    cells = [cell for cell in content.cells if has_probabilities(cell.shown_run())]
-    several = [cell for cell in cells if cell.cell.hyperparameters.discriminator_steps > 1]
-    fresh = [cell for cell in cells if cell.cell.hyperparameters.fake_batch == "fresh"]
-    say, language = content.language.say, content.language
-    start = language.paragraph(
-        say(
-            "Five curves per cell, of the seed named over it: both losses as above, and under them the mean answer of "
-            "the discriminator to real images, D(x), and to generated ones, D(G(z)), before and after its update."
-        ),
-        say("1/2 is where it cannot tell them apart. A wide gap means that it tells them apart with ease."),
-    )
-    if not several and not fresh:
-        return language.paragraph(
-            start,
-            say(
-                "The distance between the two D(G(z)) lines is how much one update of the discriminator changes its "
-                "answer."
-            ),
-        )
-    return language.paragraph(
-        start,
-        say(
-            "D(x) and D(G(z)) before are of the images of the discriminator's update, as it was before that update; "
-            "D(G(z)) after is of the images of the generator's first update in the same step, which comes after it."
-        ),
-        say(
-            "In {cells} a step has several updates of the discriminator: before is the mean over them, after follows "
-            "the last.",
-            cells=_some(language, several, cells),
-        )
-        if several
-        else "",
-        say(
-            "In {cells} the generator has fresh images: before and after are not of the same ones.",
-            cells=_some(language, fresh, cells),
-        )
-        if fresh
-        else "",
-        say(
-            "The distance between the two D(G(z)) lines is how much one update of the discriminator changes its answer "
-            "only where a step has one and both are of the same images."
-        ),
-    )
-
-
 def shared_settings(content: Content) -> str:
     """What all cells have in common, as far as a caption of curves goes."""
     language = content.language
     first = content.cells[0].cell
     common = [
-        f"{code(name)} {escape(canonical_level(getattr(first.hyperparameters, name)))}"
+        f"{code(name)} {escape(plain_level(canonical_level(getattr(first.hyperparameters, name))))}"
         for name in SHARED
         if len({getattr(cell.cell.hyperparameters, name) for cell in content.cells}) == 1
     ]
@@ -211,10 +183,10 @@ def shared_settings(content: Content) -> str:
 
 
 def cell_settings(content: Content, cell: ReportCell) -> str:
-    """A line of the caption: what the cell has other than the baseline, the seed that is shown and how far it went."""
+    """A line of the caption: what the cell has other than the baseline, and how far it went where not to the end."""
     language, run, training = content.language, cell.shown_run(), cell.cell.training
     levels = [
-        f"{code(name)} {escape(level)}"
+        f"{code(name)} {escape(plain_level(level))}"
         for name, level in content.levels(cell).items()
         if cell.cell.is_baseline or name in cell.cell.varied
     ]
@@ -224,33 +196,13 @@ def cell_settings(content: Content, cell: ReportCell) -> str:
         what = language.say("the baseline, with {levels}", levels=language.listed(levels))
     else:
         what = language.say("as the baseline, but {levels}", levels=language.listed(levels))
+    shown = {"number": escape(cell.mark), "cell": escape(cell.label), "what": what}
+    reached = round(run.curves.end)
+    if reached == training.steps:
+        return language.say("{number} {cell}: {what}.", **shown)
     return language.say(
-        "{number} {cell}: {what}; seed {seed}, {reached} of {steps} steps.",
-        number=escape(cell.mark),
-        cell=escape(cell.label),
-        what=what,
-        seed=run.seed,
-        reached=round(run.curves.end),
-        steps=training.steps,
+        "{number} {cell}: {what}; {reached} of {steps} steps.", **shown, reached=reached, steps=training.steps
     )
-
-
-def without_probabilities(content: Content) -> str:
-    """Which cells have records but no D(x), and why; empty where all that have records have it."""
-    cells = [cell for cell in content.cells if (run := cell.shown_run()).metrics and not has_probabilities(run)]
-    if not cells:
-        return ""
-    losses = dict.fromkeys(code(cell.cell.hyperparameters.loss) for cell in cells)
-    return content.language.say(
-        "With {losses} the discriminator's output is no probability, so no answers are shown for {cells}.",
-        losses=content.language.listed(losses),
-        cells=_named(content.language, cells),
-    )
-
-
-def has_probabilities(run: ReportRun) -> bool:
-    """Whether any record of the run has the discriminator's answers as probabilities."""
-    return any(metric in run.curves.values for metric in ("prob/real", "prob/fake_before"))
 
 
 def windows(content: Content) -> str:
@@ -261,9 +213,6 @@ def windows(content: Content) -> str:
     return content.language.say("{low} to {high} steps", low=found[0], high=found[-1])
 
 
-def _some(language: Language, cells: Sequence[ReportCell], of: Sequence[ReportCell]) -> str:
-    return language.say("all cells") if len(cells) == len(of) else _named(language, cells)
-
-
-def _named(language: Language, cells: Iterable[ReportCell]) -> str:
-    return language.shortened([escape(cell.label) for cell in cells])
+def named(language: Language, cells: Iterable[ReportCell]) -> str:
+    """Cells by their labels, in a list."""
+    return language.shortened_clauses([escape(cell.label) for cell in cells])

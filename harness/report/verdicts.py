@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 
-from harness.analysis.statistics import Comparison, Difference, SeedsNeeded, Verdict
+from harness.analysis.statistics import Comparison, Difference, FactorEffect, Scale, SeedsNeeded, Verdict
 from harness.design.experiment import CostSettings
 from harness.report.language import Language
 from harness.report.markdown import escape, number
+from harness.report.rounding import significant
 
-LARGEST_PERCENT = 100_000.0
-"""A percentage beyond which only the side is told."""
 LARGEST_FACTOR = 1000.0
+"""A ratio beyond which only the side is told."""
+NO_RATIO = 1e-7
+"""How far from 1 a ratio may be by rounding alone."""
+LEVELS = (0.05, 0.01, 0.001)
+"""Levels that p-values are compared with: that of verdicts, and those of the stars in tables for papers."""
 
 
 def verdict_text(language: Language, verdict: Verdict) -> str:
@@ -37,56 +41,87 @@ def verdict_text(language: Language, verdict: Verdict) -> str:
 
 
 def change_text(language: Language, difference: Difference) -> str:
-    """`+28 % (+10 to +49)`, or a difference in the metric's unit; without an interval where there is none."""
-    if difference.estimate is None:
-        return "–"
-    is_log = difference.scale == "log"
-    change = _percent(difference.estimate) if is_log else signed(difference.estimate)
-    estimate = f"{change} %" if is_log else change
+    """`× 1.28 (1.10 to 1.49)`, or a difference in the metric's unit; without an interval where there is none."""
+    change = sized(difference)
     if difference.low is None or difference.high is None:
-        return estimate
-    low, high = (_percent(value) if is_log else signed(value) for value in (difference.low, difference.high))
-    return language.say("{estimate} ({low} to {high})", estimate=estimate, low=low, high=high)
+        return change
+    return language.say("{change} ({interval})", change=change, interval=interval_text(language, difference))
+
+
+def sized(difference: Difference) -> str:
+    """`× 1.28`, or `+0.12`: a difference as it stands in a sentence; a dash where there is none."""
+    return "–" if difference.estimate is None else sized_value(difference.estimate, difference.scale)
+
+
+def sized_value(value: float, scale: Scale) -> str:
+    """`sized`, of a value on the analysis scale."""
+    return f"× {factor_text(value)}" if scale == "log" else signed(value)
 
 
 def size_text(difference: Difference) -> str:
-    """`1.28`: a ratio; on the linear scale `+0.12`: a difference."""
-    return _size(difference, difference.estimate)
+    """`1.28`: a ratio; on the linear scale `+0.12`: a difference. As a column of them has it."""
+    return "–" if difference.estimate is None else _size(difference.estimate, difference.scale)
 
 
-def interval_text(language: Language, difference: Difference) -> str:
-    """`1.10 to 1.49`, as `size_text`; a dash where there is none."""
-    if difference.low is None or difference.high is None:
+def interval_text(language: Language, found: Difference | FactorEffect, scale: Scale | None = None) -> str:
+    """`1.10 to 1.49`, as `size_text`; a dash where there is none. scale: of an effect, which has none of its own."""
+    shown = found.scale if isinstance(found, Difference) else scale or "linear"
+    if found.low is None or found.high is None:
         return "–"
-    low, high = _size(difference, difference.low), _size(difference, difference.high)
-    return language.say("{low} to {high}", low=low, high=high)
+    return language.say("{low} to {high}", low=_size(found.low, shown), high=_size(found.high, shown))
 
 
 def p_text(p: float | None) -> str:
-    """`0.012`, `< 0.001`; a dash for None."""
+    """`0.012`, `< 0.001`, `> 0.99`: two significant digits; a dash for None.
+
+    On which side of a level of the tests p lies is never rounded away: `> 0.05`.
+    """
     if p is None:
         return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    if p < 0.001:
+        return "< 0.001"
+    if p > 0.99:
+        return "> 0.99"
+    shown = f"{p:.2f}" if p >= 0.0995 else significant(p, 2)
+    for level in LEVELS:
+        if float(shown) == level and p != level:
+            return f"< {level}" if p < level else f"> {level}"
+    return shown
 
 
 def p_equation(p: float) -> str:
     """`p = 0.012`, `p < 0.001`."""
-    return f"p {p_text(p)}" if p < 0.001 else f"p = {p_text(p)}"
+    shown = p_text(p)
+    return f"p {shown}" if shown[0] in "<>" else f"p = {shown}"
 
 
 def factor_text(estimate: float) -> str:
     """exp of a value on the log scale: `1.28`, `35.1`, `> 1000`."""
-    factor = math.exp(min(max(estimate, -50.0), 50.0))
-    if factor > LARGEST_FACTOR:
+    return ratio_number(math.exp(min(max(estimate, -50.0), 50.0)))
+
+
+def ratio_number(ratio: float) -> str:
+    """Two decimals between 0.1 and 10, else so many digits as that; what is not 1 is never shown as 1."""
+    if ratio > LARGEST_FACTOR:
         return f"> {LARGEST_FACTOR:.0f}"
-    if factor < 1 / LARGEST_FACTOR:
+    if ratio < 1 / LARGEST_FACTOR:
         return f"< {1 / LARGEST_FACTOR:g}"
-    return number(factor, 3)
+    if not 0.1 <= ratio < 9.995:
+        return significant(ratio, 3 if ratio > 1 else 2)
+    shown = f"{ratio:.2f}"
+    if shown != "1.00" or abs(ratio - 1) < NO_RATIO:
+        return shown
+    return next(text for places in range(3, 9) if float(text := f"{ratio:.{places}f}") != 1)
+
+
+def level_text(value: float) -> str:
+    """A mean without its spread: three significant digits, and whole numbers from 1000 on."""
+    return significant(value, 3 if abs(value) < 1000 else 4)
 
 
 def signed(value: float) -> str:
-    """With its sign, to three significant digits."""
-    return number(value, 3) if value < 0 else f"+{number(value, 3)}"
+    """With its sign, to three significant digits; minus is a true one."""
+    return significant(value, 3) if value <= 0 else f"+{significant(value, 3)}"
 
 
 def seeds_range(needed: SeedsNeeded) -> str:
@@ -140,22 +175,22 @@ def _price_text(language: Language, needed: SeedsNeeded, cost: CostSettings | No
     low, high = duration(language, needed.minutes_low), duration(language, needed.minutes_high)
     if cost is None:
         if needed.minutes_high is None:
-            return language.say("The runs still missing take {low} or more at the pace of these runs.", low=low)
+            return language.say("The additional runs would take {low} or more at the pace of these runs.", low=low)
         if low == high:
-            return language.say("The runs still missing take {low} at the pace of these runs.", low=low)
+            return language.say("The additional runs would take {low} at the pace of these runs.", low=low)
         return language.say(
-            "The runs still missing take {low} to {high} at the pace of these runs.", low=low, high=high
+            "The additional runs would take {low} to {high} at the pace of these runs.", low=low, high=high
         )
     cheap, currency = number(needed.minutes_low / 60 * cost.per_hour, 2), escape(cost.currency)
     if needed.minutes_high is None:
         return language.say(
-            "The runs still missing take {low} ({price} {currency}) or more at the pace of these runs.",
+            "The additional runs would take {low} ({price} {currency}) or more at the pace of these runs.",
             low=low,
             price=cheap,
             currency=currency,
         )
     return language.say(
-        "The runs still missing take {low} to {high} at the pace of these runs ({price_low} to {price_high} "
+        "The additional runs would take {low} to {high} at the pace of these runs ({price_low} to {price_high} "
         "{currency}).",
         low=low,
         high=high,
@@ -184,15 +219,5 @@ def spread_percent(comparison: Comparison, sd: float) -> str:
     return f"{number(percent, 2)} %"
 
 
-def _percent(value: float) -> str:
-    """Of a value on the log scale: `+28`, `-3.1`."""
-    percent = 100 * (math.exp(min(value, 50.0)) - 1)
-    if percent > LARGEST_PERCENT:
-        return f"> +{LARGEST_PERCENT:.0f}"
-    return f"{percent:+.0f}" if 10 <= abs(percent) < 99 or percent >= 99 else f"{percent:+.1f}"
-
-
-def _size(difference: Difference, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return signed(value) if difference.scale == "linear" else factor_text(value)
+def _size(value: float, scale: Scale) -> str:
+    return factor_text(value) if scale == "log" else signed(value)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
-import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness import __version__
 from harness.errors import DamagedFileError, HarnessError, StoreError
-from harness.report.form import EVIDENCE, FORMATS, ReportForm
+from harness.report.form import FORMATS, ReportForm
 from harness.report.language import language_named
-from harness.report.render import TABLES, page_of, read_notes, rendered_files, strangers
-from harness.report.verify_numbers import Doubt, Traced, checked, traced
+from harness.report.made_with import made_with
+from harness.report.notes import read_notes
+from harness.report.render import page_of, rendered_files
+from harness.report.verify_numbers import Traced, traced
+from harness.report.verify_pictures import picture_doubts
+from harness.report.verify_runs import Doubt, Json, checked
 from harness.store import atomic
-from harness.store.picture_file import picture_origin
+from harness.store.locks import is_held
 from harness.store.reading import read_bytes
 from harness.store.rundir import ExperimentDirectory
 from harness.tracking.integrity import require_intact
 from harness.tracking.reader import ExperimentView
+from harness.tracking.report_files import EVIDENCE, LOCK, NOTES, TABLES, strangers
 
-_SHOWN = re.compile(r"(?:!\[[^\]\n]*\]\(|\b(?:src|href)=\")(figures/[^)\"\s]+)[)\"]")
-"""Figures that a text of the report shows or links."""
+PATIENCE_S = 10.0
+"""How long a report that is being written is waited for."""
+_OTHER_CODE = "by other code or libraries than these, so neither pixels nor report.html are compared"
+_TEXTS = (".md", ".csv", ".tex")
+_PICTURES = (".png", ".svg")
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Verification:
     """What looking at a report again found.
 
     files: of the report, that were compared; traced: what of the runs was compared, None where they are not at hand;
-    made_again: whether the report was made again from the runs and compared; skipped: why it was not.
+    made_again: whether the report was made again from the runs and compared; skipped: what was left out, and why.
     """
 
     experiment: str
@@ -54,33 +61,49 @@ def experiment_of(output: Path) -> str:
     return name
 
 
-def verify_report(output: Path, runs: ExperimentDirectory, view: ExperimentView | None) -> Verification:
+def verify_report(
+    output: Path, runs: ExperimentDirectory, view: ExperimentView | None, *, needs_runs: bool = False
+) -> Verification:
     """Checks the report in `output`.
 
-    runs: where its runs should lie; where they do not, only its own files are checked. view: a snapshot of these runs
-    by the experiment file, to make the report again and compare every byte of text; None: without that.
+    runs: where its runs should lie; where they do not, only its own files are checked, and with needs_runs that is a
+    doubt. view: a snapshot of these runs by the experiment file, to make the report again and compare every byte of
+    text; None: without that. StoreError where no report lies there, or one is being written.
     """
+    _wait_for_writer(output)
     document = _document(output)
     name = experiment_of(output)
     doubts: list[Doubt] = []
     for found_in in (_own_hash(output), _files(output, document), _named(output, document), _page(output, document)):
         doubts += checked(found_in)
-    doubts += checked(_pictures(output, document))
-    files = 1 + len(document.get("files", {}))
+    doubts += checked(picture_doubts(output, document))
+    files, skipped = 1 + len(document["files"]), [] if _is_made_alike(document) else [_OTHER_CODE]
     if not runs.root.is_dir():
-        return Verification(name, tuple(doubts), files)
+        doubts += [Doubt(str(runs.root), "no runs lie here")] if needs_runs else []
+        return Verification(name, tuple(doubts), files, skipped="; ".join(skipped))
     found = traced(document, runs)
     doubts += found.doubts
-    skipped = "" if view else "without FILE the report is not made again"
-    if view and document.get("harness") != __version__:
-        skipped = f"made by harness {document.get('harness')}, this is {__version__}: it is not made again to compare"
-    again = view if view and not skipped else None
-    if again:
-        doubts += checked(_made_again(output, document, again))
-    return Verification(name, tuple(doubts), files, found, again is not None, skipped)
+    is_of_this_version = document.get("harness") == __version__
+    if view and is_of_this_version:
+        doubts += checked(_made_again(output, document, view))
+    elif view:
+        skipped.append(f"made by harness {document.get('harness')}, this is {__version__}: it is not made again")
+    else:
+        skipped.append("without FILE the report is not made again")
+    made_again = view is not None and is_of_this_version
+    return Verification(name, tuple(doubts), files, found, made_again, "; ".join(skipped))
 
 
-def _document(output: Path) -> dict[str, Any]:
+def _wait_for_writer(output: Path) -> None:
+    """Between two files of a report that is being written, nothing holds."""
+    patience = time.monotonic() + PATIENCE_S
+    while is_held(output / LOCK):
+        if time.monotonic() > patience:
+            raise StoreError("another process writes this report", where=str(output), remedy="Wait for its end.")
+        time.sleep(0.1)
+
+
+def _document(output: Path) -> Json:
     """report.json, whether it matches its own hash or not."""
     path = output / EVIDENCE
     try:
@@ -102,7 +125,7 @@ def _own_hash(output: Path) -> Iterator[Doubt]:
         yield Doubt(EVIDENCE, "does not match its own SHA-256")
 
 
-def _files(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
+def _files(output: Path, document: Json) -> Iterator[Doubt]:
     for name, digest in document["files"].items():
         path = output / name
         if not path.resolve().is_relative_to(output.resolve()):
@@ -117,10 +140,9 @@ def _files(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
             yield Doubt(name, f"cannot be read: {error}")
 
 
-def _named(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
+def _named(output: Path, document: Json) -> Iterator[Doubt]:
     """What every report has is named with its hash, and nothing that looks like a part of it lies there without."""
-    asked = document.get("formats", [])
-    needed = ["report.md", *TABLES, *(["report.html"] if "html" in asked else [])]
+    needed = ["report.md", *TABLES, *(["report.html"] if "html" in document["formats"] else [])]
     for name in needed:
         if name not in document["files"]:
             yield Doubt(name, f"is a part of every such report, and {EVIDENCE} does not name it")
@@ -128,74 +150,51 @@ def _named(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
         yield Doubt(name, f"lies with the report, and {EVIDENCE} does not name it")
 
 
-def _page(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
-    """report.html is what report.md and the pictures that lie there give, where this harness made it."""
+def _page(output: Path, document: Json) -> Iterator[Doubt]:
+    """report.html is what report.md and the pictures that lie there give, where this very code made it."""
     names = document["files"]
-    if "report.html" not in names or document.get("harness") != __version__:
+    if "report.html" not in names or not _is_made_alike(document):
         return
     try:
         text = read_bytes(output / "report.md").decode()
         pictures = {name: read_bytes(output / name) for name in names if name.endswith(".png")}
         page = read_bytes(output / "report.html")
-    except (FileNotFoundError, StoreError):
+        expected = page_of(text, pictures, language_named(str(document["language"])), names)
+    except (OSError, StoreError):  # of a file that is missing, or of a picture that is none
         return  # told already
-    if page != page_of(text, pictures, language_named(str(document.get("language"))), names):
+    if page != expected:
         yield Doubt("report.html", "does not show what report.md and the pictures show")
 
 
-def _pictures(output: Path, document: dict[str, Any]) -> Iterator[Doubt]:
-    """Every picture that a text shows is the report's own, and says of itself what report.json says of it."""
-    known = document["files"]
-    for name in [name for name in known if name.endswith((".md", ".html"))]:
-        try:
-            text = read_bytes(output / name).decode(errors="replace")
-        except (FileNotFoundError, StoreError):
-            continue  # told already
-        for shown in sorted(set(_SHOWN.findall(text)) - known.keys()):
-            yield Doubt(name, f"shows {shown}, which {EVIDENCE} does not name")
-    for picture in document.get("pictures", []):
-        path = str(picture.get("path"))
-        if path not in known:
-            yield Doubt(path, f"{EVIDENCE} says what it shows but not which file it is")
-            continue
-        drawing = path.removesuffix(".png") + ".svg"
-        for file in (path, drawing) if drawing in known else (path,):
-            if _sources(output / file) != picture.get("sources"):
-                yield Doubt(file, f"does not say that it shows the runs that {EVIDENCE} names for it")
+def _is_made_alike(document: Json) -> bool:
+    """Whether the same code and libraries give the same bytes here."""
+    return bool(document.get("harness") == __version__ and document.get("made_with") == made_with())
 
 
-def _sources(path: Path) -> list[dict[str, Any]]:
-    """What a figure says of itself, as report.json says it; nothing where it is no figure."""
-    try:
-        origin = picture_origin(path)
-    except StoreError:
-        return []
-    return [{name: value for name, value in source.items() if name != "cell"} for source in origin.sources]
-
-
-def _made_again(output: Path, document: dict[str, Any], view: ExperimentView) -> Iterator[Doubt]:
-    """Differences to the report that the runs give now, in every file but the pictures.
-
-    Pixels depend on the versions of drawing libraries; what a picture shows is compared through report.json.
-    """
+def _made_again(output: Path, document: Json, view: ExperimentView) -> Iterator[Doubt]:
+    """Differences to the report that the runs give now: in texts, tables and report.json, and in pictures where they
+    are made by the same code and libraries. The page was compared with the text."""
     try:
         require_intact(view)
-        asked = tuple(name for name in FORMATS if name in document.get("formats", []))
-        form = ReportForm(language_named(str(document.get("language"))).code, asked)
-        files, found = rendered_files(view, read_notes(output / "notes"), form)
+        asked = tuple(name for name in FORMATS if name in document["formats"])
+        form = ReportForm(language_named(str(document["language"])).code, asked)
+        files, found = rendered_files(view, read_notes(output / NOTES), form)
     except HarnessError as error:
-        yield Doubt(Path(error.where).name, error.what)
+        yield Doubt(Path(error.where).name or EVIDENCE, error.what)
         return
     plain = json.loads(json.dumps(found))
-    left_out = ("files", "sha256")
+    left_out = ("files", "sha256", "made_with")
     if {key: value for key, value in document.items() if key not in left_out} != {
         key: value for key, value in plain.items() if key not in left_out
     }:
         yield Doubt(EVIDENCE, "is not what the runs give now")
     for name in sorted(files.keys() - document["files"].keys()):
         yield Doubt(name, "is missing; the runs give it now")
+    for name in sorted(document["files"].keys() - files.keys()):
+        yield Doubt(name, "is no part of the report that the runs give now")
+    compared = (*_TEXTS, *_PICTURES) if _is_made_alike(document) else _TEXTS
     for name, content in files.items():
-        if name in document["files"] and name.endswith((".md", ".csv", ".tex")) and _differs(output / name, content):
+        if name in document["files"] and name.endswith(compared) and _differs(output / name, content):
             yield Doubt(name, "is not what the runs give now")
 
 

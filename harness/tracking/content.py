@@ -16,6 +16,7 @@ from harness.design.metrics import METRICS
 from harness.store.evaluations import Evaluation
 from harness.store.rundir import ExperimentDirectory, RunDirectory
 from harness.tracking.cursor import LocalFile, Points
+from harness.tracking.description import TEXT_LENGTH, description
 from harness.tracking.reader import ExperimentView, RunView
 
 MlflowStatus = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -32,8 +33,6 @@ _NAME_LENGTH = 250
 """Characters of a run's name that every database of MLflow's takes."""
 _NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")
 """Characters that MLflow refuses in names of parameters."""
-_TEXT_LENGTH = 5000
-"""Characters of a tag's value that every store takes."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def parent_tags(experiment: ExperimentView) -> dict[str, str]:
         DIRECTORY: experiment_identity(experiment.directory),
         "harness.experiment": experiment.plan.experiment.name,
         "harness.runs": counts,
-        NOTE: _summary(experiment),
+        NOTE: description(experiment),
     }
 
 
@@ -193,7 +192,7 @@ def _tags(experiment: ExperimentView, view: RunView) -> dict[str, str]:
         "harness.cell": view.run.cell.name,
         "harness.seed": str(view.run.seed),
         "harness.steps": str(view.run.cell.training.steps),
-        "harness.reason": view.status.reason[:_TEXT_LENGTH],
+        "harness.reason": view.status.reason[:TEXT_LENGTH],
     }
     for block, protocol in zip(experiment.blocks, view.protocols, strict=True):
         if protocol is not None:
@@ -261,38 +260,3 @@ def _models(experiment: ExperimentView, view: RunView, points: Points) -> dict[s
     if best == last:
         return {checkpoints[last]: (last, "last, best" if experiment.blocks else "last")}
     return {checkpoints[best]: (best, "best"), checkpoints[last]: (last, "last")}
-
-
-def _summary(experiment: ExperimentView) -> str:
-    """A Markdown table: per cell, the mean over seeds at the last measured checkpoint, n said, nothing claimed."""
-    blocks = [(index, block) for index, block in enumerate(experiment.blocks) if _has_one_protocol(experiment, index)]
-    columns = [(index, metric, f"{metric}.{block.key}") for index, block in blocks for metric in block.settings.metrics]
-    lines = ["| " + " | ".join(["cell", "runs", *(f"{name} (mean over n seeds)" for _, _, name in columns)]) + " |"]
-    lines.append("| --- " * (2 + len(columns)) + "|")
-    by_cell: dict[str, list[RunView]] = {}
-    for view in experiment.runs:
-        by_cell.setdefault(view.run.cell.name, []).append(view)
-    for cell, views in by_cell.items():
-        done = sum(view.status.state == "complete" for view in views)
-        values = [_cell_mean(experiment, views, index, metric) for index, metric, _ in columns]
-        row = "| " + " | ".join([cell.replace("|", "\\|"), f"{done}/{len(views)} complete", *values]) + " |"
-        if sum(map(len, lines)) + len(lines) + len(row) > _TEXT_LENGTH - 100:
-            lines.append("\nMore cells than fit here: see the report.")
-            break
-        lines.append(row)
-    return "\n".join(lines)
-
-
-def _has_one_protocol(experiment: ExperimentView, block: int) -> bool:
-    """Values of different protocols never share a column."""
-    return len({protocol.sha256 for view in experiment.runs if (protocol := view.protocols[block])}) == 1
-
-
-def _cell_mean(experiment: ExperimentView, views: list[RunView], block: int, metric: str) -> str:
-    repeats = experiment.blocks[block].settings.repeats
-    found = []
-    for view in views:
-        evaluation = experiment.last_measured(view, block) if view.status.state == "complete" else None
-        values = evaluation.series(metric, repeats) if evaluation else []
-        found += [statistics.fmean(values)] if values else []
-    return f"{statistics.fmean(found):.4g} (n = {len(found)})" if found else "missing"

@@ -122,6 +122,7 @@ class ParentCursor:
     """The parent run of an experiment.
 
     files_sha256: as a `ChildCursor`'s, of the files that all runs share; tables: the tag that names the tables.
+    report_of: fingerprint of the runs that the attached report is of; report_is: the tag that says if they changed.
     """
 
     address: str
@@ -133,6 +134,8 @@ class ParentCursor:
     uploads: Uploads = field(default_factory=dict)
     files_sha256: str = ""
     tables: str = ""
+    report_of: str = ""
+    report_is: str = ""
     format: int = CURSOR_FORMAT
 
 

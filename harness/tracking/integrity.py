@@ -1,4 +1,4 @@
-"""Whether the files that a report is made of are still those that their runs committed.
+"""Whether the files that reports, claims and frames of results are made of are still those that their runs committed.
 
 A file that is gone is no lie: what it held is shown as missing, and numbers that were measured before stay, with the
 hash of their checkpoint. A file that is there and holds something else is refused.
@@ -17,9 +17,11 @@ from harness.store.evaluations import read_evaluation
 from harness.store.findings import Finding
 from harness.store.inspection import THREADS
 from harness.store.locks import is_held
+from harness.store.networks import read_networks
 from harness.store.pictures import PICTURE_KINDS
-from harness.store.png import picture_damage
+from harness.store.png import damage, picture_damage
 from harness.store.reading import is_there, read_bytes
+from harness.store.real_images import asked_real_images
 from harness.store.rundir import RunDirectory
 from harness.tracking.reader import ExperimentView, RunView
 
@@ -27,12 +29,14 @@ _MOST_NAMED = 5
 
 
 def require_intact(view: ExperimentView) -> None:
-    """EvidenceError where a file of a run does not match its commit: records, a checkpoint, an evaluation, a picture.
+    """EvidenceError where a file does not match what was committed or noted of it: of a run, its records, a checkpoint,
+    an evaluation, a picture, the sizes of its networks; of the experiment, the grids of real images.
 
     Runs that a process works on are left alone: what it replaces is no damage. Reads every checkpoint whole.
     """
     with ThreadPoolExecutor(THREADS) as pool:
         found = [finding for of_run in pool.map(lambda run: findings(view, run), view.runs) for finding in of_run]
+    found += _real_images(view)
     if not found:
         return
     others = [str(finding.path) for finding in found[1:_MOST_NAMED]]
@@ -40,9 +44,9 @@ def require_intact(view: ExperimentView) -> None:
     if len(found) > _MOST_NAMED:
         more += f" and {len(found) - _MOST_NAMED} more"
     raise EvidenceError(
-        f"{found[0].what}, so that no report can be made of it.{more}{'.' if more else ''}",
+        f"{found[0].what}, so that nothing is told of these runs.{more}{'.' if more else ''}",
         where=str(found[0].path),
-        remedy="`harness run FILE` makes again what is damaged, and then the report.",
+        remedy="`harness run FILE` makes again what is damaged.",
     )
 
 
@@ -52,7 +56,7 @@ def findings(view: ExperimentView, run: RunView) -> list[Finding]:
     if directory is None or not status.is_readable or status.state == "running":
         return []
     found = [*_records(directory, run), *_checkpoints(directory, run), *_evaluations(view, run)]
-    found += _pictures(directory, run)
+    found += [*_pictures(directory, run), *_networks(directory)]
     return [] if found and is_held(directory.lock) else found  # somebody began to work on it since it was read
 
 
@@ -96,6 +100,19 @@ def _why_it_does_not_count(path: Path, step: int, checkpoint_sha256: str) -> str
     if document.get("checkpoint_sha256") != checkpoint_sha256:
         return f"the evaluation was made of another checkpoint than the committed one of step {step}"
     return "the file holds no evaluation of this step and protocol"
+
+
+def _networks(directory: RunDirectory) -> Iterator[Finding]:
+    if is_there(directory.networks) and read_networks(directory) is None:
+        yield Finding(directory.networks, "networks", "the sizes of the networks do not match their SHA-256")
+
+
+def _real_images(view: ExperimentView) -> Iterator[Finding]:
+    """Those that are there and not whole; of other data than the file's, they are as good as missing."""
+    for grid in asked_real_images(view.plan, view.manifest):
+        path = view.directory.real_images(grid.resolution)
+        if is_there(path) and (what := damage(read_bytes(path))):
+            yield Finding(path, "real images", what)
 
 
 def _pictures(directory: RunDirectory, run: RunView) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ from harness.tracking.cursor import (
     write_cursor,
 )
 from harness.tracking.reader import ExperimentView
+from harness.tracking.report_files import NOTES, own_files
+from harness.tracking.report_files import TABLES as REPORT_TABLES
 from harness.tracking.session import Session, active_runs, get_active, log_tags, upload
 from harness.tracking.stores import StoreAddress
 
@@ -36,11 +38,12 @@ REPORT = "report"
 """Where the report lies among the parent's artifacts."""
 TABLES = "tables"
 """Where the report's tables lie in the form that MLflow's pages show as tables."""
-REPORT_TABLES = ("comparison.csv", "differences.csv", "runs.csv")
+REPORT_IS = "harness.report"
+"""Tag: whether the report among the artifacts tells of the runs as they are in the store."""
+_CURRENT = "of these runs as they are"
+_OLDER = "older than these runs: `harness report FILE` and `harness sync FILE` bring it up to date"
 _LOGGED_TABLES = "mlflow.loggedArtifacts"
 """The tag by which MLflow's pages know tables."""
-LIVE_PAGE = "live.html"
-"""Beside the report, of this machine alone: it shows files of the runs by their place here."""
 
 
 def open_experiment(client: MlflowClient, name: str, address: StoreAddress) -> str:
@@ -75,16 +78,17 @@ def shared_files(view: ExperimentView) -> dict[str, LocalFile]:
 
 
 def report_files(report_dir: Path | None) -> dict[str, LocalFile]:
-    """Files of the report by their path among the parent's artifacts; hidden ones and the live page are no part."""
+    """Files of the report by their path among the parent's artifacts: what report.json names, and a person's notes.
+
+    What else lies in its folder is a person's own, and is not shown to whoever shares the store.
+    """
     if report_dir is None:
         return {}
-    names = {path: path.relative_to(report_dir) for path in sorted(report_dir.rglob("*")) if path.is_file()}
-    tables = [path for path, name in names.items() if name.as_posix() in REPORT_TABLES]
-    return {
-        f"{REPORT}/{name.as_posix()}": LocalFile(path)
-        for path, name in names.items()
-        if not any(part.startswith(".") for part in name.parts) and name.as_posix() != LIVE_PAGE
-    } | {f"{TABLES}/{path.stem}.json": TableFile(path) for path in tables}
+    notes = [f"{NOTES}/{path.name}" for path in sorted((report_dir / NOTES).glob("*.md"))]
+    names = [name for name in (*own_files(report_dir), *notes) if (report_dir / name).is_file()]
+    files = {f"{REPORT}/{name}": LocalFile(report_dir / name) for name in names}
+    tables = [report_dir / name for name in REPORT_TABLES if name in names]
+    return files | {f"{TABLES}/{path.stem}.json": TableFile(path) for path in tables}
 
 
 def project_parent(session: Session) -> ParentCursor:
@@ -118,7 +122,8 @@ def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> N
     for uploads in upload(session, cursor.run_id, changed_files(files, cursor.uploads)):
         cursor = replace(cursor, uploads=cursor.uploads | uploads)
         write_cursor(path, cursor)
-    write_cursor(path, _with_tags_of_files(session, cursor))
+    cursor = _with_tags_of_files(session, cursor)
+    write_cursor(path, _with_age_of_report(session, cursor, is_new=report_dir is not None))
 
 
 def _with_tags_of_files(session: Session, cursor: ParentCursor) -> ParentCursor:
@@ -126,6 +131,22 @@ def _with_tags_of_files(session: Session, cursor: ParentCursor) -> ParentCursor:
     told = _told_of_files(cursor)
     log_tags(session, cursor.run_id, told, {FILES: cursor.files_sha256, _LOGGED_TABLES: cursor.tables})
     return replace(cursor, files_sha256=told[FILES], tables=told[_LOGGED_TABLES])
+
+
+def _with_age_of_report(session: Session, cursor: ParentCursor, *, is_new: bool) -> ParentCursor:
+    """Tells, in a tag, whether the runs have changed since the report came that lies among the artifacts."""
+    if is_new:
+        cursor = replace(cursor, report_of=session.view.fingerprint())
+    told = _age_of_report(session.view, cursor)
+    log_tags(session, cursor.run_id, {REPORT_IS: told}, {REPORT_IS: cursor.report_is})
+    return replace(cursor, report_is=told)
+
+
+def _age_of_report(view: ExperimentView, cursor: ParentCursor) -> str:
+    """Empty where no report was attached."""
+    if not any(name.startswith(f"{REPORT}/") for name in cursor.uploads):
+        return ""
+    return _CURRENT if cursor.report_of == view.fingerprint() else _OLDER
 
 
 def _told_of_files(cursor: ParentCursor) -> dict[str, str]:
@@ -144,8 +165,9 @@ def is_attached(view: ExperimentView, cursor: ParentCursor, report_dir: Path | N
     if {FILES: cursor.files_sha256, _LOGGED_TABLES: cursor.tables} != _told_of_files(cursor):
         return False
     if report_dir is None:
-        return not changed_files(files, cursor.uploads)
-    return same_uploads(files, cursor.uploads)
+        return not changed_files(files, cursor.uploads) and _age_of_report(view, cursor) == cursor.report_is
+    is_told = cursor.report_is == _CURRENT and cursor.report_of == view.fingerprint()
+    return is_told and same_uploads(files, cursor.uploads)
 
 
 def sweep(session: Session, cursor: ParentCursor) -> None:

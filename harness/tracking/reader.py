@@ -1,6 +1,6 @@
 """What an experiment holds, read from its run directories: the one source of reports, tables and projections.
 
-Imports neither torch, mlflow nor pandas.
+Imports neither torch, mlflow, pandas nor, before records are asked for as columns, numpy.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.design.expansion import Plan, Run
 from harness.design.experiment import EvaluationSettings
@@ -25,9 +26,12 @@ from harness.store.evaluations import Evaluation, read_evaluation
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
 from harness.store.pictures import asked_pictures
 from harness.store.real_images import RealImages, asked_real_images, missing_real_images
-from harness.store.records import Record, read_records, whole
+from harness.store.records import Record, read_records
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
 from harness.store.status import RunStatus, isolated_status
+
+if TYPE_CHECKING:
+    from harness.store.record_columns import Columns, HeldRecords
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,12 @@ class RunView:
             return []
         return read_records(self.directory.metrics, self.status.metrics_offset)
 
+    def columns(self) -> Columns:
+        """`metrics` as columns; their numbers alone."""
+        from harness.store.record_columns import columns_of
+
+        return columns_of(self.metrics())
+
     def evaluation(self, block: int, step: int) -> Evaluation | None:
         """The evaluation of one block at one step, or None; of the committed checkpoint, if its file is gone, too."""
         protocol = self.protocols[block]
@@ -89,16 +99,18 @@ class RunView:
 class RunSnapshot(RunView):
     """A run as it stood when it was read: nothing in it is looked up again.
 
-    content: of metrics.jsonl, as far as it counts, where it has the hash that the status names, else nothing: as bytes,
-    since records of hundreds of runs would fill the memory; evaluations: by block and step, only of the checkpoints
-    that the status names.
+    records: those that count, where they have the hash that the status names, else none; evaluations: by block and
+    step, only of the checkpoints that the status names.
     """
 
-    content: bytes = field(repr=False)
+    records: HeldRecords = field(repr=False)
     evaluations: Mapping[tuple[int, int], Evaluation]
 
     def metrics(self) -> list[Record]:
-        return whole(self.content)
+        return self.records.records()
+
+    def columns(self) -> Columns:
+        return self.records.columns
 
     def evaluation(self, block: int, step: int) -> Evaluation | None:
         return self.evaluations.get((block, step))
@@ -144,7 +156,7 @@ class ExperimentView:
                 run.run.key,
                 run.run.cell.label,
                 run.status.state,
-                len(run.status.attempts),
+                [asdict(attempt) for attempt in run.status.attempts],
                 run.status.reason,
                 asdict(run.status.commit) if run.status.commit else None,
                 run.status.metrics_sha256,
@@ -154,7 +166,9 @@ class ExperimentView:
         ]
         experiment = self.plan.experiment.model_dump(mode="json")
         return sha256_of(
-            canonical_json([experiment, [[block.column, block.available] for block in self.blocks], parts])
+            canonical_json(
+                [experiment, [[block.column, block.available, block.verified] for block in self.blocks], parts]
+            )
         )
 
     def _evaluations(self, run: RunView) -> list[object]:
@@ -224,7 +238,13 @@ def _blocks(plan: Plan, manifest: ExperimentManifest | None) -> tuple[Block, ...
 def _beside(evaluation: Evaluation) -> list[object]:
     """What of an evaluation is shown beside its values."""
     floor = asdict(evaluation.floor) if evaluation.floor else None
-    return [floor, evaluation.class_counts, evaluation.reference_class_counts, evaluation.feature_dims]
+    return [
+        floor,
+        evaluation.class_counts,
+        evaluation.reference_class_counts,
+        evaluation.feature_dims,
+        evaluation.seconds,
+    ]
 
 
 def _step(item: tuple[str, str]) -> int:

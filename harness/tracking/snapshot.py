@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from harness.design.expansion import Plan
+from harness.store.inspection import THREADS
 from harness.store.reading import read_bytes
 from harness.store.status import RunStatus
 from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_experiment
@@ -14,16 +16,17 @@ from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_e
 _LOOKS = 6
 
 
-def read_snapshot(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> ExperimentView:
+def read_snapshot(plan: Plan, runs_dir: Path) -> ExperimentView:
     """Everything that a report needs of `plan`'s runs but their pictures, as it stood at one moment.
 
     All files are read twice; where nothing changed in between, they all stood so at the time between. Where runs
     change faster than they can be read, each run is still whole in itself: its records and evaluations are those that
-    its commit names. has_weights as of `read_experiment`, which tells what is raised.
+    its commit names. As from a tracking store, no run's state asks for files of weights: a checkpoint that was removed
+    later takes nothing back that was measured on it. Raises as `read_experiment`.
     """
-    seen = _frozen(read_experiment(plan, runs_dir, has_weights=has_weights))
+    seen = _frozen(read_experiment(plan, runs_dir, has_weights=False))
     for _ in range(_LOOKS - 1):
-        again = read_experiment(plan, runs_dir, has_weights=has_weights)
+        again = read_experiment(plan, runs_dir, has_weights=False)
         if again.fingerprint() == seen.fingerprint() and all(map(_has_records_as, seen.runs, again.runs)):
             break
         seen = _frozen(again)
@@ -32,19 +35,20 @@ def read_snapshot(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> Ex
 
 def _has_records_as(frozen: RunView, run: RunView) -> bool:
     """Records beside the fingerprint, which takes them from the commit: they may have been cut after it was read."""
-    held = isinstance(frozen, RunSnapshot) and bool(frozen.content)
+    held = isinstance(frozen, RunSnapshot) and bool(frozen.records)
     return held == (run.directory is not None and bool(_records(run.directory.metrics, run.status)))
 
 
 def _frozen(view: ExperimentView) -> ExperimentView:
-    return replace(view, runs=tuple(_whole_run(view, run) for run in view.runs))
+    with ThreadPoolExecutor(THREADS) as pool:  # reading, hashing and parsing go on beside Python
+        return replace(view, runs=tuple(pool.map(lambda run: _whole_run(view, run), view.runs)))
 
 
 def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
     """One run with the records that its status counts, read anew where they were cut after the status was read."""
     frozen = _frozen_run(view, run)
     for _ in range(_LOOKS):
-        if frozen.content or not frozen.status.metrics_offset:
+        if frozen.records or not frozen.status.metrics_offset:
             break
         alone = replace(view.plan, runs=(run.run,))
         directory = view.directory
@@ -56,6 +60,8 @@ def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
 
 
 def _frozen_run(view: ExperimentView, run: RunView) -> RunSnapshot:
+    from harness.store.record_columns import HeldRecords  # which loads numpy
+
     training, checkpoints = run.run.cell.training, run.checkpoints()
     found = {
         (index, step): run.evaluation(index, step)
@@ -68,7 +74,7 @@ def _frozen_run(view: ExperimentView, run: RunView) -> RunSnapshot:
         run.directory,
         run.status,
         run.protocols,
-        content=_records(run.directory.metrics, run.status) if run.directory else b"",
+        records=HeldRecords.of(_records(run.directory.metrics, run.status) if run.directory else b""),
         evaluations={
             place: evaluation
             for place, evaluation in found.items()

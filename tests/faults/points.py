@@ -143,7 +143,7 @@ PROJECTION = (
 )
 REPORT = (
     Point("before replace", "*/reports/tiny/report.md"),
-    Point("before call", "harness.report.album:figure_files", 4),
+    Point("before call", "harness.report.render:evidence"),
     Point("after replace", "*/reports/tiny/figures/*.png", 4),
     Point("half written", "*/reports/tiny/report.md"),
     Point("after replace", "*/reports/tiny/report.md"),  # before the note of what it was made from

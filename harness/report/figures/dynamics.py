@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from harness.analysis.curves import Array
-from harness.analysis.diagnosis import ACCURACY, LAST_STEPS, RATIO
+from harness.analysis.curves import LAST_STEPS, Array
+from harness.analysis.diagnosis import ACCURACY, LOSS, RATIO
 from harness.report.figures.style import (
     GRAY,
     CellStyle,
@@ -30,8 +30,9 @@ from harness.report.figures.thinning import thinned
 from harness.report.language import ENGLISH, Language
 
 CELLS_PER_PAGE = 3
-_BAND = "#e6e6e6"
-_TEXT_WIDTH = 54
+_BAND = "#e4e4e4"
+_TEXT_WIDTH = 58
+_DIFFERENCE = (-1.0, 1.0)
 _Place = Figure | SubFigure
 
 
@@ -82,11 +83,11 @@ def _page(page: Sequence[SixPanels], end: int, language: Language) -> Figure:
 def _cell(part: SubFigure, cell: SixPanels, end: int, language: Language) -> None:
     axes = list(part.subplots(2, 3).flat)
     titles = [
-        language.say("losses"),
+        language.say("losses per term [nats]") if cell.compares else language.say("losses, in their own units"),
         language.say("losses, mean over {steps} steps", steps=LAST_STEPS),
         language.say("accuracies"),
-        "G / D",
-        "G − D",
+        language.say("G / D (ratio of the losses)"),
+        language.say("G − D [nats]"),
         language.say("diagnosis of the last {steps} steps", steps=LAST_STEPS),
     ]
     for panel, title in zip(axes, titles, strict=True):
@@ -102,15 +103,15 @@ def _cell(part: SubFigure, cell: SixPanels, end: int, language: Language) -> Non
 
 
 def _curves(axes: Sequence[Axes], cell: SixPanels, end: int, language: Language) -> None:
-    _pair(axes[0], cell, (cell.generator, cell.discriminator), 0.9)
-    _pair(axes[1], cell, (cell.smooth_generator, cell.smooth_discriminator), 1.6)
+    _losses(axes[0], cell, (cell.generator, cell.discriminator), 0.9)
+    _losses(axes[1], cell, (cell.smooth_generator, cell.smooth_discriminator), 1.6)
     if cell.accuracies is None:
         empty_panel(axes[2], language.say("this loss gives no accuracies"))
     else:
-        axes[2].axhspan(*ACCURACY, color=_BAND, zorder=0)
+        _band(axes[2], ACCURACY)
         axes[2].axhline(0.5, color="black", linewidth=0.8)
         _pair(axes[2], cell, cell.accuracies, 1.1)
-        axes[2].set_ylim(-0.03, 1.03)
+        axes[2].set_ylim(-0.04, 1.1)
     if cell.compares:
         _ratio(axes[3], cell)
         _difference(axes[4], cell)
@@ -121,12 +122,29 @@ def _curves(axes: Sequence[Axes], cell: SixPanels, end: int, language: Language)
         if panel.lines:
             panel.set_xlim(0, 1.03 * max(end, 1))
             step_axis(panel, round_steps(end))
-            panel.tick_params(labelbottom=panel in axes[3:])
             if panel is not axes[3]:
-                panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes[2].tick_params(labelbottom=True)  # over the text
+                panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=3))
     if cell.accuracies is not None:
         axes[2].set_yticks([0.0, 0.5, 1.0])
+
+
+def _band(axes: Axes, limits: tuple[float, float]) -> None:
+    """Where a rule sees balance, with its limits written at its edges."""
+    axes.axhspan(*limits, color=_BAND, zorder=0)
+    for limit, side in zip(limits, ("bottom", "top"), strict=True):
+        axes.annotate(
+            f"{limit:g}".replace("-", "−"), (0.995, limit), xycoords=("axes fraction", "data"), ha="right",
+            va=side, fontsize=6, color=GRAY, annotation_clip=True,
+        )  # fmt: skip
+
+
+def _losses(axes: Axes, cell: SixPanels, curves: tuple[Array, Array], width: float) -> None:
+    """Both losses over the band of the rule, on an axis from 0 so that small changes do not look large."""
+    _pair(axes, cell, curves, width)
+    if cell.compares:
+        _band(axes, LOSS)
+        highest = max((float(np.nanmax(one)) for one in curves if np.isfinite(one).any()), default=1.0)
+        axes.set_ylim(0, max(1.7, 1.08 * highest))
 
 
 def _pair(axes: Axes, cell: SixPanels, curves: tuple[Array, Array], width: float) -> None:
@@ -137,7 +155,7 @@ def _pair(axes: Axes, cell: SixPanels, curves: tuple[Array, Array], width: float
 
 
 def _ratio(axes: Axes, cell: SixPanels) -> None:
-    axes.axhspan(*RATIO, color=_BAND, zorder=0)
+    _band(axes, RATIO)
     axes.axhline(1.0, color="black", linewidth=0.8)
     lowest, highest = RATIO
     for pair, width, alpha in (
@@ -155,7 +173,7 @@ def _ratio(axes: Axes, cell: SixPanels) -> None:
 
 
 def _difference(axes: Axes, cell: SixPanels) -> None:
-    axes.axhspan(-1.0, 1.0, color=_BAND, zorder=0)
+    _band(axes, _DIFFERENCE)
     axes.axhline(0.0, color="black", linewidth=0.8)
     axes.plot(
         *thinned(cell.steps, cell.generator - cell.discriminator), color=cell.style.color, linewidth=0.7, alpha=0.4
@@ -168,18 +186,30 @@ def _difference(axes: Axes, cell: SixPanels) -> None:
 
 def _verdicts(axes: Axes, cell: SixPanels) -> None:
     axes.set(xticks=[], yticks=[])
-    text = "\n".join(wrapped(line, _TEXT_WIDTH, 1) for line in cell.verdicts)
+    text = "\n".join(_in_rows(line) for line in cell.verdicts)
     axes.text(
-        0.03, 0.95, text, transform=axes.transAxes, ha="left", va="top", fontsize=7.2, linespacing=1.35, color="black"
+        0.02, 0.97, text, transform=axes.transAxes, ha="left", va="top", fontsize=6.6, linespacing=1.28, color="black"
     )
+
+
+def _in_rows(line: str) -> str:
+    """A verdict in one row, or in two of which the second is set in: broken behind its colon where that suffices."""
+    if len(wrapped(line, _TEXT_WIDTH, 9).splitlines()) == 1:
+        return line
+    rule, colon, found = line.partition("：" if "：" in line else ": ")
+    if colon and len(wrapped(found, _TEXT_WIDTH - 4, 9).splitlines()) == 1:
+        return f"{rule}{colon.strip()}\n    {found}"
+    return wrapped(line, _TEXT_WIDTH - 4, 2).replace("\n", "\n    ")
 
 
 def _legend(figure: Figure, language: Language) -> None:
     handles = {
-        language.say("G's loss, accuracy on real images (cell's color)"): Line2D([], [], color="black", linewidth=1.4),
-        language.say("D's loss per term, accuracy on generated images"): Line2D(
+        language.say("losses: G; accuracies: real images; ratio, difference"): Line2D(
+            [], [], color="black", linewidth=1.4
+        ),
+        language.say("losses: D per term; accuracies: generated images"): Line2D(
             [], [], color=GRAY, linewidth=1.4, linestyle="--"
         ),
-        language.say("where the rules see balance"): Patch(color=_BAND),
+        language.say("band of the rule"): Patch(color=_BAND),
     }
     figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3, handlelength=2.2)

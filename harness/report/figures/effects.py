@@ -23,33 +23,38 @@ from harness.report.figures.style import (
     pages,
     panel_grid,
     span,
-    top_legend,
     wrapped,
 )
 
 ROWS_PER_PAGE = 30
 MOST_PANELS = 6
 """Pairs of factors whose interaction is drawn."""
+FLATTEST = 3.0
+"""Times the range of one panel's values that an axis of all panels may span."""
+WIDTH_OF_LEGEND = 60
+"""Letters that fit under a panel."""
 _DECADES = tuple(10.0**power for power in range(-4, 5))
 _HALVES = tuple(digit * 10.0**power for power in range(-4, 5) for digit in (2, 5))
 _NEAR = (0.3, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 3.0, 30.0)
 """Ratios that an axis is labeled with, the roundest first."""
 _MOST_TICKS = 9
 
-Look = Literal["closer", "farther", "other", "open"]
+Look = Literal["closer", "farther", "other", "open", "reference"]
 _LOOKS: Mapping[Look, tuple[str, str, str]] = {
     "closer": ("#0173b2", "o", "#0173b2"),
     "farther": ("#d55e00", "s", "#d55e00"),
     "other": (GRAY, "D", GRAY),
     "open": (GRAY, "o", "white"),
+    "reference": ("black", "|", "black"),
 }
 """Line's color, marker, marker's filling; the marker tells them in gray print."""
 
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One cell's difference to the baseline, on the analysis scale. note: stands in the place of what is missing.
+    """One cell's difference to the baseline, on the analysis scale; the baseline itself stands at 0.
 
+    note: stands in the place of what is missing.
     text: the numbers, to the right of the row. low, high: None with one seed.
     """
 
@@ -75,7 +80,7 @@ class ForestLabels:
 @dataclass(frozen=True)
 class InteractionPanel:
     """Two crossed factors. levels: of the first, along the axis; lines: by level of the second, the mean at each of
-    them, and every seed's value.
+    them, and every seed's value. note: the interaction in numbers, under the title.
 
     means, points: values in the metric's unit.
     """
@@ -85,6 +90,7 @@ class InteractionPanel:
     levels: tuple[str, ...]
     lines: Mapping[str, Sequence[float]]
     points: Mapping[str, Sequence[Sequence[float]]]
+    note: str = ""
 
 
 def look_of(verdict: Verdict) -> Look:
@@ -96,6 +102,8 @@ def look_of(verdict: Verdict) -> Look:
             return "farther"
         case "one seed":
             return "open"
+        case "baseline":
+            return "reference"
         case _:
             return "other"
 
@@ -195,24 +203,28 @@ def _ratio_ticks(limits: tuple[float, float]) -> list[float]:
 
 
 @figure_style()
-def interactions(panels: Sequence[InteractionPanel], ylabel: str, legend: str, *, is_log: bool) -> list[Figure]:
+def interactions(panels: Sequence[InteractionPanel], ylabel: str, *, is_log: bool) -> list[Figure]:
     """One panel for each pair of factors: lines that are parallel show that one's effect is the same at the other's
-    levels. legend: what the small dots are. is_log: effects are ratios, so that the vertical axis is logarithmic."""
+    levels. Panels share the vertical axis unless that presses one of them flat. is_log: effects are ratios, so that
+    it is logarithmic."""
     if not panels:
         return []
     shown = panels[:MOST_PANELS]
-    figure, grid = panel_grid(len(shown), panel_height=3.0, columns=min(2, len(shown)), panel_width=4.2)
-    for axes, panel in zip(grid, shown, strict=True):
-        _interaction(axes, panel, is_log=is_log)
-    figure.supylabel(ylabel, fontsize=9)
-    dot = Line2D([], [], color=GRAY, marker="o", markersize=3.5, linestyle="", alpha=0.7)
-    top_legend(figure, [dot], [legend])
+    columns = min(2, len(shown))
+    figure, grid = panel_grid(len(shown), 3.5, columns=columns, panel_width=4.2, legend_height=0.0)
+    together = _range([value for panel in shown for value in _values(panel)], is_log)
+    alone = [_range(_values(panel), is_log) for panel in shown]
+    is_shared = all(_length(together, is_log) <= FLATTEST * _length(one, is_log) for one in alone)
+    for index, (axes, panel) in enumerate(zip(grid, shown, strict=True)):
+        _interaction(axes, panel)
+        _value_axis(axes, together if is_shared else alone[index], is_log=is_log)
+        if index % columns == 0 or not is_shared:
+            axes.set_ylabel(ylabel)
     return [figure]
 
 
-def _interaction(axes: Axes, panel: InteractionPanel, *, is_log: bool) -> None:
+def _interaction(axes: Axes, panel: InteractionPanel) -> None:
     styles = cell_styles([index == 0 for index in range(len(panel.lines))])
-    values = [value for of_line in panel.points.values() for at in of_line for value in at]
     places = range(len(panel.levels))
     for index, (style, (name, means)) in enumerate(zip(styles, panel.lines.items(), strict=True)):
         aside = 0.05 * (index - (len(panel.lines) - 1) / 2)
@@ -226,16 +238,35 @@ def _interaction(axes: Axes, panel: InteractionPanel, *, is_log: bool) -> None:
     axes.set_xticks(list(places), [wrapped(level, 14, 2) for level in panel.levels])
     axes.set_xlim(-0.3, len(panel.levels) - 0.7)
     axes.set_xlabel(panel.xlabel)
-    axes.set_title(wrapped(panel.title, 44, 2))
-    room = 0.14 * len(panel.lines)  # for the legend over the lines, as a share of the values' range
+    axes.set_title("\n".join(filter(None, (wrapped(panel.title, 52, 2), panel.note))))
+    widest = max(map(len, panel.lines), default=0)
+    columns = min(len(panel.lines), max(1, int(WIDTH_OF_LEGEND // (widest + 8))))
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=columns, handlelength=2.4, columnspacing=1.2)
+
+
+def _values(panel: InteractionPanel) -> list[float]:
+    return [value for of_line in panel.points.values() for at in of_line for value in at]
+
+
+def _range(values: Sequence[float], is_log: bool) -> tuple[float, float]:
+    """With some room on either side."""
     low, high = min(values), max(values)
     if is_log:
-        log_axis(axes, "y", span(values))
-        if span(values) < WIDE:  # too few round powers: plain round numbers
-            ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+        room = max(span(values), 1.2) ** 0.08
+        return low / room, high * room
+    room = 0.08 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _length(limits: tuple[float, float], is_log: bool) -> float:
+    return math.log(limits[1] / limits[0]) if is_log else limits[1] - limits[0]
+
+
+def _value_axis(axes: Axes, limits: tuple[float, float], *, is_log: bool) -> None:
+    if is_log:
+        log_axis(axes, "y", span(limits))
+        if span(limits) < WIDE:  # too few round powers: plain round numbers
+            ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(*limits)
             axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if tick > 0]))
-        axes.set_ylim(low / span(values) ** 0.08, high * span(values) ** room)
         axes.yaxis.set_minor_locator(NullLocator())
-    elif high > low:
-        axes.set_ylim(low - 0.08 * (high - low), high + room * (high - low))
-    axes.legend(loc="upper center", frameon=True, framealpha=0.85, edgecolor="none")
+    axes.set_ylim(limits)

@@ -65,6 +65,12 @@ class LastValues:
     is_baseline: bool
     values: dict[int, Sequence[float]]
 
+    @property
+    def mean(self) -> float:
+        """Over seeds of each seed's mean over repeats; 0 where nothing was measured."""
+        means = [sum(values) / len(values) for values in self.values.values()]
+        return sum(means) / len(means) if means else 0.0
+
 
 @figure_style()
 def against_step(
@@ -200,7 +206,7 @@ def at_last(
     its repeats together, so that there are no ticks.
     """
     everything = [value for cell in cells for values in cell.values.values() for value in values]
-    baseline = next((_mean_over_seeds(cell) for cell in cells if cell.is_baseline and cell.values), None)
+    baseline = next((cell.mean for cell in cells if cell.is_baseline and cell.values), None)
     label = _axis_label(title, span(everything), language)
     marks = _Marks(pooled, any(len(cell.values) > 1 for cell in cells), baseline)
     return [_rows(page, label, everything, marks, language) for page in pages(cells, ROWS_PER_PAGE)]
@@ -276,13 +282,8 @@ def _row(axes: Axes, row: int, cell: LastValues, pooled: bool, language: Languag
             markeredgewidth=0.6, linestyle="", zorder=4,
         )  # fmt: skip
     if len(cell.values) > 1:  # under the dots, which their white edge sets apart from it
-        axes.vlines(_mean_over_seeds(cell), row - 0.36, row + 0.36, color="black", linewidth=1.2, zorder=2)
+        axes.vlines(cell.mean, row - 0.36, row + 0.36, color="black", linewidth=1.2, zorder=2)
 
 
 def _axis_label(title: str, factor: float, language: Language) -> str:
     return language.say("{title}, log scale", title=title) if factor > WIDE else title
-
-
-def _mean_over_seeds(cell: LastValues) -> float:
-    means = [sum(values) / len(values) for values in cell.values.values()]
-    return sum(means) / len(means)

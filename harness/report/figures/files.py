@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -18,22 +17,22 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from harness.report.figures.few_colors import with_few_colors
 from harness.report.figures.style import figure_style
 
 MOST_DPI = 300.0
 """Figures with pictures of pixels are made as large as this, so that each of those pixels is a whole number of dots."""
 LEFT_OVER = 0.02
 """Dots per pixel by which such a picture may be larger than its place, where the figure's size was rounded."""
-MOST_COLORS = 256
+LEAST_WHOLE = 0.9
+"""How small a picture in whole dots may be beside the others of its figure, each as a share of its place."""
 LONG_TEXT = 4096
 """Letters from which a text is compressed: hundreds of runs take hundreds of kilobytes."""
 COMPRESSION = 6
 """zlib's level: 9 takes three times as long for 5 to 10 % less."""
-LEAST_SEEN = 24
-"""Of 255: a palette that moves no channel of any dot further than this is taken for the picture itself."""
 
-_DECIMALS = re.compile(rb"(\d\.\d\d)\d+")
-_COORDINATES = re.compile(rb' (?:d|x|y)="[^"]*"|translate\([^)]*\)')
+_DECIMALS = re.compile(rb"(scale\([^)]*\)|\d\.\d\d)\d*")
+"""Of numbers, those past the second; sizes of letters have to keep theirs."""
 _INDENTS = re.compile(rb"\n\s+")
 _GROUP_NAMES = re.compile(rb'(?<=<g) id="\w+"')
 _COMMENT = re.compile(rb"<!--.*?-->\s*", re.DOTALL)
@@ -56,7 +55,7 @@ def figure_files(figure: Figure, about: Mapping[str, str]) -> FigureFiles:
     Consumes the figure: its layout is fixed and its size in dots may change.
     """
     has_pixels = any(axes.images for axes in figure.axes)
-    _place_empty_labels(figure)
+    _ease_layout(figure)
     with figure_style():
         _settle(figure)
         if has_pixels:
@@ -76,12 +75,14 @@ def _settle(figure: Figure) -> None:
         axes.set_position((round(left, 6), round(bottom, 6), round(width, 6), round(height, 6)))
 
 
-def _place_empty_labels(figure: Figure) -> None:
-    """Spares matplotlib the search for places of axis labels without text, an eighth of the time of many panels."""
+def _ease_layout(figure: Figure) -> None:
+    """Spares matplotlib the search for places of axis labels without text, and measuring the frames of panels."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if not axis.get_label_text():
                 axis.set_label_coords(0, 0)
+        for spine in axes.spines.values():
+            spine.set_in_layout(False)
 
 
 def _png(figure: Figure, about: Mapping[str, str]) -> bytes:
@@ -98,17 +99,6 @@ def _png(figure: Figure, about: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def with_few_colors(drawn: Image.Image) -> Image.Image:
-    """An RGB picture in at most 256 colors or grays, where that moves no channel by more than `LEAST_SEEN`; else as
-    it is."""
-    pixels = np.asarray(drawn)
-    if (pixels == pixels[:, :, :1]).all():
-        return drawn.convert("L")
-    few = drawn.quantize(MOST_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    moved = np.abs(np.asarray(few.convert("RGB")).astype(np.int16) - pixels)
-    return few if moved.max() <= LEAST_SEEN else drawn
-
-
 def _svg(figure: Figure, about: Mapping[str, str]) -> bytes:
     """As laid out for the PNG; text as outlines, since fonts may be missing, and no more points than can be seen.
 
@@ -121,8 +111,8 @@ def _svg(figure: Figure, about: Mapping[str, str]) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "harness", "svg.fonttype": "path", "path.simplify_threshold": 0.2}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)  # type: ignore[no-untyped-call]
     drawn = _NOT_XML.sub(b"", _COMMENT.sub(b"", buffer.getvalue()))
-    drawn = _GROUP_NAMES.sub(b"", _INDENTS.sub(b"\n", drawn))
-    return _renamed(_COORDINATES.sub(lambda found: _DECIMALS.sub(rb"\1", found[0]), drawn))
+    texts, end, shapes = _INDENTS.sub(b"\n", drawn).partition(b"</metadata>")
+    return _renamed(texts + end + _DECIMALS.sub(rb"\1", _GROUP_NAMES.sub(b"", shapes)))
 
 
 def _renamed(drawn: bytes) -> bytes:
@@ -141,7 +131,7 @@ def _show_pixels_whole(figure: Figure) -> None:
     shown = [axes for axes in figure.axes if axes.images]
     dots = [axes.get_window_extent().width / _width(axes) for axes in shown]
     dpi = figure.dpi * max(ceil(scale) / scale for scale in dots)
-    if dpi > MOST_DPI:
+    if dpi > MOST_DPI or not _stay_alike(shown, dpi / figure.dpi):
         return
     places = [axes.get_position() for axes in shown]
     figure.set_dpi(dpi)
@@ -154,6 +144,15 @@ def _show_pixels_whole(figure: Figure) -> None:
         axes.set_aspect("auto")
         axes.set_position((left / width, bottom / height, scale * columns / width, scale * rows / height))
         axes.images[0].set_interpolation("nearest")
+
+
+def _stay_alike(shown: Sequence[Axes], larger: float) -> bool:
+    """Whether pictures that are of one width are so in whole dots, too: those of other pixels may not be."""
+    places = [axes.get_window_extent().width * larger for axes in shown]
+    shares = [
+        int(place / _width(axes) + LEFT_OVER) * _width(axes) / place for place, axes in zip(places, shown, strict=True)
+    ]
+    return min(shares) > LEAST_WHOLE * max(shares)
 
 
 def _width(axes: Axes) -> int:

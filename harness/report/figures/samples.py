@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,8 +19,8 @@ from harness.report.figures.style import (
     cell_title,
     empty_panel,
     figure_style,
+    new_figure,
     pages,
-    panel_grid,
     wrapped,
 )
 from harness.report.language import ENGLISH, Language
@@ -42,6 +43,10 @@ class SheetLayout:
     to_a_page: int = PANELS_PER_PAGE
 
 
+LINE = 0.16
+"""Inches of a title's line."""
+EDGE = 0.13
+"""Inches between panels, and around them."""
 SAMPLE_GRID = SheetLayout(columns=4, width=2.5, letters=26, to_a_page=16)
 WIDE_SHEET = SheetLayout(columns=2, width=5.0, letters=52, to_a_page=6)
 
@@ -121,27 +126,44 @@ def wide_sheets(panels: Sequence[SamplePanel], language: Language = ENGLISH) -> 
 
 
 def _page(page: Sequence[SamplePanel], layout: SheetLayout, language: Language) -> Figure:
+    """Every picture as wide as its neighbors, those of a row with their upper edges in one line."""
     titles = [_title(panel, layout.letters, language) for panel in page]
-    lines = max(title.count("\n") + 1 for title in titles)
-    tallest = max(
-        (panel.picture.shape[0] / panel.picture.shape[1] for panel in page if panel.picture is not None), default=1
-    )
-    height = layout.width * max(tallest, 0.3) + 0.05 + 0.2 * lines
-    figure, all_axes = panel_grid(
-        len(page), height, columns=layout.columns, panel_width=layout.width, legend_height=0.0
-    )
-    for axes, panel, title in zip(all_axes, page, titles, strict=True):
-        cell_title(axes, title, panel.style)
-        axes.set_anchor("S")  # what the picture leaves of its place goes to the title
-        if panel.picture is None:
-            empty_panel(axes, panel.missing)
-            axes.set_box_aspect(max(tallest, 0.3))
-            continue
-        gray = panel.picture.ndim == 2
-        axes.imshow(panel.picture, cmap="gray" if gray else None, vmin=0, vmax=255, interpolation="antialiased")
-        axes.set(xticks=[], yticks=[])
-        axes.grid(False)
+    columns = min(layout.columns, len(page))
+    rows = [range(at, min(at + columns, len(page))) for at in range(0, len(page), columns)]
+    over = [LINE * max(titles[place].count("\n") + 1 for place in row) + EDGE for row in rows]
+    under = [layout.width * max(_shape(page[place]) for place in row) for row in rows]
+    width = max((layout.width + EDGE) * columns + EDGE, 5.2)
+    height = sum(over) + sum(under) + EDGE * (len(rows) + 1)
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    top = height
+    for row, title_height, picture_height in zip(rows, over, under, strict=True):
+        top -= EDGE + title_height
+        for column, place in enumerate(row):
+            tall = layout.width * _shape(page[place])
+            left = EDGE + column * (layout.width + EDGE)
+            box = (left / width, (top - tall) / height, layout.width / width, tall / height)
+            _panel(figure.add_axes(box), page[place], titles[place])
+        top -= picture_height
     return figure
+
+
+def _shape(panel: SamplePanel) -> float:
+    """Height over width; a square where there is no picture."""
+    return max(0.3, panel.picture.shape[0] / panel.picture.shape[1]) if panel.picture is not None else 1.0
+
+
+def _panel(axes: Axes, panel: SamplePanel, title: str) -> None:
+    cell_title(axes, title, panel.style)
+    if panel.picture is None:
+        empty_panel(axes, panel.missing)
+        return
+    gray = panel.picture.ndim == 2
+    axes.imshow(
+        panel.picture, cmap="gray" if gray else None, vmin=0, vmax=255, interpolation="antialiased", aspect="auto"
+    )
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
 
 
 def _title(panel: SamplePanel, letters: int, language: Language) -> str:

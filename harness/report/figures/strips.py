@@ -23,7 +23,10 @@ TALLEST_PAGE = 12.0
 
 @dataclass(frozen=True)
 class StripPanel:
-    """One cell's strip [H, W] or [H, W, 3], of one seed, with a row for each of `steps`; None where it is missing."""
+    """One cell's strip [H, W] or [H, W, 3], of one seed, with a row for each of `steps`; None where it is missing.
+
+    values: what was measured at each step, `FID 62.1`; empty texts where nothing was.
+    """
 
     label: str
     mark: str
@@ -32,6 +35,7 @@ class StripPanel:
     steps: tuple[int, ...]
     picture: Picture | None
     missing: str = ""
+    values: tuple[str, ...] = ()
 
 
 @figure_style()
@@ -47,7 +51,8 @@ def _height(panels: Sequence[StripPanel]) -> float:
     """Inches of one panel with its title."""
     shapes = [panel.picture.shape for panel in panels if panel.picture is not None]
     tallest = max((height / width for height, width, *_ in shapes), default=0.3)
-    return (WIDTH - 0.5) * max(tallest, 0.2) + 0.65
+    beside = 1.05 if any(any(panel.values) for panel in panels) else 0.6
+    return (WIDTH - beside) * max(tallest, 0.2) + 0.6
 
 
 def _page(page: Sequence[StripPanel], columns: int, language: Language) -> Figure:
@@ -59,16 +64,20 @@ def _page(page: Sequence[StripPanel], columns: int, language: Language) -> Figur
         if panel.picture is None:
             empty_panel(axes, panel.missing)
             continue
-        _show(axes, panel.picture, panel.steps, language)
+        _show(axes, panel.picture, panel, language)
     return figure
 
 
-def _show(axes: Axes, picture: Picture, steps: Sequence[int], language: Language) -> None:
+def _show(axes: Axes, picture: Picture, panel: StripPanel, language: Language) -> None:
+    steps = panel.steps
     gray = picture.ndim == 2
     axes.imshow(picture, cmap="gray" if gray else None, vmin=0, vmax=255, interpolation="antialiased")
     pitch = (picture.shape[0] + GAP) / len(steps)
     axes.set_xticks([])
-    axes.set_yticks([pitch * row + (pitch - GAP) / 2 - 0.5 for row in range(len(steps))], [str(step) for step in steps])
+    middles = [pitch * row + (pitch - GAP) / 2 - 0.5 for row in range(len(steps))]
+    axes.set_yticks(middles, [str(step) for step in steps])
+    for middle, value in zip(middles, panel.values, strict=False):
+        axes.text(picture.shape[1] * 1.015, middle, value, fontsize=7, va="center")
     axes.set_ylabel(language.say("step"))
     axes.tick_params(length=0)
     axes.spines["top"].set_position(("outward", 1.5))  # the cell's color beside the images, not on them

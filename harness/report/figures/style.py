@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal, TypeVar
 
 import matplotlib
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
@@ -132,10 +134,17 @@ def panel_grid(
     return figure, axes[:count]
 
 
-def top_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str]) -> None:
-    """One legend over all axes, in as many columns as the width holds."""
-    columns = max(1, int(figure.get_figwidth() // 2.4))
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(columns, len(labels)), handlelength=2.6)
+def top_legend(figure: Figure, handles: Sequence[Line2D | tuple[Line2D, ...]], labels: Sequence[str]) -> None:
+    """One legend over all axes, in as many columns as the width holds, its rows filled alike.
+
+    A handle of several lines is drawn as these side by side.
+    """
+    most = max(1, int(figure.get_figwidth() // 2.4))
+    columns = ceil(len(labels) / ceil(len(labels) / most)) if labels else 1
+    beside = {tuple: HandlerTuple(ndivide=None, pad=0.0)}
+    figure.legend(  # type: ignore[call-overload]  # its handler takes tuples
+        handles, labels, loc="outside upper center", ncols=columns, handlelength=2.6, handler_map=beside
+    )
 
 
 def cell_title(axes: Axes, label: str, style: CellStyle) -> None:

@@ -33,11 +33,17 @@ from harness.report.figures.style import (
     top_legend,
     wrapped,
 )
-from harness.report.figures.thinning import thinned
+from harness.report.figures.thinning import FEW_POINTS, thinned
 from harness.report.language import ENGLISH, Language
 
-MOST_OVERLAID = 24
+MOST_OVERLAID = 8
 """Cells that have a color and a name of their own where all lie over each other."""
+MOST_NUMBERED = 24
+"""Cells up to which gray lines have their numbers at their ends."""
+APART = 0.037
+"""Of the height of an overlay's axes: between the numbers of two cells."""
+MOST_OTHERS = 4
+"""Seeds besides the shown one that a panel has thin lines of."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class TrainingPanel:
     """One cell, shown by one seed. dynamics, curves: None where the run has no records, and `missing` says why.
 
     curves: the middles of the records' intervals under "step", then the answers (`prob/...`) that they have. end: the
-    last record's step.
+    last record's step. others, other_curves: likewise of further seeds, which are drawn thin.
     """
 
     label: str
@@ -57,6 +63,8 @@ class TrainingPanel:
     missing: str = ""
     end: int = 0
     is_baseline: bool = False
+    others: tuple[LossDynamics, ...] = ()
+    other_curves: tuple[Mapping[str, Array], ...] = ()
 
 
 @figure_style()
@@ -75,36 +83,42 @@ def _loss_page(page: Sequence[TrainingPanel], end: int, language: Language) -> F
         if panel.dynamics is None:
             empty_panel(axes, panel.missing)
         else:
-            draw_losses(axes, panel.style, panel.dynamics)
+            _draw_losses(axes, panel.style, panel.dynamics, panel.others)
             _meeting(axes, panel.dynamics, language)
             steps_to(axes, end)
     figure.supxlabel(language.say("step"), fontsize=9)
-    figure.supylabel(loss_label(page, language), fontsize=9)
-    handles = loss_handles(page, language)
-    if any(panel.dynamics and panel.dynamics.crossings for panel in page):
-        ln2 = handles.pop("ln 2", None)
-        handles[language.say("crossing")] = _crossing_handle()
-        handles |= {"ln 2": ln2} if ln2 else {}
+    figure.supylabel(_loss_label(page, language), fontsize=9)
+    handles = _loss_handles(page, language)
     top_legend(figure, list(handles.values()), list(handles))
     return figure
 
 
-def loss_handles(page: Sequence[TrainingPanel], language: Language) -> dict[str, Line2D]:
-    """A legend's handles of what `draw_losses` draws, by label."""
+def _loss_handles(page: Sequence[TrainingPanel], language: Language) -> dict[str, Line2D | tuple[Line2D, ...]]:
+    """A legend's handles of what `_draw_losses` draws, by label."""
     shown = [panel.dynamics for panel in page if panel.dynamics]
-    handles = {
-        language.say("G, smoothed (cell's color)"): Line2D([], [], color="black", linewidth=1.8),
+    handles: dict[str, Line2D | tuple[Line2D, ...]] = {
+        language.say("G, smoothed (cell's color)"): in_colors(page, 1.8),
         _discriminator_label({one.terms for one in shown}, language): Line2D(
             [], [], color=GRAY, linewidth=1.8, linestyle="--"
         ),
         language.say("recorded (raw)"): Line2D([], [], color=GRAY, linewidth=0.7, alpha=0.5),
     }
+    if any(panel.others for panel in page):
+        handles[language.say("other seeds, smoothed")] = in_colors(page, 0.7)
+    if any(one.crossings for one in shown):
+        handles[language.say("crossing")] = _crossing_handle()
     if not shown or any(one.comparable for one in shown):
         handles["ln 2"] = Line2D([], [], color="black", linewidth=0.8, linestyle=":")
     return handles
 
 
-def loss_label(page: Sequence[TrainingPanel], language: Language) -> str:
+def in_colors(page: Sequence[TrainingPanel], width: float) -> tuple[Line2D, ...]:
+    """A handle of short lines in the colors of the first cells."""
+    colors = list(dict.fromkeys(panel.style.color for panel in page))[:3]
+    return tuple(Line2D([], [], color=color, linewidth=width) for color in colors)
+
+
+def _loss_label(page: Sequence[TrainingPanel], language: Language) -> str:
     """What an axis of losses is labeled."""
     comparable = all(panel.dynamics.comparable for panel in page if panel.dynamics)
     return language.say("loss [nats]") if comparable else language.say("loss, in its own units")
@@ -120,8 +134,13 @@ def _discriminator_label(terms: set[Literal[1, 2]], language: Language) -> str:
             return language.say("D per term, smoothed")
 
 
-def draw_losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
-    """Raw and smoothed losses, and ln 2 where they meet there."""
+def _draw_losses(axes: Axes, style: CellStyle, dynamics: LossDynamics, others: Sequence[LossDynamics]) -> None:
+    """Raw and smoothed losses, those of other seeds thin, and ln 2 where they meet there."""
+    for other in others:
+        axes.plot(*thinned(other.steps, other.smooth_generator, FEW_POINTS), color=style.color, linewidth=0.7)
+        axes.plot(
+            *thinned(other.steps, other.smooth_discriminator, FEW_POINTS), color=GRAY, linewidth=0.7, linestyle="--"
+        )
     lines: tuple[tuple[Array, dict[str, Any]], ...] = (
         (dynamics.generator, {"color": style.color, "linewidth": 0.7, "alpha": 0.35}),
         (dynamics.discriminator, {"color": GRAY, "linewidth": 0.7, "alpha": 0.35}),
@@ -130,7 +149,9 @@ def draw_losses(axes: Axes, style: CellStyle, dynamics: LossDynamics) -> None:
     )
     for values, look in lines:
         axes.plot(*thinned(dynamics.steps, values), **look)
-    highest = float(max(dynamics.generator.max(initial=0), dynamics.discriminator.max(initial=0)))
+    highest = max(
+        float(max(one.generator.max(initial=0), one.discriminator.max(initial=0))) for one in (dynamics, *others)
+    )
     if dynamics.comparable:
         axes.axhline(EQUILIBRIUM_NATS, color="black", linewidth=0.8, linestyle=":")
         axes.set_ylim(0, max(1.0, 1.06 * highest))
@@ -164,7 +185,7 @@ def loss_overlay(panels: Sequence[TrainingPanel], language: Language = ENGLISH) 
     terms = {panel.dynamics.terms for panel in panels if panel.dynamics}
     _overlaid(left, panels, "generator", language.say("G, smoothed"), language)
     _overlaid(right, panels, "discriminator", _discriminator_label(terms, language), language)
-    left.set_ylabel(loss_label(panels, language))
+    left.set_ylabel(_loss_label(panels, language))
     comparable = all(panel.dynamics.comparable for panel in panels if panel.dynamics)
     _overlay_legend(figure, panels, comparable, language)
     return [figure]
@@ -188,6 +209,24 @@ def _overlaid(axes: Axes, panels: Sequence[TrainingPanel], role: Role, title: st
     axes.set_title(title)
     axes.set_xlabel(language.say("step"))
     steps_to(axes, last_step(panels))
+    if MOST_OVERLAID < len(panels) <= MOST_NUMBERED:
+        _number_ends(axes, panels, role)
+
+
+def _number_ends(axes: Axes, panels: Sequence[TrainingPanel], role: Role) -> None:
+    """Each cell's number beside the axes, at the height where its line ends or as near to it as there is room."""
+    ends = [(float(axes.transData.transform((0, _smooth(panel, role)[1][-1]))[1]), panel.mark) for panel in panels]
+    to_fraction = axes.transAxes.inverted()
+    heights = sorted((float(to_fraction.transform((0, dots))[1]), mark) for dots, mark in ends)
+    places: list[float] = []
+    for height, _ in heights:
+        places.append(max(height, places[-1] + APART) if places else height)
+    over = max(0.0, places[-1] - 1.0)
+    for index in reversed(range(len(places))):  # what goes over the top pushes those below it down
+        limit = places[-1] - over if index == len(places) - 1 else places[index + 1] - APART
+        places[index] = min(places[index], limit)
+    for place, (_, mark) in zip(places, heights, strict=True):
+        axes.text(1.01, place, mark, transform=axes.transAxes, ha="left", va="center", fontsize=6.5, color="black")
 
 
 def _overlay_legend(figure: Figure, panels: Sequence[TrainingPanel], comparable: bool, language: Language) -> None:

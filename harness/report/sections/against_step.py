@@ -10,7 +10,9 @@ from harness.report.columns import Column, joined_title
 from harness.report.content import Content
 from harness.report.markdown import escape
 from harness.report.pictures import IN_PANELS, column_against_step, column_at_last, panels_against_step
+from harness.report.step_tables import step_table, steps_shown
 from harness.report.templating import rendered
+from harness.report.unfinished import unfinished_text
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,9 @@ class CurvesPart:
     """One protocol's figures; panels: of its further metrics."""
 
     title: str
+    unfinished: str
+    steps: str
+    has_all_steps: bool
     against_step_caption: str
     at_last_caption: str
     against_step: list[Picture]
@@ -38,6 +43,9 @@ def _part(content: Content, album: Album, columns: list[Column]) -> CurvesPart:
     is_measured = bool(content.measured[first.title])
     return CurvesPart(
         title=escape(first.title_in(content.language)),
+        unfinished=unfinished_text(content, first),
+        steps=step_table(content, first),
+        has_all_steps=not steps_shown(content, first)[1],
         against_step_caption=captions.against_step_caption(content, first),
         at_last_caption=captions.at_last_caption(first, content.language),
         against_step=column_against_step(content, album, first) if is_measured else [],

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.report.album import Album
 from harness.report.content import Content
-from harness.report.cost import CellCost, MachineTime, cell_costs, images_per_epoch, machine_time, price
+from harness.report.cost import CellCost, MachineTime, cell_costs, machine_time, price
+from harness.report.epochs import epochs_text
 from harness.report.language import Language
-from harness.report.markdown import escape, number, spread, table
+from harness.report.markdown import escape, number, table
+from harness.report.rounding import rounded, significant
 from harness.report.templating import rendered
 from harness.store.networks import NetworkSize
 
@@ -21,8 +25,10 @@ def body(content: Content, album: Album) -> str:
         "sections/cost.md.jinja",
         content.language,
         table=_table(content, costs, whole) if has_times or any(cost.networks for cost in costs) else "",
+        result=_result(content, costs),
+        runs=_runs_alike(costs),
         caption=_caption(content),
-        epochs=_epochs(content),
+        epochs=epochs_text(content),
         sharing=_sharing(content, whole),
         devices=_devices(content, costs),
         totals=_totals(content, costs, whole),
@@ -38,9 +44,10 @@ def _table(content: Content, costs: list[CellCost], whole: MachineTime) -> str:
     settings = content.view.plan.experiment.cost
     in_minutes = max((over.mean for cost in costs if (over := cost.over("training_s"))), default=0.0) > LONG_S
     per = 60.0 if in_minutes else 1.0
+    has_runs = _runs_alike(costs) is None
     headers = [
         say("Cell"),
-        say("Runs"),
+        *([say("Runs")] if has_runs else []),
         say("Time per epoch (s)"),
         say("Images per second"),
         say("Training of a run (min)") if in_minutes else say("Training of a run (s)"),
@@ -58,7 +65,7 @@ def _table(content: Content, costs: list[CellCost], whole: MachineTime) -> str:
         discriminator = cost.networks.discriminator if cost.networks else None
         row = [
             escape(cost.cell.label),
-            str(len(cost.runs)),
+            *([str(len(cost.runs))] if has_runs else []),
             _with_sd(language, cost, "epoch_s"),
             _with_sd(language, cost, "images_per_s"),
             _with_sd(language, cost, "training_s", per),
@@ -68,6 +75,36 @@ def _table(content: Content, costs: list[CellCost], whole: MachineTime) -> str:
         ]
         rows.append(row + ([_run_price(content, cost, whole)] if settings else []))
     return table(headers, rows, right=range(1, len(headers)))
+
+
+def _runs_alike(costs: Sequence[CellCost]) -> int | None:
+    """How many runs of every cell have begun; None where cells differ in it."""
+    counts = {len(cost.runs) for cost in costs}
+    return counts.pop() if len(counts) == 1 else None
+
+
+def _result(content: Content, costs: Sequence[CellCost]) -> str:
+    """How long the training of a run takes, from the fastest cell to the slowest; empty before any is complete."""
+    language = content.language
+    timed = [(over.mean, cost) for cost in costs if (over := cost.over("training_s"))]
+    if not timed:
+        return ""
+    (low, fastest), (high, slowest) = (choose(timed, key=lambda item: item[0]) for choose in (min, max))
+    if _duration(language, low) == _duration(language, high):
+        return language.say("To train a run took {time}.", time=_duration(language, low))
+    return language.say(
+        "To train a run took from {low} ({fastest}) to {high} ({slowest}).",
+        low=_duration(language, low),
+        fastest=escape(fastest.cell.label),
+        high=_duration(language, high),
+        slowest=escape(slowest.cell.label),
+    )
+
+
+def _duration(language: Language, seconds: float) -> str:
+    if seconds <= LONG_S:
+        return language.say("{seconds} s", seconds=significant(seconds, 2))
+    return language.say("{minutes} min", minutes=significant(seconds / 60, 2))
 
 
 def _caption(content: Content) -> str:
@@ -102,14 +139,8 @@ def _with_sd(language: Language, cost: CellCost, name: str, per: float = 1.0) ->
     over = cost.over(name)
     if over is None:
         return "–"
-    mean = number(over.mean / per, 3)
-    told = mean if over.sd is None else f"{mean} ± {_spread(over.sd / per)}"
+    told = significant(over.mean / per, 3) if over.sd is None else rounded(over.mean / per, over.sd / per)
     return told if over.n == len(cost.runs) else language.say("{mean} (n = {n})", mean=told, n=over.n)
-
-
-def _spread(seconds: float) -> str:
-    """Clocks are not read more finely than a tenth of a millisecond."""
-    return spread(seconds) if seconds >= 0.001 else f"{seconds:.4f}"
 
 
 def _bytes_text(size: NetworkSize | None) -> str:
@@ -127,33 +158,6 @@ def _run_price(content: Content, cost: CellCost, whole: MachineTime) -> str:
         return "–"
     mean = sum(run.present_s for run in cost.runs) / len(cost.runs)
     return number(price(content, mean * whole.busy_s / whole.present_s), 3)
-
-
-def _epochs(content: Content) -> str:
-    """How many steps an epoch has; empty where that is not known."""
-    language = content.language
-    found: dict[tuple[int, float], list[str]] = {}
-    for cell in content.cells:
-        hp, images = cell.cell.hyperparameters, images_per_epoch(content, cell)
-        if images is not None:
-            steps = images // hp.batch_size / hp.discriminator_steps
-            found.setdefault((images, steps), []).append(escape(cell.label))
-    if not found:
-        return language.say("How many images an epoch has was not noted, so that its time is not known.")
-    if len(found) == 1:
-        (images, steps), _ = next(iter(found.items()))
-        return language.say("An epoch: {images} images, {steps} steps.", images=images, steps=f"{steps:g}")
-    return language.paragraph(
-        *(
-            language.say(
-                "An epoch of {cells}: {images} images, {steps} steps.",
-                cells=language.shortened(cells),
-                images=images,
-                steps=f"{steps:g}",
-            )
-            for (images, steps), cells in found.items()
-        )
-    )
 
 
 def _sharing(content: Content, whole: MachineTime) -> str:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from harness.analysis.curves import moving_average
-from harness.analysis.diagnosis import LAST_STEPS
+from harness.analysis.curves import LAST_STEPS, moving_average
 from harness.report import diagnoses, diagnosis_words
 from harness.report.album import Album
 from harness.report.chosen_cells import choice_text, chosen_cells
 from harness.report.content import Content, scale_of
 from harness.report.diagnoses import Diagnosis
-from harness.report.figures.dynamics import SixPanels, six_panels
-from harness.report.figures.style import CellStyle
+from harness.report.figures.dynamics import CELLS_PER_PAGE, SixPanels, six_panels
+from harness.report.figures.style import CellStyle, pages
 from harness.report.language import Language
-from harness.report.markdown import escape
+from harness.report.panel_words import panel_lines
 from harness.report.pictures import no_records, records_of, styles_of
+from harness.report.remedy_tables import to_try
+from harness.report.rules_and_quality import follows_text
 from harness.report.templating import rendered
-
-
-@dataclass(frozen=True)
-class CellPart:
-    """One cell with symptoms: its sentences, and what to try."""
-
-    name: str
-    lines: list[str]
-    remedies: str
-    there: str
 
 
 def body(content: Content, album: Album) -> str:
@@ -37,26 +26,24 @@ def body(content: Content, album: Album) -> str:
     return rendered(
         "sections/diagnosis.md.jinja",
         language,
-        pictures=album.add(
+        pictures=album.add_pages(
             "diagnosis",
             language.say("Six panels of training, and the diagnosis"),
             six_panels(panels, content.figure_language) if has_records else [],
-            [records_of(run) for one in shown if (run := one.cell.shown_run()).metrics],
+            [
+                [records_of(run) for one in page if (run := one.cell.shown_run()).metrics]
+                for page in pages(shown, CELLS_PER_PAGE)
+            ],
         ),
         has_records=has_records,
+        summary=diagnoses.diagnosis_summary(content),
+        follows=follows_text(content, content.diagnoses),
+        certain=diagnoses.certain_text(content),
         shown=_shown_text(content),
-        rules=diagnosis_words.rules_text(language),
+        rules=diagnosis_words.rules_text(language, bool(content.columns)),
         table=diagnoses.findings_table(content, content.diagnoses),
-        parts=[
-            CellPart(
-                escape(one.cell.label),
-                diagnoses.symptom_lines(content, one),
-                diagnoses.remedies_block(content, one),
-                diagnoses.remedies_there(content, one),
-            )
-            for one in shown
-            if one.symptoms
-        ],
+        lines=diagnoses.finding_lines(content, shown),
+        to_try=to_try(content, content.diagnoses),
     )
 
 
@@ -101,7 +88,7 @@ def _panels(diagnosis: Diagnosis, style: CellStyle, language: Language) -> SixPa
         if has_accuracies
         else None,
         compares=hp.loss == "bce",
-        verdicts=diagnosis_words.panel_lines(diagnosis.by_seed[run.seed], language),
+        verdicts=panel_lines(diagnosis.by_seed[run.seed], language),
         end=round(run.curves.end),
         missing=no_records(run, language),
     )

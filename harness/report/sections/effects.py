@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.report import claims, effect_pictures, effect_tables, effects, factorial_tables, floors
+from harness.report import (
+    claims,
+    effect_pictures,
+    effect_tables,
+    effects,
+    factorial_tables,
+    factorial_words,
+    floors,
+    variance_tables,
+)
 from harness.report.album import Album, Picture
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content
@@ -27,16 +36,21 @@ class EffectsPart:
 
     title: str
     note: str
+    counts: str
     forest: list[Picture]
     is_log: bool
     has_intervals: bool
     single: list[str]
     joint: list[str]
+    others: list[str]
     differences: str
+    flips: str
+    shared_error: str
     crossed: list[CrossedPart]
     interactions: list[Picture]
     pool: str
     components: str
+    shares: str
     at_step: str
     fingerprint: str
 
@@ -50,6 +64,7 @@ def body(content: Content, album: Album) -> str:
         parts=[_part(content, album, against) for against in content.comparisons.values()],
         family=claims.family_text(content) if declared else "",
         are_judged=any(one.se is not None for one in differences),
+        has_flips=any(map(effect_tables.flips_can_tell, content.comparisons.values())),
         claims=[answer.sentence for answer in claims.answers(content)] if declared else [],
     )
 
@@ -59,16 +74,21 @@ def _part(content: Content, album: Album, against: ColumnComparison) -> EffectsP
     return EffectsPart(
         title=escape(against.column.title_in(content.language)),
         note=_note(content, against),
+        counts=effect_tables.verdict_counts(content, against),
         forest=effect_pictures.forest_pictures(content, album, against),
         is_log=against.comparison.scale == "log",
         has_intervals=any(one.low is not None for one in against.comparison.differences),
         single=effects.single_changes(content, against),
         joint=effects.joint_changes(content, against),
+        others=effects.other_changes(content, against),
         differences=effect_tables.differences_table(content, against),
+        flips=effect_tables.flips_text(content, against),
+        shared_error=variance_tables.shared_error_text(content, against),
         crossed=[_crossed(content, against, one) for one in crossed],
         interactions=effect_pictures.interaction_pictures(content, album, against, crossed),
-        pool=effect_tables.pool_text(content, against) if against.has_several_seeds and against.others else "",
-        components=effect_tables.components_table(content, against) if against.has_several_seeds else "",
+        pool=variance_tables.pool_text(content, against) if against.has_several_seeds and against.others else "",
+        components=variance_tables.components_table(content, against) if against.has_several_seeds else "",
+        shares=variance_tables.shares_text(content, against),
         at_step=_at_step(content, against),
         fingerprint=floors.fingerprint(against.column, content.language),
     )
@@ -105,7 +125,7 @@ def _crossed(content: Content, against: ColumnComparison, one: factorial_tables.
     return CrossedPart(
         heading,
         factorial_tables.effects_table(content, against, one),
-        factorial_tables.effects_text(content, against, one),
+        factorial_words.effects_text(content, against, one),
     )
 
 

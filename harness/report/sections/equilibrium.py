@@ -13,10 +13,10 @@ def body(content: Content, album: Album) -> str:
     return rendered(
         "sections/equilibrium.md.jinja",
         language,
-        has_numbers=any(equilibrium.reached(cell) for cell in content.cells),
+        has_numbers=any(equilibrium.judged(cell) for cell in content.cells),
         rule=equilibrium.rule(language),
         table=equilibrium.equilibrium_table(content),
-        table_note=equilibrium.table_note(language),
+        table_note=equilibrium.table_note(content),
         summary=equilibrium.equilibrium_summary(content),
         answers=equilibrium.answers(content),
         caution=equilibrium.caution(language),

@@ -5,22 +5,23 @@ from __future__ import annotations
 from harness.report import training_prose
 from harness.report.album import Album
 from harness.report.content import Content, ReportCell
-from harness.report.crossings import crossings_table, has_comparable_losses
+from harness.report.crossings import covered_text, crossings_table, has_comparable_losses
+from harness.report.figures.style import pages
 from harness.report.figures.training import loss_crossings, loss_overlay
-from harness.report.pictures import recorded, training_panels
+from harness.report.pictures import recorded, recorded_by_seeds, training_panels
 from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
-    records, language = recorded(content.cells), content.language
+    records, language = [recorded_by_seeds(page) for page in pages(content.cells)], content.language
     panels = training_panels(content)
-    figures = loss_crossings(panels, content.figure_language) if records else []
+    figures = loss_crossings(panels, content.figure_language) if any(records) else []
     overlaid, left_out = _overlaid(content)
     over = [panels[cell.number - 1] for cell in overlaid]
     return rendered(
         "sections/loss-crossings.md.jinja",
         language,
-        losses=album.add("losses", language.say("Loss crossings"), figures, records),
+        losses=album.add_pages("losses", language.say("Loss crossings"), figures, records),
         losses_shown=training_prose.losses_shown(content),
         uncounted_losses=training_prose.uncounted_losses(content),
         overlay=album.add(
@@ -30,7 +31,9 @@ def body(content: Content, album: Album) -> str:
             recorded(overlaid),
         ),
         overlay_shown=training_prose.overlay_shown(content, overlaid, left_out),
+        summary=training_prose.crossings_summary(content),
         crossings_table=crossings_table(content),
+        covered=covered_text(content),
     )
 
 

@@ -1,16 +1,16 @@
-"""D(x) and D(G(z)): five curves per cell, both losses and what the discriminator answers."""
+"""D(x) and D(G(z)): what the discriminator of each cell answers to real and to generated images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.report import training_prose
+from harness.report import answers_prose, training_prose
 from harness.report.album import Album, Picture
 from harness.report.chosen_cells import choice_text, chosen_cells
 from harness.report.content import Content
-from harness.report.figures.answers import CELLS_PER_PAGE, five_curves
+from harness.report.figures.answers import answer_curves
 from harness.report.figures.style import pages
-from harness.report.pictures import recorded, training_panels
+from harness.report.pictures import recorded_by_seeds, training_panels
 from harness.report.templating import rendered
 
 
@@ -26,10 +26,10 @@ def body(content: Content, album: Album) -> str:
     chosen, language = chosen_cells(content), content.language
     everyone = training_panels(content)
     panels = [everyone[cell.number - 1] for cell in chosen]
-    figures = five_curves(panels, content.figure_language) if any(panel.curves for panel in panels) else []
-    title = language.say("Five curves: losses, D(x) and D(G(z))")
-    pictures = album.add("probabilities", title, figures, recorded(chosen))
-    cells = pages(chosen, CELLS_PER_PAGE)
+    figures = answer_curves(panels, content.figure_language) if any(panel.curves for panel in panels) else []
+    title = language.say("D(x) and D(G(z)) of all cells")
+    cells = pages(chosen)
+    pictures = album.add_pages("probabilities", title, figures, [recorded_by_seeds(page) for page in cells])
     return rendered(
         "sections/probabilities.md.jinja",
         language,
@@ -39,6 +39,7 @@ def body(content: Content, album: Album) -> str:
         ],
         shared_settings=training_prose.shared_settings(content),
         choice=choice_text(content),
-        answers_shown=training_prose.answers_shown(content),
-        without_probabilities=training_prose.without_probabilities(content),
+        summary=answers_prose.answers_summary(content),
+        answers_shown=answers_prose.answers_shown(content),
+        without_probabilities=answers_prose.without_probabilities(content),
     )

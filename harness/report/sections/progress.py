@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.report.album import Album
 from harness.report.content import Content
+from harness.report.epochs import epochs_text
 from harness.report.figures.strips import strip_pages
 from harness.report.markdown import escape
 from harness.report.pictures import styles_of
@@ -27,6 +28,7 @@ def body(content: Content, album: Album) -> str:
         content.language,
         pictures=album.add("progress", say("Progress strips of all cells"), figures, strips.sources),
         count=shown_images(content),
+        epochs=epochs_text(content),
         most=MOST_CHECKPOINTS if thinned else None,
         missing=[escape(reason) for reason in strips.missing],
     )

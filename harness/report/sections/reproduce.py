@@ -24,4 +24,11 @@ def body(content: Content, album: Album) -> str:
         overrides="".join(f" --set {shlex.quote(override)}" for override in (kept.overrides if kept else ())),
         threads=manifest.threads if manifest else None,
         code=content.language.code,
+        cell=shlex.quote(_first_cell(content)),
     )
+
+
+def _first_cell(content: Content) -> str:
+    """The baseline's name where it is a cell, else the first one's."""
+    names = [cell.cell.name for cell in sorted(content.cells, key=lambda cell: not cell.cell.is_baseline)]
+    return " ".join(names[0].split())

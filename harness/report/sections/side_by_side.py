@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import geometric_mean
 from typing import NamedTuple
 
 from harness.analysis.summary import Measurement
@@ -11,8 +12,9 @@ from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.effects import finding
 from harness.report.figures.strips import strip_pages
-from harness.report.markdown import escape, number, spread, table
+from harness.report.markdown import escape, number, table
 from harness.report.pictures import style_of
+from harness.report.rounding import rounded
 from harness.report.strips import MOST_CHECKPOINTS, Strips, cell_strip, evenly, shown_images
 from harness.report.templating import rendered
 from harness.store.networks import read_networks
@@ -26,6 +28,7 @@ class PairPart(NamedTuple):
     title: str
     metric: str
     table: str
+    seeds: int | None
     difference: str
     parameters: str
     pictures: list[Picture]
@@ -74,6 +77,7 @@ def _part(content: Content, album: Album, pair: Pair, place: int) -> PairPart:
         title=title,
         metric=escape(say(column.measures.title)) if column else "",
         table=_table(content, pair, column) if column else "",
+        seeds=_seeds_alike(_common(content, pair, column)) if column else None,
         difference=_difference(content, pair, column) if column else "",
         parameters=_parameters(content, pair),
         pictures=album.add(f"side-by-side-{place}", plain, figures, strips.sources),
@@ -109,23 +113,30 @@ def _table(content: Content, pair: Pair, column: Column) -> str:
     if not found:
         return ""
     labels = [escape(cell.label) for cell in pair]
-    headers = [say("Step"), *labels, say("Seeds"), say("{right} ÷ {left}", left=labels[0], right=labels[1])]
+    has_seeds = not _seeds_alike(found)
+    headers = [say("Step"), *labels, *([say("Seeds")] if has_seeds else [])]
+    headers.append(say("{right} ÷ {left}", left=labels[0], right=labels[1]))
     rows = [
         [
             str(left.step),
             _with_sd(left),
             _with_sd(right),
-            _seeds(left, right),
-            number(right.mean / left.mean, 3) if _has_ratio(left, right) else "–",
+            *([_seeds(left, right)] if has_seeds else []),
+            _ratio(left, right),
         ]
         for left, right in found
     ]
     return table(headers, rows, right=range(len(headers)))
 
 
+def _seeds_alike(found: list[tuple[Measurement, Measurement]]) -> int | None:
+    """How many seeds every value is the mean of; None where these differ."""
+    counts = {len(one.seeds) for both in found for one in both}
+    return counts.pop() if len(counts) == 1 else None
+
+
 def _with_sd(found: Measurement) -> str:
-    mean = number(found.mean)
-    return mean if found.sd_seeds is None else f"{mean} ± {spread(found.sd_seeds)}"
+    return rounded(found.mean, found.sd_seeds)
 
 
 def _seeds(left: Measurement, right: Measurement) -> str:
@@ -134,8 +145,13 @@ def _seeds(left: Measurement, right: Measurement) -> str:
     return ", ".join(str(len(found.seeds)) for found in (left, right)) if len(counts) > 1 else str(len(left.seeds))
 
 
-def _has_ratio(left: Measurement, right: Measurement) -> bool:
-    return left.mean > 0 and right.mean > 0
+def _ratio(left: Measurement, right: Measurement) -> str:
+    """The geometric mean of the ratios by seed, over the seeds that both have; a dash where there is none."""
+    of_left, of_right = (dict(zip(one.seeds, one.seed_means, strict=True)) for one in (left, right))
+    pairs = [(of_left[seed], of_right[seed]) for seed in of_left if seed in of_right]
+    if not pairs or any(value <= 0 for pair in pairs for value in pair):
+        return "–"
+    return number(geometric_mean(second / first for first, second in pairs), 3)
 
 
 def _difference(content: Content, pair: Pair, column: Column) -> str:

@@ -19,7 +19,6 @@ def body(content: Content, album: Album) -> str:
         summary=[paragraph for paragraph in paragraphs if paragraph],
         claimed=findings.claimed(content),
         training=[sentence for sentence in _training(content) if sentence],
-        groups=content.groups,
     )
 
 

@@ -1,0 +1,155 @@
+"""Makes files of figures in several processes at once: most of the time of a large report goes into them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import sys
+import tempfile
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import IO
+
+from matplotlib.figure import Figure
+
+from harness.report.figures.files import FigureFiles, figure_files
+
+_PARENT_DEATH_SIGNAL = 1
+"""prctl's PR_SET_PDEATHSIG."""
+MOST_PROCESSES = 4
+"""With the calling one: each may take a few hundred megabytes."""
+AT_ONCE = 4
+"""Figures that a process beside the calling one takes along, so that it is not idle while that one does other work."""
+
+Maker = Callable[[Figure, Mapping[str, str]], FigureFiles]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """number: from 0, as ordered."""
+
+    number: int
+    figure: Figure
+    about: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Helper:
+    """A forked process. result: a file that it leaves the pickled files of its orders in."""
+
+    pid: int
+    orders: Sequence[_Order]
+    result: IO[bytes]
+
+
+@dataclass
+class Press:
+    """Takes figures in any order and gives their files in that order; which process made them changes no byte.
+
+    processes: with the calling one. A forked process has the figures already, which a fresh one would have to load
+    together with matplotlib. None is forked where another thread runs, which might hold a lock for ever in the copy.
+    """
+
+    processes: int
+    make: Maker = figure_files
+    _waiting: deque[_Order] = field(default_factory=deque)
+    _helpers: list[_Helper] = field(default_factory=list)
+    _made: dict[int, FigureFiles] = field(default_factory=dict)
+    _ordered: int = 0
+
+    def order(self, figure: Figure, about: Mapping[str, str]) -> None:
+        """As of `figure_files`; the figure is its own from now on."""
+        self._waiting.append(_Order(self._ordered, figure, about))
+        self._ordered += 1
+        if self.processes == 1:
+            self._make_one()
+        else:
+            self._hire(AT_ONCE)
+
+    def files(self) -> list[FigureFiles]:
+        """Of everything ordered so far."""
+        try:
+            while self._waiting:
+                self._hire(1)
+                self._make_one()
+            while self._helpers:
+                self._await(self._helpers[0])
+        finally:
+            self._dismiss()
+        return [self._made[number] for number in range(self._ordered)]
+
+    def _make_one(self) -> None:
+        if self._waiting:
+            order = self._waiting.popleft()
+            self._made[order.number] = self.make(order.figure, order.about)
+
+    def _hire(self, most: int) -> None:
+        """Forks where a core is idle, for up to `most` of the figures that wait."""
+        for helper in list(self._helpers):
+            if os.waitid(os.P_PID, helper.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                self._await(helper)
+        while self._waiting and len(self._helpers) < self.processes - 1 and threading.active_count() == 1:
+            orders = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            self._helpers.append(_forked(orders, self.make))
+
+    def _await(self, helper: _Helper) -> None:
+        """Takes what it made. What it failed at, this process makes, or says why it cannot be made."""
+        self._helpers.remove(helper)
+        with helper.result:
+            _, status = os.waitpid(helper.pid, 0)
+            if status == 0:
+                helper.result.seek(0)
+                self._made |= pickle.load(helper.result)
+            else:
+                self._waiting.extendleft(reversed(helper.orders))
+                for _ in helper.orders:
+                    self._make_one()
+
+    def _dismiss(self) -> None:
+        """Ends helpers that nobody waits for any more, where this process was interrupted."""
+        for helper in self._helpers:
+            with suppress(ProcessLookupError):
+                os.kill(helper.pid, signal.SIGKILL)
+            os.waitpid(helper.pid, 0)
+            helper.result.close()
+        self._helpers.clear()
+
+
+def press() -> Press:
+    """With a process for each core that this one may use, up to four; one where processes cannot be forked safely."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1  # macOS's frameworks do not survive a fork
+    return Press(min(cores, MOST_PROCESSES))
+
+
+def _forked(orders: Sequence[_Order], make: Maker) -> _Helper:
+    result = tempfile.TemporaryFile()  # noqa: SIM115  # the press closes it
+    caller = os.getpid()
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of any thread: those that are left belong to BLAS, which parks them at a fork.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return _Helper(pid, orders, result)
+    code = 1
+    try:
+        _end_with(caller)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        pickle.dump({order.number: make(order.figure, order.about) for order in orders}, result)
+        result.flush()
+        code = 0
+    finally:
+        os._exit(code)  # without anything that belongs to the calling process: its exit handlers, its output
+
+
+def _end_with(caller: int) -> None:
+    """Ends this process, which has the calling one's locks, too, when that one ends."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != caller:
+        os._exit(1)
