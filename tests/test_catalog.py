@@ -27,7 +27,13 @@ make_catalog = load_make_catalog()
 FOUND = make_catalog.extracted()
 CATALOG = make_catalog.read_catalog()
 
-UNTRANSLATED = {"FID", "KID", "FID∞", "Inception Score", "G / D", "G − D", "D(x)", "D(G(z))", "Spearman's ρ"}
+UNTRANSLATED = {"FID", "KID", "FID∞", "Inception Score", "Spearman's ρ"} | {
+    "G / D",
+    "G − D",
+    "G − D [nats]",
+    "D(x)",
+    "D(G(z))",
+}
 """Names and formulas, which are the same in Chinese."""
 
 

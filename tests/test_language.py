@@ -239,5 +239,6 @@ def test_a_report_is_written_in_the_language_asked_for(tmp_path: Path) -> None:
     live(plan, tmp_path / "runs")
     view = read_snapshot(plan, tmp_path / "runs")
     path = render.render_report(view, tmp_path / "zh", ReportForm("zh", ("md",)))
-    assert path.read_text(encoding="utf-8").startswith("# 消融实验报告：small\n")
+    title = "# small：digits 上的 GAN（16 × 16 像素），4 个单元 × 2 个种子\n"
+    assert path.read_text(encoding="utf-8").startswith(title)
     assert "## 实验设置\n" in path.read_text(encoding="utf-8")

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from tracking_data import Laboratory
 
+from harness.store import atomic
 from harness.tracking.connection import connected
 from harness.tracking.projection import finish, is_up_to_date, project
 from harness.tracking.stores import resolve_address
@@ -95,8 +96,9 @@ def test_a_run_goes_to_a_server_once_with_its_files(
     lab.complete(0, 1)
     report = tmp_path / "report"
     report.mkdir()
-    (report / "report.md").write_text("# one", encoding="utf-8")
-    (report / "old.csv").write_text("a,b", encoding="utf-8")
+    for name in ("report.md", "old.csv"):
+        (report / name).write_text("a,b", encoding="utf-8")
+    atomic.write_json(report / "report.json", {"files": {"report.md": "", "old.csv": ""}})
     address = resolve_address(server, lab.runs_dir)
     done = project(lab.view(), address)
     assert (done.changed, done.rebuilt) == (2, 0)
@@ -105,6 +107,7 @@ def test_a_run_goes_to_a_server_once_with_its_files(
     for cursor in lab.directory(1).root.rglob("tracking/*.json"):
         cursor.unlink()  # makes the second run anew
     (report / "old.csv").unlink()
+    atomic.write_json(report / "report.json", {"files": {"report.md": ""}})
     assert project(lab.view(), address).rebuilt == 1
     finish(lab.view(), address, report)
     assert capfd.readouterr() == ("", "")
@@ -123,7 +126,8 @@ def test_a_run_goes_to_a_server_once_with_its_files(
             assert values == pytest.approx(lab.expected_points(index))
         child, parent = by_key[lab.plan.runs[0].key], by_key[None]
         records = Path(client.download_artifacts(child.info.run_id, "metrics.jsonl", str(tmp_path)))
-        assert [file.path for file in client.list_artifacts(parent.info.run_id, "report")] == ["report/report.md"]
+        shared = [file.path for file in client.list_artifacts(parent.info.run_id, "report")]
+        assert sorted(shared) == ["report/report.json", "report/report.md"]
         models = client.search_logged_models([experiment.experiment_id])
         assert {model.source_run_id for model in models} == {by_key[run.key].info.run_id for run in lab.plan.runs[:2]}
         assert child.outputs is not None and len(child.outputs.model_outputs) == 1

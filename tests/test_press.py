@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -25,6 +29,22 @@ def drawing(height: float) -> Figure:
     axes.plot([0, 1], [0, height], color="#0173b2")
     axes.set_title(f"up to {height}")
     return figure
+
+
+def alone(check: Callable[..., None]) -> Callable[..., None]:
+    """Runs the test in a process without other threads: pytest-xdist's have one, and beside it nothing forks."""
+
+    @functools.wraps(check)
+    def run(**arguments: Any) -> None:
+        here = Path(__file__)
+        code = f"import {here.stem} as tests; tests.{check.__name__}.__wrapped__(**{arguments!r})"
+        paths = os.pathsep.join((str(here.parent), str(here.parents[1])))
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+    return run
 
 
 def made_by(processes: int, count: int = 7) -> list[FigureFiles]:
@@ -48,11 +68,13 @@ def named(processes: int, count: int) -> tuple[list[str], set[int]]:
     return [title for title, _ in words], {int(process) for _, process in words}
 
 
+@alone
 def test_the_bytes_are_those_of_one_process() -> None:
     assert made_by(2, 3) == made_by(1, 3)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
+@alone
 def test_files_come_in_the_order_of_their_figures(processes: int) -> None:
     titles, makers = named(processes, 9)
     assert titles == [str(number) for number in range(9)]
@@ -70,6 +92,7 @@ def test_beside_another_thread_nothing_is_forked() -> None:
         other.join()
 
 
+@alone
 def test_what_a_killed_process_took_along_is_made_by_this_one() -> None:
     caller = os.getpid()
 
@@ -84,6 +107,7 @@ def test_what_a_killed_process_took_along_is_made_by_this_one() -> None:
     assert [files.png for files in machine.files()] == [f"{number} by {caller}".encode() for number in range(6)]
 
 
+@alone
 def test_a_figure_that_cannot_be_made_fails_here_and_leaves_no_process() -> None:
     def fails(figure: Figure, about: Mapping[str, str]) -> FigureFiles:
         raise ValueError("no such letter")
