@@ -7,9 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure
 from report_data import lived, many_cells
 
+from harness.report.album import MOST_DRAWN_PAGES, Album
 from harness.report.figures.style import PANELS_PER_PAGE
+from harness.report.picture_texts import ShownRuns
 
 CELLS = PANELS_PER_PAGE + 2
 SECTIONS = ["against-step", "loss-crossings", "probabilities", "diagnosis"]
@@ -34,3 +38,11 @@ def test_each_page_names_the_runs_of_its_cells(tmp_path: Path) -> None:
         pages = shown_by(document["pictures"], picture, run_cells)
         together = [name for page in pages for name in page]
         assert len(pages) > 1 and len(set(together)) == len(together), picture
+
+
+@pytest.mark.parametrize("pages", [MOST_DRAWN_PAGES, MOST_DRAWN_PAGES + 1])
+def test_a_picture_of_many_pages_has_no_svg(pages: int) -> None:
+    album = Album(ShownRuns("demo", {}, {}))
+    album.add("losses", "Losses", [Figure((1, 1)) for _ in range(pages)], [])
+    drawn = [path for path in album.files() if path.endswith(".svg")]
+    assert len(drawn) == (pages if pages <= MOST_DRAWN_PAGES else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,17 @@ from harness.report.claims import answers, family_text, plain
 from harness.report.columns import Column
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content
+from harness.report.effect_groups import EffectGroup, baseline_text, effect_groups
 from harness.report.effect_tables import (
     differences_table,
     flips_text,
     verdict_counts,
 )
-from harness.report.effects import joint_changes, other_changes, single_changes
 from harness.report.factorial_tables import crossed_effects, effects_table
 from harness.report.factorial_words import effects_text
 from harness.report.tables import comparison_table
 from harness.report.variance_tables import components_table, pool_text, shared_error_text, shares_text
+from harness.report.verdicts import sized
 
 THREE = [0, 1, 2]
 FAR = {
@@ -53,6 +55,11 @@ def first(content: Content) -> ColumnComparison:
     return next(iter(content.comparisons.values()))
 
 
+def groups(content: Content) -> dict[str, EffectGroup]:
+    """By heading."""
+    return {group.heading: group for group in effect_groups(content, first(content))}
+
+
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Content:
     """Four cells of three seeds: one far worse, one far closer, one a little worse. A price is set."""
@@ -68,7 +75,7 @@ def crossed(tmp_path_factory: pytest.TempPathFactory) -> Content:
 
 
 def test_what_is_sure_has_a_sentence_with_estimate_interval_seeds_and_verdict(three: Content) -> None:
-    found = single_changes(three, first(three))
+    found = groups(three)["Beyond chance"].items
     pattern = rf": FID {NUMBER} → {NUMBER}, × {NUMBER} \(95 % interval {NUMBER} to {NUMBER}; 3 seeds\): \*\*"
     assert re.match("`latent_dim` 16 → 100" + pattern + "helps", found[0])
     assert re.match("`generator` cnn → mlp" + pattern + "hurts", found[1])
@@ -76,11 +83,31 @@ def test_what_is_sure_has_a_sentence_with_estimate_interval_seeds_and_verdict(th
     assert not any("sign-flip" in one for one in found), "it can tell nothing with three seeds"
 
 
-def test_what_may_be_chance_is_one_sentence_with_its_numbers(three: Content) -> None:
-    (rest,) = other_changes(three, first(three))
-    pattern = rf"No effect is shown.*: `normalization` batch → none: FID {NUMBER} → {NUMBER}, × [\d.]+ \([\d.]+ to "
-    assert re.match(pattern, rest)
-    assert joint_changes(three, first(three)) == []
+def test_what_may_be_chance_has_a_line_with_its_numbers_under_its_heading(three: Content) -> None:
+    assert list(groups(three)) == ["Beyond chance", "Inconclusive"]
+    rest = groups(three)["Inconclusive"]
+    pattern = rf"`normalization` batch → none: FID {NUMBER} → {NUMBER}, × [\d.]+ \([\d.]+ to [\d.]+\)\."
+    assert re.match(pattern, rest.items[0]) and len(rest.items) == 1
+    assert rest.note == "No effect is shown, which does not mean that there is none."
+    assert groups(three)["Beyond chance"].note == "", "no cell changes several factors"
+
+
+def test_which_value_of_the_baseline_stands_beside_cells_of_fewer_seeds_is_said(tmp_path: Path) -> None:
+    cells = [{"name": "alone", "latent_dim": 100, "seeds": [1]}, {"name": "other", "latent_dim": 8}]
+    stories = {"baseline seed 0": Story(fid=10), "baseline seed 1": Story(fid=40)}
+    content = content_of(small_plan(grid=[], cell=cells), tmp_path, stories)
+    assert re.fullmatch(
+        r"Beside each cell stands the baseline's FID over the seeds that both have, as a geometric mean: [\d.]+ over "
+        r"seeds 0, 1; 4[\d.]+ over seed 1\. Its arithmetic mean over 2 seeds, which other tables have, is 2[\d.]+\.",
+        baseline_text(content, first(content)),
+    )
+    (told,) = groups(content)["One seed"].items
+    assert re.match(r"alone \(`latent_dim` 16 → 100\): FID 4[\d.]+ → [\d.]+, × 0\.\d+\.", told)
+
+
+def test_very_many_cells_of_a_group_share_a_line(three: Content, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.report.effect_groups.MOST_LISTED", 0)
+    assert groups(three)["Inconclusive"].items[0].endswith("(1 in all).")
 
 
 def test_the_table_says_what_would_decide_and_what_it_costs(three: Content) -> None:
@@ -102,7 +129,7 @@ def test_the_sign_flip_test_is_shown_once_it_can_tell(tmp_path: Path) -> None:
     content = content_of(plan, tmp_path, {"latent_dim=100": Story(fid=8)})
     (row,) = rows_of(differences_table(content, first(content)))
     assert row["Sign-flip p (least)"] == "0.031 (0.031)" and flips_text(content, first(content)) == ""
-    (told,) = single_changes(content, first(content))
+    (told,) = groups(content)["Beyond chance"].items
     assert "sign-flip p = 0.031 (least possible with 6 seeds: 0.031)." in told
 
 
@@ -110,14 +137,18 @@ def test_the_error_and_where_variance_comes_from_are_shown(three: Content) -> No
     shown = pool_text(three, first(three))
     assert re.search(r"The error is pooled over \d cells: one run varies beside its cell and its seed by an SD", shown)
     assert "correlation across cells" in shown and re.search(
-        r"The check that all cells vary alike (found|gives)", shown
+        r"Most unlike the others is [\w\\=]+: F = [\d.]+ with 2 and 4 degrees of freedom, p .* for 8 tests",
+        shown,
     )
     rows = rows_of(components_table(three, first(three)))
     assert [row["#"] for row in rows] == ["1", "2", "3", "4"]
     assert all(row["Seeds"] == "3" and row["Repeats"] == "3" for row in rows)
     assert {row["In the pool"] for row in rows} <= {"yes", "no: louder", "no: quieter"}
     assert "From 3 seeds these shares are rough" in shares_text(three, first(three))
-    assert re.match(r"p and intervals rest on the spread over seeds of [34] cells together \(", told_error(three))
+    assert re.search(
+        r"rest on the larger of two spreads over seeds: that of [34] cells .*\(up to 3\)\. The .* in [0-3] of \d",
+        told_error(three),
+    )
 
 
 def told_error(content: Content) -> str:
@@ -126,7 +157,8 @@ def told_error(content: Content) -> str:
 
 def test_a_check_that_can_hardly_find_anything_says_so(crossed: Content) -> None:
     shown = pool_text(crossed, first(crossed))
-    assert "with 2 seeds of a cell it can hardly find anything" in shown or "vary alike gives p" in shown
+    few, pool = "with 2 seeds of a cell it can hardly find anything", first(crossed).comparison.pool
+    assert (few in shown) == ("Bartlett's test" in shown) == (not pool.louder and not pool.quieter)
 
 
 def test_what_a_level_changes_besides_is_said(tmp_path: Path) -> None:
@@ -141,10 +173,13 @@ def test_what_a_level_changes_besides_is_said(tmp_path: Path) -> None:
         assert run.view.directory
         run.view.directory.networks.unlink()
         write_networks(run.view.directory, size)
-    told = [one for one in single_changes(content, first(content)) if one.startswith("`resolution`")]
-    assert "both networks: 16,784 → 57,936 parameters in G, 9,073 → 42,545 in D. Its images of 32 pixels" in told[0]
+    told = [one for one in groups(content)["Beyond chance"].items if one.startswith("`resolution`")]
+    assert (
+        "both networks change, too: 16,784 → 57,936 parameters in G, 9,073 → 42,545 in D. Its images of 32 pixels"
+        in told[0]
+    )
     assert "are measured at 16, as those of all cells are." in told[0]
-    assert not any("more than this one factor" in one for one in other_changes(content, first(content)))
+    assert not any("With it" in one for one in groups(content)["Inconclusive"].items)
 
 
 def test_one_seed_gives_numbers_and_no_verdict(tmp_path: Path) -> None:
@@ -153,9 +188,8 @@ def test_one_seed_gives_numbers_and_no_verdict(tmp_path: Path) -> None:
         assert not re.search(r"\b(helps|hurts|p =|p <|95 % interval)\b", section(text, name)), name
     shown = section(text, "effects")
     assert "**One seed: no verdict." in shown
-    assert re.search(
-        r"One seed, so numbers and no verdict: .*`generator` cnn → mlp: FID [\d.]+ → 300, × 1\d\.\d", shown
-    )
+    assert "#### One seed\n\nNumbers and no verdict: " in shown
+    assert re.search(r"\n- `generator` cnn → mlp: FID [\d.]+ → 300, × 1\d\.\d\.", shown)
 
 
 def test_a_cell_with_one_seed_among_others_has_no_verdict(tmp_path: Path) -> None:
@@ -173,7 +207,9 @@ def test_diverged_runs_are_said_and_never_help(tmp_path: Path) -> None:
         "generator=mlp": Story("diverged", reached=0, evaluated=False),
     }
     content = content_of(small_plan(seeds=THREE), tmp_path, stories)
-    some, every = single_changes(content, first(content))
+    found = groups(content)
+    (every,) = found["Beyond chance"].items
+    (some,) = [one for one in found["Inconclusive"].items if one.startswith("`latent_dim`")]
     assert "1 of its 3 runs diverged" in some and "helps**" not in some
     assert every == "`generator` cnn → mlp: all 3 runs diverged. That **hurts**."
 
@@ -184,7 +220,7 @@ def test_a_lone_run_that_diverged_is_not_measured_in_table_and_sentence(tmp_path
     content = content_of(plan, tmp_path, {"lone": Story("diverged", reached=0, evaluated=False)})
     row = rows_of(differences_table(content, first(content)))[0]
     assert row["Verdict"] == "not measured"
-    assert "its one run diverged, so it is not measured." in single_changes(content, first(content))[0]
+    assert "its one run diverged, so it is not measured." in groups(content)["Without a value to compare"].items[0]
 
 
 def test_without_a_baseline_nothing_is_compared_with_it(tmp_path: Path) -> None:
@@ -199,8 +235,7 @@ def test_without_a_baseline_nothing_is_compared_with_it(tmp_path: Path) -> None:
 def test_without_a_baseline_no_item_is_empty(tmp_path: Path) -> None:
     content = content_of(small_plan(include_baseline=False), tmp_path)
     against = first(content)
-    assert against.cells and single_changes(content, against) == joint_changes(content, against) == []
-    assert other_changes(content, against) == []
+    assert against.cells and effect_groups(content, against) == [] and baseline_text(content, against) == ""
 
 
 def test_one_cell_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
@@ -223,10 +258,10 @@ def test_crossed_factors_have_main_effects_and_an_interaction(crossed: Content) 
     assert min(one.p_holm or 1 for one in found.judged[:2]) == pytest.approx(2 * smallest)
     latent, hidden, both = effects_text(crossed, first(crossed), found)
     quotable = (
-        r"`latent_dim` 16 → 100 raises FID, averaged over `hidden_dim` 64 and 8: \*\*× [\d.]+\*\* \(95 % interval "
+        r"Averaged over `hidden_dim` 64 and 8, `latent_dim` 16 → 100 raises FID: \*\*× [\d.]+\*\* \(95 % interval "
     )
     assert re.match(quotable + r"[\d.]+ to [\d.]+; 2 seeds; p .* after adjustment for 2 main effects\)\.$", latent)
-    assert hidden.startswith("`hidden_dim` 64 → 8 raises FID, averaged over `latent_dim` 16 and 100: ")
+    assert hidden.startswith("Averaged over `latent_dim` 16 and 100, `hidden_dim` 64 → 8 raises FID: ")
     at = re.search(
         r"FID × ([\d.]+) at `hidden_dim` = 64, × ([\d.]+) at `hidden_dim` = 8 \(interaction × ([\d.]+)", both
     )
@@ -257,6 +292,23 @@ def test_crossed_factors_of_one_seed_have_numbers_and_no_verdict(tmp_path: Path)
     assert both.endswith("One seed: whether the two factors interact cannot be told.")
 
 
+def test_a_grid_of_fewer_seeds_than_its_cells_says_so_with_the_cells_own_difference(tmp_path: Path) -> None:
+    grid = [{"name": "dims", "seeds": [1], "levels": {"latent_dim": [16, 100], "hidden_dim": [64, 8]}}]
+    cells = [{"name": "latent 100", "latent_dim": 100}]
+    content = content_of(small_plan(**{**DIMS, "grid": grid, "cell": cells, "seeds": THREE}), tmp_path)
+    (found,) = crossed_effects(content, first(content))
+    basis, latent, hidden, _ = effects_text(content, first(content), found)
+    assert basis == (
+        "What is said of `latent_dim` and `hidden_dim` crossed rests on seed 1, the only one that all 4 cells have."
+    )
+    (cell,) = [cell for cell in first(content).others if cell.label == "latent 100"]
+    difference = first(content).of(cell)
+    assert difference is not None and difference.shared_seeds == (0, 1, 2)
+    lone = f"seed 1 alone gives × {math.exp(difference.by_seed[1]):.2f}."
+    assert f"At `hidden_dim` = 64 alone it is {sized(difference)} (" in latent and latent.endswith(lone)
+    assert hidden.endswith("One seed: no verdict."), "its cell has no more seeds than the grid"
+
+
 def test_pictures_and_words_stand_in_the_report(tmp_path: Path) -> None:
     claims = [
         {"cell": "latent_dim=100,hidden_dim=8", "smallest_effect": 0.1},
@@ -275,7 +327,8 @@ def test_pictures_and_words_stand_in_the_report(tmp_path: Path) -> None:
     same = item(section(text, "summary"), "hidden\\_dim=8 against latent\\_dim=100:")
     assert "**no difference that matters**" in same and "A difference of 200 % or more is ruled out" in same
     assert "sign-flip p = 0.25 (least possible with 3 seeds: 0.25)." in corner
-    assert re.search("Not among the file's claims, so not tested: .*`latent_dim` 16 → 100: FID ", shown)
+    assert "#### Not tested\n\nThese cells are not among the file's claims.\n\n- " in shown
+    assert item(shown, "`latent_dim` 16 → 100: FID ")
     assert "largest effect" not in section(text, "summary")
 
 

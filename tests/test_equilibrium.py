@@ -7,7 +7,7 @@ import pytest
 
 from harness.analysis.curves import RunCurves, run_curves
 from harness.analysis.dynamics import LossScale, loss_dynamics, run_dynamics
-from harness.analysis.equilibrium import Standing, has_left, standing
+from harness.analysis.equilibrium import Standing, drift, has_left, standing
 
 LN2 = float(np.log(2))
 
@@ -52,6 +52,18 @@ def test_the_equilibrium_asks_that_the_discriminator_is_right_by_chance_alone() 
     assert ended(0.77, 0.63, (0.53, 0.47), (0.87, 0.88)) == "tells apart"
     assert ended(LN2, LN2, (0.5, 0.5), (0.61, 0.5)) == "tells apart"
     assert ended(LN2, LN2, (0.5, 0.5), (0.5, 0.39)) == "tells apart"
+
+
+def test_the_drift_is_between_the_second_and_the_last_quarter() -> None:
+    """Distances are 0.1 in the second quarter, 0.3 in the last; those of the first and the third do not count."""
+    distances = [0.5] * 10 + [0.1] * 10 + [0.4] * 10 + [0.3] * 10
+    rows = [
+        {"step": 10 * (i + 1), "n": 10, "prob/real": 0.5 + d, "prob/fake_before": 0.5 - d}
+        for i, d in enumerate(distances)
+    ]
+    assert drift(run_curves(rows)) == pytest.approx(0.2)
+    assert drift(run_curves([row | {"prob/fake_before": 0.5 + d} for row, d in zip(rows, distances, strict=True)]))
+    assert drift(run_curves(rows[20:])) is None and drift(without_answers()) is None
 
 
 def without_answers() -> RunCurves:

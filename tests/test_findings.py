@@ -48,7 +48,7 @@ def test_the_largest_effect_and_the_largest_improvement_are_named_by_their_facto
         r"after the same adjustment\), with about the same training time and as many parameters\.",
         told,
     )
-    assert "p and intervals rest on the spread over seeds of" in told
+    assert "p and intervals rest on the larger of two spreads over seeds: that of" in told
     assert re.search(r"Closer to the real .* beyond chance: latent\\_dim=100 \(× 0\.\d+\)\.", told)
     assert re.search(r"Farther from .* beyond chance: generator=mlp \(× \d+\.\d\)\.", told)
     assert not re.search(r"\b(better|worse|significant)\b", told)
@@ -59,6 +59,16 @@ def test_an_improvement_that_is_the_largest_effect_is_told_once(tmp_path: Path) 
     told = found_in(content)
     assert "The largest effect is an improvement, that of `latent_dim` 16 → 100: after 400 steps FID **× " in told
     assert "largest improvement" not in told
+
+
+def test_the_largest_effect_of_a_generator_that_has_not_begun_says_no_more_than_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.analysis.unfinished.PROGRESS", 0.5)
+    told = found_in(content_of(small_plan(seeds=THREE), tmp_path, {"generator=mlp": Story(fid=3000)}))
+    assert "largest effect is that of `generator` cnn → mlp" in told
+    assert "which says that its generator has not begun to learn by then, and nothing of such networks" in told
+    assert "so its generator has not begun to learn: generator=mlp" in told
 
 
 def test_what_few_more_seeds_would_decide_is_named_and_the_rest_counted(three: Content) -> None:
@@ -72,6 +82,7 @@ def test_a_cell_with_one_seed_is_told_with_its_number(tmp_path: Path) -> None:
     cells = [{"name": "alone", "latent_dim": 100, "seeds": [0]}, {"name": "other", "latent_dim": 8}]
     told = found_in(content_of(small_plan(grid=[], cell=cells), tmp_path, {"alone": Story(fid=300)}))
     assert re.search(r"One seed, so numbers and no verdict: alone \(× 1\d\.\d\)\.", told)
+    assert "Worth more seeds: first a second and a third one for alone, which has one." in told
     assert "no comparison is possible" not in told
 
 
@@ -103,7 +114,7 @@ def test_what_is_beyond_chance_and_barred_is_not_called_chance(tmp_path: Path) -
         "normalization=none seed 2": Story("diverged", reached=200),
     }
     told = found_in(content_of(small_plan(seeds=THREE), tmp_path, stories))
-    assert "beyond what chance explains" not in told and "No change brought" not in told
+    assert "beyond what chance explains" not in told and "No single cell" not in told
     assert re.search(
         r"Beyond chance, but without a verdict because runs diverged .*: latent\\_dim=100 \(× 0\.\d+\)", told
     )
@@ -131,8 +142,8 @@ def test_main_effects_of_a_grid_are_quotable_and_left_out_beside_claims(tmp_path
     stories = {"latent_dim=100,hidden_dim=8": Story(fid=90)}
     told = found_in(content_of(small_plan(**DIMS), tmp_path / "all", stories))
     assert re.search(
-        r"`hidden_dim` 64 → 8 raises FID, averaged over `latent_dim` 16 and 100: \*\*× \d\.\d\d\*\* \(", told
+        r"Averaged over `latent_dim` 16 and 100, `hidden_dim` 64 → 8 raises FID: \*\*× \d\.\d\d\*\* \(", told
     )
     assert "What `latent_dim` 16 → 100 does depends on `hidden_dim`" in told
     claimed = content_of(small_plan(**DIMS, claim=[{"cell": "latent_dim=100"}]), tmp_path / "some", stories)
-    assert "averaged over" not in found_in(claimed) and "depends on" not in found_in(claimed)
+    assert "veraged over" not in found_in(claimed) and "depends on" not in found_in(claimed)

@@ -94,7 +94,7 @@ def test_a_whole_report_loads_nothing_and_holds_every_picture(tmp_path: Path) ->
     assert not re.search(r"@import|url\(", text.split("</style>")[0])
     shown = [base64.b64decode((image["src"] or ",").split(",")[1]) for image in parts.of("img") if image.get("src")]
     assert shown == [(output / path).read_bytes() for path in re.findall(r"\]\((figures/.+?\.png)\)", markdown(output))]
-    assert {image["alt"] for image in parts.of("img")} > {"Loss crossings"}
+    assert {image["alt"] for image in parts.of("img")} > {"Losses of G and D"}
     linked = [link["href"] for link in parts.of("a") if not (link["href"] or "").startswith("#")]
     assert {"comparison.csv", "report.json", "report.md"} <= set(linked)
     assert all((output / str(link)).is_file() for link in linked)

@@ -9,7 +9,7 @@ from report_data import Story, small_plan
 from report_tables import content_of
 
 from harness.report.quality import best_cell, quality_text, unlike_the_data
-from harness.report.remedy_tables import is_clearly_better
+from harness.report.remedy_tables import is_clearly_better, to_try
 from harness.report.rules_and_quality import follows_text
 
 ILL = (3.0, 0.1)
@@ -36,6 +36,24 @@ def test_the_direction_is_read_from_the_order_of_cells(tmp_path: Path, bad: floa
     assert told in text and "rank correlation" in text
     best = best_cell(content)
     assert best is not None and f"{quality_text(content, best)}), breaks" in text
+
+
+def test_where_rules_do_not_follow_quality_only_clearly_bad_cells_get_remedies(tmp_path: Path) -> None:
+    well = (0.8, 0.75)
+    stories = {
+        "baseline": Story(fid=100.0, level=well),
+        "latent_dim=100": Story(fid=110.0, level=well),
+        "normalization=none": Story(fid=100.0, level=ILL),
+        "generator=mlp": Story(fid=800.0, level=well),
+    }
+    content = content_of(small_plan(), tmp_path / "none", stories)
+    found = to_try(content, content.diagnoses)
+    assert (found.table, found.there, found.blocks) == ("", "", [])
+    assert "the rules do not follow the quality" in found.healthy and found.healthy.endswith("for none.")
+    content = content_of(small_plan(), tmp_path, stories | {"generator=mlp": Story(fid=800.0, level=(1.6, 0.75))})
+    found = to_try(content, content.diagnoses)
+    assert found.healthy.endswith("begun to learn: generator=mlp.")
+    assert found.table and "normalization=none" not in found.table and found.blocks
 
 
 def test_without_measurements_nothing_is_said_of_quality(tmp_path: Path) -> None:

@@ -267,6 +267,13 @@ def test_the_check_of_variances_is_an_exact_f_test() -> None:
     found = pooled(x)
     assert found.p_equal == pytest.approx(8 * min(tails)) and found.p_equal < 0.25
     assert (found.louder, found.cells) == (("a",), ("b", "c", "d"))
+    assert found.check is not None
+    assert (found.check.cell, found.check.freedom, found.check.rest_freedom, found.check.tests) == ("a", 1, 2, 8)
+    assert scipy.stats.f.sf(found.check.ratio, 1, 2) == pytest.approx(min(tails))
+    bartlett = scipy.stats.bartlett(*(list(of_seed.values()) for of_seed in x.values()))
+    assert found.check.p_bartlett == pytest.approx(bartlett.pvalue)
+    without = pooled(x | {"e": {0: 1.0, 1: 1.0}}).check
+    assert without is not None and without.p_bartlett is None, "one does not vary"
     del x["d"]
     assert (pooled(x).p_equal, pooled(x).louder) == (None, ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from report_tables import rows_of
 from harness.report.content import Content, gather
 from harness.report.extractors import extractor_text, learned, metric_caveat, scale_note
 from harness.report.picture_values import value_of
-from harness.report.rounding import rounded
+from harness.report.rounding import rounded, significant
 from harness.report.settings import step_line, training_lines
 from harness.report.step_tables import step_table, steps_shown
 from harness.tracking.reader import read_experiment
@@ -30,9 +31,33 @@ def test_every_cell_has_its_mean_at_each_step(content: Content) -> None:
     rows = rows_of(step_table(content, column))
     assert steps_shown(content, column) == ([50, 100, 200, 250, 350, 400], True)
     first = {one.step: one for one in content.of_cell(content.cells[0], column)}
-    assert rows[0]["step 50"] == rounded(first[50].mean, first[50].sd_seeds)
+    assert first[50].sd_repeats is not None
+    assert (
+        rows[0]["step 50"] == f"{rounded(first[50].mean, first[50].sd_seeds)} ({significant(first[50].sd_repeats, 2)})"
+    )
     assert rows[0]["Since the checkpoint before"].startswith("× ")
     assert rows[3]["step 200"] != "–" == rows[3]["step 400"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ((60.0, 55.0, 42.0), "× 0.76, still improving"),
+        ((55.0, 75.0, 42.0), "× 0.56, swinging"),
+        ((60.0, 55.0, 54.0), "× 0.98"),
+        ((60.0, 75.0, 82.0), "× 1.09, farther again"),
+        ((75.0, 42.0), "× 0.56, still improving"),
+    ],
+)
+def test_how_a_cell_ended_is_told(content: Content, values: tuple[float, ...], told: str) -> None:
+    column, cell = content.columns[0], content.cells[0]
+    like = content.of_cell(cell, column)[0]
+    measured = [
+        replace(like, step=step, seeds=(0,), seed_means=(value,), mean=value, sd_seeds=None)
+        for step, value in enumerate(values)
+    ]
+    changed = replace(content, measured=dict(content.measured) | {column.title: measured})
+    assert rows_of(step_table(changed, column))[0]["Since the checkpoint before"] == told
 
 
 def test_one_checkpoint_makes_no_table(content: Content, tmp_path: Path) -> None:
@@ -69,8 +94,6 @@ def test_whose_features_values_are_measured_in(tmp_path: Path, block: dict[str, 
 
 
 def test_what_is_noted_of_weights_that_ship_is_told(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     from harness.evaluation.extractor_weights import weights_sha256
 
     plan = small_plan(grid=[])

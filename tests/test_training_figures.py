@@ -122,6 +122,36 @@ def test_the_overlay_leaves_out_what_smoothing_does_not_reach_and_tells_log_scal
     assert (right.get_yscale(), right.get_title()) == ("linear", "D per term, smoothed")
 
 
+def test_close_limits_of_a_band_are_one_text_and_accuracies_have_the_room_that_they_need() -> None:
+    (cell,) = cells(1)
+    high = replace(cell, generator=9 * cell.generator, accuracies=(cell.discriminator + 0.4, cell.discriminator + 0.45))
+    losses, _, accuracies, *_ = six_panels([high])[0].axes
+    assert [text.get_text() for text in losses.texts] == ["0.5 … 1.5"]
+    assert accuracies.get_ylim() == (pytest.approx(0.47), pytest.approx(1.03))
+    dipping = replace(cell, accuracies=(cell.discriminator - 0.3, cell.discriminator))
+    assert six_panels([dipping])[0].axes[2].get_ylim()[0] == pytest.approx(0.17)
+
+
+def test_accuracies_are_means_before_pale_records_in_two_looks() -> None:
+    (cell,) = cells(1)
+    smooth = (np.full(60, 0.9), np.full(60, 0.8))
+    lines = six_panels([replace(cell, smooth_accuracies=smooth)])[0].axes[2].lines
+    assert [float(np.mean(np.asarray(line.get_ydata(), dtype=float))) for line in lines] == pytest.approx(
+        [0.5, 0.5, 0.8, 0.9, 0.5]
+    )
+    assert lines[0].get_alpha() == lines[1].get_alpha() == 0.3
+    assert lines[2].get_color() != lines[3].get_color() and lines[2].get_linewidth() > 2 * lines[3].get_linewidth()
+
+
+def test_lines_lead_from_the_ends_of_curves_to_their_numbers() -> None:
+    axes = loss_overlay(with_records(MOST_OVERLAID + 4))[0].axes[0]
+    leaders = [line for line in axes.lines if line.get_transform() == axes.transAxes]
+    numbers = sorted(text.get_position()[1] for text in axes.texts)
+    ends = np.array([np.asarray(line.get_ydata(), dtype=float) for line in leaders])
+    assert sorted(ends[:, 1]) == pytest.approx(numbers)
+    assert np.ptp(ends[:, 0]) == pytest.approx(0)  # all cells of this figure end alike
+
+
 def test_answers_are_three_curves_and_those_of_other_seeds_thin() -> None:
     (panel,) = training_panels(1)
     assert panel.curves is not None
@@ -129,9 +159,15 @@ def test_answers_are_three_curves_and_those_of_other_seeds_thin() -> None:
     other = {**panel.curves, "prob/real": np.full(60, 0.7)}
     (axes,) = answer_curves([replace(panel, curves=after, other_curves=(other,))])[0].axes
     levels = [float(np.mean(np.asarray(line.get_ydata(), dtype=float))) for line in axes.lines]
-    assert levels == pytest.approx([0.5, 0.7, 0.4, 0.6, 0.4, 0.3])
-    assert len({(line.get_linestyle(), line.get_color()) for line in axes.lines[3:]}) == 3
-    assert max(line.get_linewidth() for line in axes.lines[1:3]) < min(line.get_linewidth() for line in axes.lines[3:])
+    assert levels == pytest.approx([0.5, 0.7, 0.6, 0.4, 0.3])  # of the other seed D(x) alone
+    assert len({(line.get_linestyle(), line.get_color()) for line in axes.lines[2:]}) == 3
+    assert axes.lines[1].get_linewidth() < min(line.get_linewidth() for line in axes.lines[2:])
+    smooth = {name: curve if name == "step" else curve + 0.1 for name, curve in after.items()}
+    (axes,) = answer_curves([replace(panel, curves=after, smooth_curves=smooth)])[0].axes
+    shown = [(float(np.mean(np.asarray(line.get_ydata(), dtype=float))), line.get_alpha()) for line in axes.lines]
+    assert shown[1:] == [(pytest.approx(level), 0.25) for level in (0.6, 0.4, 0.3)] + [
+        (pytest.approx(level), None) for level in (0.7, 0.5, 0.4)
+    ]
 
 
 def test_losses_of_other_seeds_are_thin_and_named() -> None:

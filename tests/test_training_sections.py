@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 from report_data import NOTES, Story, lived, many_cells, measured_plan, prepare, report, section, small_plan
+from report_tables import content_of
 
+from harness.analysis.correlation import RankCorrelation
 from harness.design.expansion import Plan
 from harness.design.metrics import METRICS
-from harness.report import chosen_cells
+from harness.report import chosen_cells, dynamics_tables
+from harness.report.correlations import correlations, strongest_text
+from harness.report.dynamics_tables import interleaving_summary
 
 SHORT = {"training": {"steps": 40, "log_every": 10, "checkpoint_every": 40}, "evaluation": []}
 TRAINING = ("loss-crossings", "probabilities", "equilibrium", "dynamics", "diagnosis")
@@ -52,6 +56,7 @@ def test_captions_state_shared_settings_and_what_each_cell_has(tmp_path: Path) -
 def test_the_equilibrium_is_told_with_its_rule_numbers_and_caution(tmp_path: Path) -> None:
     text = told(small_plan(), tmp_path, "equilibrium")
     assert text.strip().startswith("At the end of training D's mean answers are near 1/2 in none of 8 runs.")
+    assert "From the second to the last quarter of training, D(x) and D(G(z)) move away from 1/2 in " in text
     assert "D\\*(x) = p(x) / (p(x) + q(x))" in text and "less than 0.05 from 1/2" in text
     assert "real images with D(x) > 0.5" in text and "no sign of one by itself" in text
     rows = rows_of(text, "Right on real")
@@ -89,14 +94,48 @@ def test_dynamics_are_numbers_with_correlations_whose_sign_is_read_out(tmp_path:
     losses = rows_of(text, "Interleaving")
     assert len(losses) == 4 and len(losses[0]) == 6  # the same two seeds in every row have no column
     assert 0 < float(losses[0][2].split(" ± ")[0]) <= 1
-    correlations = rows_of(text, "Spearman's ρ")
-    assert [row[-1] for row in correlations] == ["4"] * len(correlations)
-    assert {name for row in correlations for name in row[0].split(", ")} >= {"G's loss", "G / D", "D(x)"}
-    dashes = [row for row in correlations if row[1] == "–"]
+    rows = rows_of(text, "Spearman's ρ")
+    assert [row[-1] for row in rows] == ["4"] * len(rows)
+    assert {name for row in rows for name in row[0].split(", ")} >= {"G's loss", "G / D", "D(x)"}
+    dashes = [row for row in rows if row[1] == "–"]
     alike = "Crossings per 1000 steps, Accuracy on real images, Accuracy on generated images"
     assert [row[0] for row in dashes] == [alike]  # the same in all cells
-    assert correlations[-1] == dashes[0]
-    assert "The higher this number, the " in text and "no test of a cause" in text
+    assert rows[-1] == dashes[0]
+    assert "No number goes with the quality of images beyond chance" in text  # 4 cells cannot show it
+    assert "The higher this number, the " not in text and "no test of a cause" in text
+
+
+@pytest.mark.parametrize(("rho", "told"), [(-0.9, "the closer a cell's"), (0.9, "the farther a cell's")])
+def test_the_sign_of_a_correlation_beyond_chance_is_read_out(tmp_path: Path, rho: float, told: str) -> None:
+    content = content_of(small_plan(), tmp_path)
+    found = correlations(content)
+    assert found is not None
+    sure = RankCorrelation("loss_ratio", 12, rho, 0.001)
+    text = strongest_text(content, replace(found, found=(sure,)))
+    assert text.startswith("Strongest: G / D (ρ = ") and told in text
+    chance = [replace(sure, name=name, p=0.02, rho=rho / (i + 1)) for i, name in enumerate(("prob_real", "prob_fake"))]
+    assert "The higher" in strongest_text(content, replace(found, found=tuple(chance)))
+    many = (*chance, replace(sure, name="loss_ratio", rho=0.1, p=0.6))
+    text = strongest_text(content, replace(found, found=many))
+    assert "after adjustment for 3 comparisons; closest to it: D(x) (ρ = " in text and "The higher" not in text
+
+
+def test_losses_that_hardly_take_turns_are_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = content_of(small_plan(evaluation=[]), tmp_path)
+    monkeypatch.setattr(dynamics_tables, "HARDLY", 0.9)
+    assert interleaving_summary(content).startswith(
+        "The losses hardly take turns in any cell: interleaving is at most 0."
+    )
+    monkeypatch.setattr(dynamics_tables, "HARDLY", 0.01)
+    assert interleaving_summary(content).startswith("The losses take turns in 4 of 4 cells")
+
+
+def test_what_crossings_are_counted_in_is_told_only_with_their_table(tmp_path: Path) -> None:
+    apart = {name: Story(swings=0, level=(3.0, 0.1)) for name in ("baseline", "one")}
+    cells = [{"name": "one", "latent_dim": 100}]
+    text = lived(only(small_plan(grid=[], cell=cells, evaluation=[]), "loss-crossings"), tmp_path, apart)
+    assert "cross in none of 4 runs" in text and "Counts and rates refer" not in text
+    assert "## Losses of G and D" in text
 
 
 def test_dynamics_without_measurements_have_no_correlations(tmp_path: Path) -> None:
@@ -125,8 +164,8 @@ def test_the_diagnosis_names_evidence_of_each_seed(diagnosed: str) -> None:
     assert "missing classes in 1 of 2 seeds (1 of 10 classes there)" in diagnosed
     assert "](figures/diagnosis-1.png)" in diagnosed
     assert (
-        "so that D was certain and G learned little, between these steps: baseline (seed 1: steps 0 to 400)."
-        in diagnosed
+        "was less than 0.05 nats above its least in this share of training, the mean over seeds (in brackets, first "
+        "and last in any seed): baseline: 50 % (about step 55, about step 345)." in diagnosed
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.report.typography import NO_BREAK, unbroken
+from harness.report.typography import NO_BREAK, in_chinese, unbroken
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,7 @@ def test_a_number_and_its_sign_stay_on_one_line(text: str, shown: str) -> None:
 def test_fenced_code_is_as_it_was() -> None:
     text = "5 %\n````toml\nlr = 5 # 5 %\n```\n5 %\n````\n5 %"
     assert unbroken(text) == text.replace("5 %", "5~%", 1).replace("````\n5 %", "````\n5~%").replace("~", NO_BREAK)
+
+
+def test_chinese_sets_no_blank_before_a_percent_sign() -> None:
+    assert in_chinese("占 12 %，p = 0.04，`5 %`") == "占 12%，p~=~0.04，`5 %`".replace("~", NO_BREAK)

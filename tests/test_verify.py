@@ -225,7 +225,7 @@ def test_what_a_picture_says_of_its_cells_is_compared(place: Path) -> None:
     path = place / "report" / "figures" / "losses.svg"
     text = path.read_text(encoding="utf-8")
     assert "latent_dim=100" in text
-    for old, new in (("latent_dim=100", "latent_dim=999"), ("<title>Loss crossings<", "<title>FID<")):
+    for old, new in (("latent_dim=100", "latent_dim=999"), ("<title>Losses of G and D<", "<title>FID<")):
         assert old in text
         path.write_text(text.replace(old, new), encoding="utf-8")
         rewrite(place, lambda document: None)

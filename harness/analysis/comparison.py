@@ -56,13 +56,31 @@ class Components:
 
 
 @dataclass(frozen=True)
+class VarianceCheck:
+    """The F test of the cell whose residuals stand out most from those of the other cells together.
+
+    ratio: F, with freedom and rest_freedom; tests: cells and tails that it was chosen from, p being adjusted for them
+    (Bonferroni). p_bartlett: of Bartlett's test of the spreads over seeds as they are, seeds not taken off; None where
+    one of them is 0.
+    """
+
+    cell: str
+    ratio: float
+    freedom: int
+    rest_freedom: int
+    tests: int
+    p: float
+    p_bartlett: float | None
+
+
+@dataclass(frozen=True)
 class Pool:
     """The error that comparisons share: of one run beside its cell and its seed.
 
     sd: None without two cells that share two seeds. freedom: its degrees of freedom. cells: those pooled; louder,
     quieter: cells left out for a variance that is beyond chance larger or smaller than the others'.
     seed_correlation: intraclass correlation of seeds across cells (below 0 by chance alone), None where it cannot be
-    told; p_seeds: of the F test that seeds explain nothing beside cells. p_equal: of the check that all cells'
+    told; p_seeds: of the F test that seeds explain nothing beside cells. check: that all cells'
     variances are equal, None below four cells.
     """
 
@@ -72,8 +90,13 @@ class Pool:
     louder: tuple[str, ...]
     quieter: tuple[str, ...]
     seed_correlation: float | None
-    p_equal: float | None
+    check: VarianceCheck | None
     p_seeds: float | None = None
+
+    @property
+    def p_equal(self) -> float | None:
+        """Of the check."""
+        return self.check.p if self.check else None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from math import log
 from typing import Literal
 
-from harness.analysis.curves import LAST_STEPS, RunCurves
+import numpy as np
+
+from harness.analysis.curves import LAST_STEPS, RunCurves, moving_average
 from harness.analysis.modes import LEAST_PRECISION, ModeVerdict
 from harness.analysis.oscillation import strongest_swing
 from harness.analysis.remedies import Remedy, Symptom, remedies_for
@@ -121,23 +123,25 @@ def progress(first: float | None, last: float | None, floor: float | None, setti
 
 @dataclass(frozen=True)
 class CertainSteps:
-    """Where D was certain: the first and the last such step of a run, and how many between them were."""
+    """Where D was certain, by its loss smoothed over LAST_STEPS: the first and the last step about which it was, and
+    the share in (0, 1] of the steps about which its loss can be smoothed."""
 
     first: int
     last: int
-    steps: int
+    share: float
 
 
 def certain_steps(curves: RunCurves, setting: Setting) -> CertainSteps | None:
-    """Recorded intervals, anywhere in training, in which D's loss was as near its least as in a vanishing gradient."""
-    losses = curves.values.get("loss/discriminator")
-    if losses is None or setting.hp.loss not in ("bce", "sigmoid_logits"):
+    """Where in training D's smoothed loss was as near its least as in a vanishing gradient; None where nowhere."""
+    if setting.hp.loss not in ("bce", "sigmoid_logits"):
         return None
-    low = losses / setting.terms - least_discriminator_loss(setting.hp) < VANISHING  # False where NaN
+    held = curves.held("loss/discriminator")
+    losses = moving_average(held.ends, held.counts, held.values["loss/discriminator"] / setting.terms, LAST_STEPS)
+    low = losses - least_discriminator_loss(setting.hp) < VANISHING  # False where NaN
     if not low.any():
         return None
-    ends, counts = curves.ends[low], curves.counts[low]
-    return CertainSteps(round(ends[0] - counts[0]), round(ends[-1]), round(counts.sum()))
+    share = held.counts[low].sum() / held.counts[np.isfinite(losses)].sum()
+    return CertainSteps(round(held.centers[low][0]), round(held.centers[low][-1]), float(share))
 
 
 def memorization(nearness: Nearness, setting: Setting) -> Finding:

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
+from harness.analysis.curves import RunCurves
 from harness.analysis.dynamics import EQUILIBRIUM_NATS, RunDynamics
 
 ANSWER_TOLERANCE = 0.05
@@ -25,6 +28,9 @@ LEFT = 0.1
 Standing = Literal["away", "answers near", "tells apart", "reached"]
 """Of a run's end. away: answers or losses are not near 1/2 and ln 2. The others are near: answers near, where
 accuracies are not recorded; tells apart, where D is right on more or fewer images than CHANCE_ACCURACY; reached."""
+
+STAYED = 0.02
+"""Change of the distance from 1/2 below which answers count as having stayed."""
 
 
 def standing(numbers: RunDynamics, comparable: bool) -> Standing | None:
@@ -51,3 +57,18 @@ def standing(numbers: RunDynamics, comparable: bool) -> Standing | None:
 def has_left(numbers: RunDynamics) -> bool | None:
     """Whether the run's answers were away from 1/2 at any time; None where that is not known."""
     return None if numbers.largest_distance is None else numbers.largest_distance > LEFT
+
+
+def drift(curves: RunCurves) -> float | None:
+    """By how much the answers' distance from 1/2, the mean of that of D(x) and of D(G(z)), grew from the second to the
+    last quarter of a run, by the means over these quarters; None where one has no record of both."""
+    held = curves.held("prob/real", "prob/fake_before")
+    quarter = np.minimum(4 * held.centers / max(curves.end, 1.0), 3.0).astype(np.int64)
+    distances = []
+    for part in (1, 3):
+        inside = quarter == part
+        if not inside.any():
+            return None
+        means = [float(np.average(curve[inside], weights=held.counts[inside])) for curve in held.values.values()]
+        distances.append(sum(abs(mean - 0.5) for mean in means) / 2)
+    return distances[1] - distances[0]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from harness.analysis.comparison import CellValues, Components, Pool, Scale
+from harness.analysis.comparison import CellValues, Components, Pool, Scale, VarianceCheck
 
 CHECK_LEVEL = 0.25
 """Level of the check that variances are equal: lenient, as a check before a test should be (Bancroft 1964)."""
@@ -84,18 +84,28 @@ class _Fit:
     seed_freedom: int
     within_cells: int
 
+    def ratio(self, cell: str) -> float:
+        """A cell's variance over that of the others; infinite where these do not vary, 1 where nothing can be told."""
+        own, own_freedom = self.of_cell[cell]
+        rest, rest_freedom = self.squares - own, self.freedom - own_freedom
+        if own_freedom < 1 or rest_freedom < 1 or self.squares == 0:
+            return 1.0
+        if rest <= SMALLEST * self.squares:
+            return math.inf
+        return max(0.0, own) / own_freedom / (rest / rest_freedom)
+
     def tails(self, cell: str) -> tuple[float, float]:
         """P(F at least as large), P(F at most as large) of a cell's variance over that of the others, were they equal.
 
         The cell's part is what the residuals lose without the cell, so that both are independent and F is exact.
         """
-        own, own_freedom = self.of_cell[cell]
-        rest, rest_freedom = self.squares - own, self.freedom - own_freedom
+        own_freedom = self.of_cell[cell][1]
+        rest_freedom = self.freedom - own_freedom
         if own_freedom < 1 or rest_freedom < 1 or self.squares == 0:
             return 1.0, 1.0
-        if rest <= SMALLEST * self.squares:
+        ratio = self.ratio(cell)
+        if math.isinf(ratio):
             return 0.0, 1.0
-        ratio = max(0.0, own) / own_freedom / (rest / rest_freedom)
         lower = float(special.fdtr(own_freedom, rest_freedom, ratio))
         return float(special.fdtrc(own_freedom, rest_freedom, ratio)), lower
 
@@ -110,9 +120,7 @@ def pooled(means: Mapping[str, Means]) -> Pool:
     first = _fit(replicated)
     if first is None:
         return Pool(None, 0.0, (), (), (), None, None)
-    checks = {cell: first.tails(cell) for cell in replicated}
-    tests = 2 * len(replicated)
-    limit = CHECK_LEVEL / tests
+    limit = CHECK_LEVEL / (2 * len(replicated))
     kept, fit, louder = dict(replicated), first, list[str]()
     while len(kept) > FEWEST:
         tails = {cell: fit.tails(cell)[0] for cell in kept}
@@ -136,9 +144,38 @@ def pooled(means: Mapping[str, Means]) -> Pool:
         louder=tuple(cell for cell in replicated if cell in louder),
         quieter=tuple(quieter),
         seed_correlation=_seed_correlation(fit),
-        p_equal=min(1.0, tests * min(map(min, checks.values()))) if len(replicated) > FEWEST else None,
+        check=_check(first, replicated) if len(replicated) > FEWEST else None,
         p_seeds=_p_seeds(fit),
     )
+
+
+def _check(fit: _Fit, means: Mapping[str, Means]) -> VarianceCheck:
+    """Of the cell with the smallest tail."""
+    tails = {cell: min(fit.tails(cell)) for cell in means}
+    cell, tests = min(tails, key=lambda name: tails[name]), 2 * len(means)
+    freedom = fit.of_cell[cell][1]
+    return VarianceCheck(
+        cell=cell,
+        ratio=fit.ratio(cell),
+        freedom=freedom,
+        rest_freedom=fit.freedom - freedom,
+        tests=tests,
+        p=min(1.0, tests * tails[cell]),
+        p_bartlett=_bartlett(list(means.values())),
+    )
+
+
+def _bartlett(means: Sequence[Means]) -> float | None:
+    """P of equal variances (Bartlett 1937), cells being independent; None where one does not vary."""
+    freedom = np.array([len(of_seed) - 1 for of_seed in means], dtype=np.float64)
+    variances = np.array([np.var(list(of_seed.values()), ddof=1) for of_seed in means])
+    largest = max(abs(x) for of_seed in means for x in of_seed.values())
+    if len(means) < 2 or np.any(np.sqrt(variances) <= SMALLEST * largest):
+        return None
+    total = float(freedom.sum())
+    statistic = total * math.log(float(freedom @ variances) / total) - float(freedom @ np.log(variances))
+    correction = 1 + (float((1 / freedom).sum()) - 1 / total) / (3 * (len(means) - 1))
+    return float(special.chdtrc(len(means) - 1, max(0.0, statistic / correction)))
 
 
 def _fit(means: Mapping[str, Means]) -> _Fit | None:

@@ -8,9 +8,13 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from harness.report.figures.files import figure_files, png_alone
 from harness.report.figures.press import press
 from harness.report.language import ENGLISH, Language
 from harness.report.picture_texts import ShownRuns
+
+MOST_DRAWN_PAGES = 4
+"""Of one picture, up to which each page is an SVG, too: those of a hundred cells take a third of a report's time."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Album:
         return list(self._missing)
 
     def files(self) -> dict[str, bytes]:
-        """Every form of every picture by path: PNG, and SVG but for pictures made of pixels."""
+        """Every form of every picture by path: PNG, and SVG but for pictures made of pixels or of many pages."""
         found: dict[str, bytes] = {}
         for path, files in zip(self._pictures, self._press.files(), strict=True):
             drawing = {} if files.svg is None else {path.removesuffix(".png") + ".svg": files.svg}
@@ -59,6 +63,8 @@ class Album:
 
     def add(self, name: str, title: str, figures: Sequence[Figure], sources: list[dict[str, Any]]) -> list[Picture]:
         """Figures as `figures/NAME.png` (drawings as SVG, too), or as numbered pages of that name where several.
+
+        More than `MOST_DRAWN_PAGES` pages have no SVG.
 
         sources: JSON objects, of runs' checkpoints (`key`, `seed`, `step`, `checkpoint_sha256`, `protocol_sha256`) or
         records (`key`, `seed`, `records_to_step`, `metrics_sha256`). ValueError where the name is taken.
@@ -73,6 +79,7 @@ class Album:
         by_page: one for each figure at least. What lies pale behind a page's cells is named on the other pages.
         """
         added = []
+        make = figure_files if len(figures) <= MOST_DRAWN_PAGES else png_alone
         for page, (figure, sources) in enumerate(zip(figures, by_page, strict=False), start=1):
             suffix = f"-{page}" if len(figures) > 1 else ""
             called = title if len(figures) == 1 else self._page_title(title, page, len(figures))
@@ -81,7 +88,7 @@ class Album:
             if path in self._pictures:
                 raise ValueError(f"two pictures of one report are named {path}")
             self._pictures[path] = Picture(path, called, sources, is_logarithmic)
-            self._press.order(figure, self._runs.texts(called, sources))
+            self._press.order(figure, self._runs.texts(called, sources), make)
             added.append(self._pictures[path])
         return added
 

@@ -9,7 +9,7 @@ from harness.report.content import Content, ReportCell, ReportRun
 from harness.report.dynamics_tables import known
 from harness.report.language import Language
 from harness.report.markdown import code, escape, number
-from harness.report.training_prose import named
+from harness.report.training_prose import named, windows
 
 
 def answers_summary(content: Content) -> str:
@@ -49,8 +49,10 @@ def answers_shown(content: Content) -> str:
     start = language.paragraph(
         say(
             "The mean answer of the discriminator to real images, D(x), and to generated ones, D(G(z)), before and "
-            "after its update; with both losses above, these are five curves per cell. Thick lines are of the seed "
-            "named over the panel, thin ones of other seeds."
+            "after its update; with both losses in the section on losses, these are five curves per cell. Thick lines "
+            "are of the seed named over the panel, smoothed over {window} as the losses are, with the recorded means "
+            "pale behind them; thin lines are the smoothed D(x) of other seeds.",
+            window=windows(content),
         ),
         say("1/2 is where it cannot tell them apart. A wide gap means that it tells them apart with ease."),
     )

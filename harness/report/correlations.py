@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from harness.analysis.correlation import LEAST_CELLS, RankCorrelation, rank_correlations
+from harness.analysis.multiplicity import holm
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
 from harness.report.dynamics_tables import CORRELATED, known, title_of
 from harness.report.language import Language
 from harness.report.markdown import escape, number, table
 from harness.report.quality import leading_column, quality, unlike_the_data
+
+BELOW = 0.05
+"""p from which on chance is no good explanation."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,9 @@ def _rho(one: RankCorrelation) -> str:
 
 
 def strongest_text(content: Content, told: Correlations) -> str:
-    """The strongest correlation with its sign read out; empty where there is none."""
-    language = content.language
-    first = _alike(told)[0]
+    """The strongest correlation with its sign read out, where any is beyond chance; empty where there is none."""
+    language, groups = content.language, _alike(told)
+    first = groups[0]
     one, better = first[0], told.column.measures.better
     if one.rho is None or better == "neither":
         return ""
@@ -86,6 +90,15 @@ def strongest_text(content: Content, told: Correlations) -> str:
         "rho": _rho(one),
         "p": number(one.p, 2),
     }
+    p_values = [same[0].p for same in groups if same[0].p is not None]
+    if min(holm(p_values)) >= BELOW:
+        none = language.say(
+            "No number goes with the quality of images beyond chance, after adjustment for {n} comparisons; closest to "
+            "it: {number} (ρ = {rho}, p = {p} before adjustment).",
+            **shown,
+            n=len(p_values),
+        )
+        return language.paragraph(none, _without_failed(language, told, one))
     if (one.rho < 0) == (better == "lower"):
         text = language.say(
             "Strongest: {number} (ρ = {rho}, p = {p}). The higher this number, the "
@@ -127,7 +140,7 @@ def correlations_note(content: Content, told: Correlations) -> str:
             "of {n} numbers have p below 0.05, where chance alone would give about one in 20; they hang together, so "
             "they are no independent finds. A dash: fewer than {least} cells have both numbers, or one number is the "
             "same in all.",
-            below=sum(one.p is not None and one.p < 0.05 for one in tested),
+            below=sum(one.p is not None and one.p < BELOW for one in tested),
             n=len(tested),
             least=LEAST_CELLS,
         ),

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import get_args
 
+from harness.analysis.curves import LAST_STEPS
 from harness.analysis.diagnosis import (
     VANISHING,
+    CertainSteps,
     Finding,
     Nearness,
     Rule,
@@ -24,12 +26,15 @@ from harness.analysis.remedies import Remedy, Symptom
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell, ReportRun, scale_of
 from harness.report.diagnosis_words import evidence_text, symptom_name
+from harness.report.language import Language
 from harness.report.markdown import escape, table
 from harness.report.modes import classes_of, groups_with_classes
 from harness.report.tables import cell_name
 
 MOST_SEEDS = 4
 """Seeds whose evidence is told."""
+NOTABLE = 0.01
+"""Of training: from which share on it is told that D was certain."""
 RULES: tuple[Rule, ...] = get_args(Rule)
 ON_CURVES: tuple[Rule, ...] = ("loss ratio", "accuracies", "loss range", "vanishing gradient", "oscillation")
 
@@ -180,32 +185,42 @@ def _found(content: Content, diagnosis: Diagnosis) -> list[str]:
 
 
 def certain_text(content: Content) -> str:
-    """From which to which step D was certain anywhere in training; empty where no run can be judged."""
+    """In what share of training D was certain, and when, in the cells where it notably was; empty where no run can be
+    judged."""
     language, found, judged = content.language, [], 0
     for cell in content.cells:
         setting = setting_of(content, cell)
         runs = [run for run in cell.runs if run.metrics and setting.hp.loss in ("bce", "sigmoid_logits")]
         judged += len(runs)
-        spans = [(run.seed, span) for run in runs if (span := certain_steps(run.curves, setting))]
-        told = [
-            language.say("seed {seed}: steps {first} to {last}", seed=seed, first=span.first, last=span.last)
-            for seed, span in spans
-        ]
-        if told:
-            shown = language.listed([*told[:MOST_SEEDS], "…"] if len(told) > MOST_SEEDS else told)
-            found.append(language.say("{cell} ({spans})", cell=escape(cell.label), spans=shown))
+        spans = [span for run in runs if (span := certain_steps(run.curves, setting))]
+        share = sum(span.share for span in spans) / len(runs) if runs else 0.0
+        if share >= NOTABLE:
+            found.append(_certain_cell(language, cell, share, spans))
     if not judged:
         return ""
+    shown = {"steps": LAST_STEPS, "least": VANISHING}
     if not found:
         return language.say(
-            "D's loss was less than {least} nats above its least in no part of training: D was never certain.",
-            least=VANISHING,
+            "In no cell was D's loss, as a mean over {steps} steps, less than {least} nats above its least in "
+            "{notable:g} % of training or more.",
+            **shown,
+            notable=100 * NOTABLE,
         )
     return language.say(
-        "D's loss was less than {least} nats above its least, so that D was certain and G learned little, between "
-        "these steps: {cells}.",
-        least=VANISHING,
+        "D's loss, as a mean over {steps} steps, was less than {least} nats above its least in this share of training, "
+        "the mean over seeds (in brackets, first and last in any seed): {cells}.",
+        **shown,
         cells=language.shortened_clauses(found),
+    )
+
+
+def _certain_cell(language: Language, cell: ReportCell, share: float, spans: Sequence[CertainSteps]) -> str:
+    return language.say(
+        "{cell}: {share:.0f} % (about step {first}, about step {last})",
+        cell=escape(cell.label),
+        share=100 * share,
+        first=min(span.first for span in spans),
+        last=max(span.last for span in spans),
     )
 
 

@@ -38,7 +38,7 @@ from harness.report.sections import (
     summary,
 )
 from harness.report.templating import rendered
-from harness.report.typography import unbroken
+from harness.report.typography import in_chinese, unbroken
 
 
 def _always(content: Content) -> bool:
@@ -76,7 +76,7 @@ SECTIONS = (
     Section("interpolations", "Latent interpolations", interpolations.body, _interpolates),
     Section("effects", "Effects of the factors", effects.body, _measures),
     Section("against-step", "Against the step", against_step.body, _measures),
-    Section("loss-crossings", "Loss crossings", loss_crossings.body),
+    Section("loss-crossings", "Losses of G and D", loss_crossings.body),
     Section("probabilities", "D(x) and D(G(z))", probabilities.body),
     Section("equilibrium", "Equilibrium", equilibrium.body),
     Section("dynamics", "Training dynamics", dynamics.body),
@@ -102,6 +102,7 @@ def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
     in_turn = sorted(shown, key=lambda section: section.name == "problems")  # it tells what others lack
     bodies = {section.name: section.body(content, album) for section in in_turn}
     say, names, numbers = content.language.say, [section.name for section in shown], numbering(content, album.pictures)
+    typeset = in_chinese if content.language.code == "zh" else unbroken
     text = rendered(
         "report.md.jinja",
         content.language,
@@ -112,7 +113,7 @@ def document(content: Content, album: Album, notes: Mapping[str, str]) -> str:
         sections=[
             WrittenSection(
                 say(section.title),
-                unbroken(numbers.numbered(bodies[section.name], say(section.title))),
+                typeset(numbers.numbered(bodies[section.name], say(section.title))),
                 notes.get(section.name, "").strip(),
             )
             for section in shown

@@ -15,6 +15,8 @@ from harness.report.tables import cell_name
 
 SHOWN = ("interleaving", "per_1000_steps", "loss_ratio", "loss_difference")
 """Fields of `RunDynamics` that the table of dynamics shows; the table of the equilibrium has the others."""
+HARDLY = 0.1
+"""Interleaving below which the losses of a cell hardly take turns."""
 CORRELATED = (
     "interleaving", "per_1000_steps", "loss_generator", "loss_discriminator", "loss_ratio", "loss_difference",
     "accuracy_real", "accuracy_fake", "prob_real", "prob_fake", "real_distance", "fake_distance",
@@ -96,6 +98,12 @@ def interleaving_summary(content: Content) -> str:
             "The losses never take turns in the one cell that can be judged.",
             "The losses never take turns in any of {n} cells: interleaving is 0.",
             len(found),
+        )
+    if highest < HARDLY:
+        return language.say(
+            "The losses hardly take turns in any cell: interleaving is at most {highest} of 1, in {cell}.",
+            cell=escape(cell.label),
+            highest=number(highest, 2),
         )
     return language.say(
         "The losses take turns in {some} of {n} cells; most in {cell}, with an interleaving of {highest} on a scale "

@@ -13,21 +13,6 @@ from harness.report.markdown import escape
 from harness.report.side_changes import side_text
 from harness.report.verdicts import change_text, interval_text, level_text, needed_text, p_equation, p_text, sized
 
-MOST_LISTED = 30
-"""Cells in one sentence of those that nothing can be said of."""
-
-
-def single_changes(content: Content, against: ColumnComparison) -> list[str]:
-    """An item for each cell that changes one factor alone and of which something can be said, in the table's order."""
-    alone = [cell for cell in against.others if len(changes(content, cell)) == 1]
-    return [_item(content, against, cell) for cell in alone if is_told(against.of(cell))]
-
-
-def joint_changes(content: Content, against: ColumnComparison) -> list[str]:
-    """An item for each cell that changes several factors, whose difference no single one of them explains."""
-    joint = [cell for cell in against.others if len(changes(content, cell)) != 1]
-    return [_item(content, against, cell) for cell in joint if is_told(against.of(cell))]
-
 
 def is_told(difference: Difference | None) -> bool:
     """Whether a difference has an item of its own: a verdict, a near miss, no difference that matters, all diverged."""
@@ -39,45 +24,12 @@ def is_told(difference: Difference | None) -> bool:
     return is_found or (difference.p is not None and difference.p <= ALPHA)
 
 
-def other_changes(content: Content, against: ColumnComparison) -> list[str]:
-    """The cells without an item, by what is missing: proof of an effect, seeds, a claim, or a value."""
-    say, listed = content.language.say, content.language.shortened_clauses
-    found = [(cell, one) for cell in against.others if (one := against.of(cell)) and not is_told(one)]
-    of: dict[str, list[str]] = {}
-    for cell, one in found:
-        kind = "not measured" if one.estimate is None else one.verdict
-        of.setdefault(kind, []).append(_short(content, against, cell, one))
-    texts = []
-    if cells := of.get("inconclusive"):
-        texts.append(
-            say(
-                "No effect is shown, which does not mean that there is none: {cells}.", cells=listed(cells, MOST_LISTED)
-            )
-        )
-    if cells := of.get("one seed"):
-        texts.append(say("One seed, so numbers and no verdict: {cells}.", cells=listed(cells, MOST_LISTED)))
-    if cells := of.get("not asked"):
-        texts.append(say("Not among the file's claims, so not tested: {cells}.", cells=listed(cells, MOST_LISTED)))
-    if cells := of.get("not measured"):
-        texts.append(say("Without a value to compare: {cells}.", cells=listed(cells, MOST_LISTED)))
-    alone = [(cell, one) for cell, one in found if one.estimate is not None and len(changes(content, cell)) == 1]
-    return [*texts, *(text for cell, _ in alone if (text := _besides(content, against, cell)))]
-
-
-def _besides(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
-    """What a cell changes besides its one factor, as sentences of their own."""
-    side = side_text(content, against.column, cell, against.baseline) if against.baseline else ""
-    what = change_text_of(content, cell)
-    head = content.language.say("{what} changes more than this one factor.", what=what)
-    return content.language.paragraph(head, side) if side else ""
-
-
-def _short(content: Content, against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
+def short(content: Content, against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
     """`latent_dim` 16 → 100: FID 71.9 → 62.3, × 0.87 (0.47 to 1.60)."""
     what = change_text_of(content, cell)
     if difference.estimate is None or against.baseline is None:
         return what
-    before, after = (_mean(against, one, difference) for one in (against.baseline, cell))
+    before, after = (shared_mean(against, one, difference) for one in (against.baseline, cell))
     return content.language.say(
         "{what}: {metric} {before} → {after}, {change}",
         what=what,
@@ -88,7 +40,8 @@ def _short(content: Content, against: ColumnComparison, cell: ReportCell, differ
     )
 
 
-def _item(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
+def item(content: Content, against: ColumnComparison, cell: ReportCell) -> str:
+    """All that is known of one difference: what the table has, what else changes, and what would decide."""
     difference = against.of(cell)
     if difference is None or against.baseline is None:
         return ""
@@ -120,7 +73,7 @@ def finding(content: Content, against: ColumnComparison, pair: tuple[ReportCell,
     if difference is None or difference.estimate is None:
         return _unmeasured(content, against, pair[0], what)
     n = len(difference.shared_seeds)
-    before, after = (_mean(against, cell, difference) for cell in (pair[1], pair[0]))
+    before, after = (shared_mean(against, cell, difference) for cell in (pair[1], pair[0]))
     shown: dict[str, object] = {
         "what": what,
         "metric": metric,
@@ -181,7 +134,7 @@ def _is_hurt(against: ColumnComparison, cell: ReportCell) -> bool:
     return difference is not None and difference.verdict == "hurts"
 
 
-def _mean(against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
+def shared_mean(against: ColumnComparison, cell: ReportCell, difference: Difference) -> str:
     """The mean over the shared seeds of each seed's mean over repeats: on the log scale the geometric one, as the
     ratio beside it is."""
     values = against.values[cell.cell.name].values

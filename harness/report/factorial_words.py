@@ -6,6 +6,7 @@ from harness.analysis.statistics import FactorEffect
 from harness.analysis.variance import seed_means
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content
+from harness.report.crossed_seeds import basis_text, more_seeds_text
 from harness.report.factorial_tables import CrossedEffects, JudgedEffect, crossed_effects
 from harness.report.markdown import code, escape
 from harness.report.verdicts import interval_text, p_equation, sized_value
@@ -24,7 +25,7 @@ def effects_text(content: Content, against: ColumnComparison, crossed: CrossedEf
             cells=language.shortened([escape(cell.label) for cell in missing]),
         )
     told = [_told(content, against, crossed, one) for one in crossed.judged]
-    return [sentence for sentence in (lacks, *told) if sentence]
+    return [sentence for sentence in (lacks, basis_text(content, against, crossed), *told) if sentence]
 
 
 def crossed_summary(content: Content, against: ColumnComparison) -> list[str]:
@@ -40,13 +41,16 @@ def crossed_summary(content: Content, against: ColumnComparison) -> list[str]:
             if (one.is_sure(against.comparison.alpha) or crossed.grid.name)
             and (len(one.effect.factors) == 1 or one.is_hint(against.comparison.alpha))
         ]
-        paragraphs.append(content.language.paragraph(*(_told(content, against, crossed, one) for one in shown)))
+        told = [_told(content, against, crossed, one) for one in shown]
+        basis = basis_text(content, against, crossed) if told else ""
+        paragraphs.append(content.language.paragraph(basis, *told))
     return [paragraph for paragraph in dict.fromkeys(paragraphs) if paragraph]
 
 
 def _told(content: Content, against: ColumnComparison, crossed: CrossedEffects, one: JudgedEffect) -> str:
     if len(one.effect.factors) == 1:
-        return _main_effect(content, against, crossed, one)
+        more = more_seeds_text(content, against, crossed, one.effect)
+        return content.language.paragraph(_main_effect(content, against, crossed, one), more)
     return _interaction(content, against, crossed, one)
 
 
@@ -69,25 +73,25 @@ def _main_effect(content: Content, against: ColumnComparison, crossed: CrossedEf
     shown["p"] = p_equation(one.p_holm)
     if not one.is_sure(against.comparison.alpha):
         return language.plural(
-            "No effect of {step} on {metric} is shown, averaged over {rest}: {change} (95 % interval {interval}; "
+            "Averaged over {rest}, no effect of {step} on {metric} is shown: {change} (95 % interval {interval}; "
             "{seeds} seeds; {p}).",
-            "No effect of {step} on {metric} is shown, averaged over {rest}: {change} (95 % interval {interval}; "
+            "Averaged over {rest}, no effect of {step} on {metric} is shown: {change} (95 % interval {interval}; "
             "{seeds} seeds; {p} after adjustment for {n} main effects).",
             one.family,
             **shown,
         )
     if effect.estimate < 0:
         return language.plural(
-            "{step} lowers {metric}, averaged over {rest}: **{change}** (95 % interval {interval}; {seeds} seeds; "
+            "Averaged over {rest}, {step} lowers {metric}: **{change}** (95 % interval {interval}; {seeds} seeds; "
             "{p}).",
-            "{step} lowers {metric}, averaged over {rest}: **{change}** (95 % interval {interval}; {seeds} seeds; "
+            "Averaged over {rest}, {step} lowers {metric}: **{change}** (95 % interval {interval}; {seeds} seeds; "
             "{p} after adjustment for {n} main effects).",
             one.family,
             **shown,
         )
     return language.plural(
-        "{step} raises {metric}, averaged over {rest}: **{change}** (95 % interval {interval}; {seeds} seeds; {p}).",
-        "{step} raises {metric}, averaged over {rest}: **{change}** (95 % interval {interval}; {seeds} seeds; {p} "
+        "Averaged over {rest}, {step} raises {metric}: **{change}** (95 % interval {interval}; {seeds} seeds; {p}).",
+        "Averaged over {rest}, {step} raises {metric}: **{change}** (95 % interval {interval}; {seeds} seeds; {p} "
         "after adjustment for {n} main effects).",
         one.family,
         **shown,

@@ -18,12 +18,8 @@ from harness.report.markdown import escape
 from harness.report.prose import seeds_note, steps_note
 from harness.report.rounding import rounded
 from harness.report.unfinished import unfinished_text
-from harness.report.verdicts import duration, level_text, seeds_range, sized
-
-FEW_MORE = 10
-"""Seeds in all up to which more seeds are worth naming."""
-MOST_NAMED = 3
-"""Undecided cells that are named, and not counted."""
+from harness.report.verdicts import level_text, sized
+from harness.report.worth_seeds import undecided_text
 
 
 def findings(content: Content, column: Column) -> list[str]:
@@ -33,7 +29,7 @@ def findings(content: Content, column: Column) -> list[str]:
     paragraphs = [level, unfinished_text(content, column)]
     if against.has_several_seeds and against.is_whole_family:
         paragraphs += [largest_text(content, against), _barred(content, against), _verdicts(content, against)]
-        paragraphs += [_undecided(content, against), *crossed_summary(content, against)]
+        paragraphs += [undecided_text(content, against), *crossed_summary(content, against)]
     paragraphs += [_lone(content, against) or seeds_note(content, column), step_note(content, against)]
     return [paragraph for paragraph in paragraphs if paragraph]
 
@@ -165,7 +161,7 @@ def _verdicts(content: Content, against: ColumnComparison) -> str:
             )
         )
     elif hurting and not has_barred:
-        texts.append(language.say("No change brought the images closer to the real ones beyond chance."))
+        texts.append(language.say("No single cell is closer to the real images than the baseline beyond chance."))
     if hurting:
         texts.append(
             language.say(
@@ -199,71 +195,3 @@ def _named(content: Content, found: Sequence[Found]) -> str:
     return language.shortened_clauses(
         [language.say("{cell} ({change})", cell=escape(cell.label), change=sized(one)) for cell, one in found]
     )
-
-
-def _undecided(content: Content, against: ColumnComparison) -> str:
-    """What may be chance; which few more seeds would probably decide, with the time they take."""
-    language = content.language
-    found = [item for item in with_verdict(against, "inconclusive") if not item[1].is_barred]
-    if not found:
-        return ""
-    flat = [escape(cell.label) for cell, one in found if not one.se]
-    varying = [(cell, one) for cell, one in found if one.se]
-    texts = []
-    if flat:
-        texts.append(
-            language.say("Nothing varies, so nothing can be told, in: {cells}.", cells=language.shortened(flat))
-        )
-    if 0 < len(varying) <= MOST_NAMED:
-        named = language.all_of([escape(cell.label) for cell, _ in varying])
-        texts.append(language.say("No effect is shown for {cells}.", cells=named))
-    elif varying:
-        texts.append(
-            language.say(
-                "No effect is shown for {n} of {cells} cells beside the baseline.",
-                n=len(varying),
-                cells=len(against.others),
-            )
-        )
-    return language.paragraph(*texts, *_seeds_worth(content, varying))
-
-
-def _seeds_worth(content: Content, varying: Sequence[Found]) -> list[str]:
-    """The cells that few more seeds would probably decide, the fewest first, and how many the others would take."""
-    language = content.language
-    asked = sorted(
-        ((one.needed.low, index, cell, one.needed) for index, (cell, one) in enumerate(varying) if one.needed),
-        key=lambda item: item[:2],
-    )
-    worth = []
-    for low, _, cell, needed in asked:
-        if low > FEW_MORE:
-            break
-        shown = {"cell": escape(cell.label), "seeds": seeds_range(needed)}
-        first, last = (duration(language, minutes) for minutes in (needed.minutes_low, needed.minutes_high))
-        if needed.minutes_low is None:
-            worth.append(language.say("{cell} ({seeds} seeds)", **shown))
-        elif needed.minutes_high is None or first == last:
-            worth.append(language.say("{cell} ({seeds} seeds, {minutes} more)", minutes=first, **shown))
-        else:
-            worth.append(language.say("{cell} ({seeds} seeds, {low} to {high} more)", low=first, high=last, **shown))
-    rest = [low for low, *_ in asked[len(worth) :]]
-    texts = []
-    if worth:
-        texts.append(
-            language.say(
-                "Worth more seeds, with how many it would take in all: {cells}.", cells=language.clauses(worth)
-            )
-        )
-    if rest and worth:
-        texts.append(language.say("Any of the others would take {n} seeds or more.", n=min(rest)))
-    elif rest:
-        texts.append(language.say("It would take {n} seeds or more to find any of these differences.", n=min(rest)))
-    if asked:
-        texts.append(
-            language.say(
-                "These numbers are for a chance of 80 % to find a difference as large as the one observed, which is "
-                "itself a noisy one."
-            )
-        )
-    return texts

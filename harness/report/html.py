@@ -23,7 +23,7 @@ from harness.report.language import Language
 from harness.report.policy import source_hash
 
 WIDE, WIDEST = 9, 14
-"""Columns from which a table is printed in smaller type, and across the page."""
+"""Columns from which a table is printed in smaller type, and in the smallest."""
 _CSS_DPI = 96
 _LANGUAGE_TAGS = {"en": "en", "zh": "zh-Hans"}
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")

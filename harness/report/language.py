@@ -61,7 +61,9 @@ class Language:
         return self._ended(items, " 或 " if self.code == "zh" else " or ")
 
     def _ended(self, items: Sequence[str], before_last: str) -> str:
-        return before_last.join(part for part in (self.listed(items[:-1]), *items[-1:]) if part)
+        if len(items) < 2:
+            return "".join(items)
+        return _set_beside(_set_beside(self.listed(items[:-1]), before_last), items[-1])
 
     def shortened(self, items: Sequence[str], most: int = 12) -> str:
         """`a, b, c`, with the middle left out of more than `most` items, and how many there are in all."""

@@ -11,6 +11,7 @@ from harness.report.effects import change_text_of
 from harness.report.factor_changes import changes
 from harness.report.markdown import escape
 from harness.report.rounding import significant
+from harness.report.unfinished import unfinished_of
 from harness.report.variance_tables import shared_error_text
 from harness.report.verdicts import duration, interval_text, p_equation, ratio_number, sized
 
@@ -64,6 +65,18 @@ def _shown(content: Content, against: ColumnComparison, item: Found) -> dict[str
 
 
 def _largest(content: Content, against: ColumnComparison, item: Found) -> str:
+    column = against.column
+    if any(one.cell == item[0].cell.name for one in unfinished_of(content, column).stuck):
+        return content.language.plural(
+            "The largest effect is that of {what}: after {step} steps {metric} **{change}** (95 % interval {interval}; "
+            "{seeds} seeds; {p}), which says that its generator has not begun to learn by then, and nothing of such "
+            "networks in general.",
+            "The largest effect is that of {what}: after {step} steps {metric} **{change}** (95 % interval {interval}; "
+            "{seeds} seeds; {p} after adjustment for {n} comparisons), which says that its generator has not begun to "
+            "learn by then, and nothing of such networks in general.",
+            against.comparison.family,
+            **_shown(content, against, item),
+        )
     return content.language.plural(
         "The largest effect is that of {what}: after {step} steps {metric} **{change}** (95 % interval {interval}; "
         "{seeds} seeds; {p}).",

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis.curves import Array
+import numpy as np
+
+from harness.analysis.curves import Array, moving_average
 from harness.report.album import Album, Picture
 from harness.report.columns import Column, joined_title
 from harness.report.content import Content, ReportCell, ReportRun
@@ -142,14 +144,24 @@ def _training_panel(cell: ReportCell, style: CellStyle, language: Language) -> T
     curves = _answers(run)
     if curves is None:
         return replace(panel, missing=language.say("this loss gives no probabilities"))
-    others = tuple(found for other in _others(cell) if (found := _answers(other)))
-    return replace(panel, curves=curves, other_curves=others)
+    others = tuple(found for other in _others(cell) if (found := _smoothed(other, ("prob/real",))))
+    return replace(panel, curves=curves, other_curves=others, smooth_curves=_smoothed(run, tuple(curves)[1:]))
 
 
 def _answers(run: ReportRun) -> dict[str, Array] | None:
     """The discriminator's answers against the middles of the records' intervals; None without any."""
     answers = {name: run.curves.values[name] for name in ANSWERS if name in run.curves.values}
     return {"step": run.curves.centers, **answers} if answers else None
+
+
+def _smoothed(run: ReportRun, names: Sequence[str]) -> dict[str, Array] | None:
+    """Answers over the window that the run's losses are smoothed over; None where it does not fit or one is missing."""
+    held = run.curves.held(*names)
+    if run.dynamics is None or not len(held.ends):
+        return None
+    smooth = {name: moving_average(held.ends, held.counts, held.values[name], run.dynamics.window) for name in names}
+    known = np.isfinite(smooth[names[0]])
+    return {"step": held.centers[known], **{n: curve[known] for n, curve in smooth.items()}} if known.any() else None
 
 
 def no_records(run: ReportRun, language: Language) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.analysis.comparison import Verdict
 from harness.analysis.remedies import Remedy, RemedyName, Symptom
 from harness.report.content import Content, ReportCell
 from harness.report.diagnoses import Diagnosis
 from harness.report.diagnosis_words import remedy_name_text, symptom_text
 from harness.report.markdown import escape, fenced, table
 from harness.report.quality import leading_column
+from harness.report.rules_and_quality import do_not_follow
 
 MOST_CELLS_NAMED = 6
 
 
 @dataclass(frozen=True)
 class ToTry:
-    """healthy: cells with symptoms to whom nothing is offered, since they are clearly better than the baseline."""
+    """healthy: why nothing is offered to some cells with symptoms: they are clearly better than the baseline, or the
+    rules do not follow quality here and they are not clearly bad."""
 
     table: str
     there: str
@@ -26,30 +29,69 @@ class ToTry:
 
 
 def to_try(content: Content, diagnoses: Sequence[Diagnosis]) -> ToTry:
-    """Of all cells with symptoms; all empty where there are none."""
-    language = content.language
+    """Of all cells with symptoms; of clearly bad ones alone where the rules do not follow quality in this experiment.
+
+    All empty where there are none.
+    """
     ill = [one for one in diagnoses if one.symptoms]
     healthy = [one for one in ill if is_clearly_better(content, one.cell)]
     treated = [one for one in ill if one not in healthy]
-    cells = language.shortened_clauses([escape(one.cell.label) for one in healthy])
+    only_bad = do_not_follow(content, diagnoses)
+    if only_bad:
+        treated = [one for one in treated if _is_clearly_bad(content, one)]
+    spared = only_bad and len(treated) + len(healthy) < len(ill)
     return ToTry(
         _table(content, treated) if treated else "",
         _there(content, treated),
-        language.say(
-            "Nothing is proposed for {cells}: closer to the real images than the baseline, beyond chance.", cells=cells
-        )
-        if healthy
-        else "",
+        content.language.paragraph(_healthy(content, healthy), _spared(content, treated) if spared else ""),
         _blocks(content, treated),
     )
 
 
+def _healthy(content: Content, healthy: Sequence[Diagnosis]) -> str:
+    if not healthy:
+        return ""
+    return content.language.say(
+        "Nothing is proposed for {cells}: closer to the real images than the baseline, beyond chance.",
+        cells=_named(content, healthy),
+    )
+
+
+def _spared(content: Content, treated: Sequence[Diagnosis]) -> str:
+    """That cells which are not clearly bad get no remedies, and which do."""
+    language = content.language
+    if not treated:
+        return language.say(
+            "As the rules do not follow the quality of images here, remedies are proposed only for cells that are "
+            "worse than the baseline beyond chance, miss classes or have not begun to learn: for none."
+        )
+    return language.say(
+        "As the rules do not follow the quality of images here, remedies are proposed only for cells that are worse "
+        "than the baseline beyond chance, miss classes or have not begun to learn: {cells}.",
+        cells=_named(content, treated),
+    )
+
+
+def _named(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
+    return content.language.shortened_clauses([escape(one.cell.label) for one in diagnoses])
+
+
 def is_clearly_better(content: Content, cell: ReportCell) -> bool:
     """Whether the leading metric has the verdict *helps* for this cell."""
+    return _verdict(content, cell) == "helps"
+
+
+def _is_clearly_bad(content: Content, diagnosis: Diagnosis) -> bool:
+    """Whether the leading metric has the verdict *hurts*, or any seed misses classes or has not begun to learn."""
+    failing = any(symptom in diagnosis.symptoms for symptom in ("mode collapse", "no progress"))
+    return failing or _verdict(content, diagnosis.cell) == "hurts"
+
+
+def _verdict(content: Content, cell: ReportCell) -> Verdict | None:
     column = leading_column(content)
     against = content.comparisons.get(column.title) if column else None
     difference = against.of(cell) if against else None
-    return difference is not None and difference.verdict == "helps"
+    return difference.verdict if difference else None
 
 
 def _table(content: Content, diagnoses: Sequence[Diagnosis]) -> str:

@@ -25,9 +25,7 @@ def follows_text(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
     Empty where nothing is measured or judged.
     """
     best, column, language = best_cell(content), leading_column(content), content.language
-    broken = {
-        one.cell: count for one in diagnoses if (count := _broken(one))[1] and quality(content, one.cell) is not None
-    }
+    broken = _all_broken(content, diagnoses)
     if best is None or column is None or best not in broken:
         return ""
     n, asked = broken[best]
@@ -39,6 +37,19 @@ def follows_text(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
         asked=asked,
     )
     return language.paragraph(_direction(content, broken), first, _clean(content, broken, best))
+
+
+def do_not_follow(content: Content, diagnoses: Sequence[Diagnosis]) -> bool:
+    """Whether it is known that more broken rules do not go with worse images here."""
+    worse = _worse(content, _all_broken(content, diagnoses))
+    return worse is not None and worse < CLEAR
+
+
+def _all_broken(content: Content, diagnoses: Sequence[Diagnosis]) -> Broken:
+    """Of the cells that are measured and can be judged."""
+    return {
+        one.cell: count for one in diagnoses if (count := _broken(one))[1] and quality(content, one.cell) is not None
+    }
 
 
 def _broken(diagnosis: Diagnosis) -> tuple[int, int]:
@@ -60,14 +71,19 @@ def _clean(content: Content, broken: Broken, best: ReportCell) -> str:
 
 def _direction(content: Content, broken: Broken) -> str:
     """Whether more broken rules go with worse images."""
-    language, column = content.language, leading_column(content)
+    worse = _worse(content, broken)
+    return "" if worse is None else _read(content.language, worse, number(worse, 2))
+
+
+def _worse(content: Content, broken: Broken) -> float | None:
+    """Rank correlation of the share of rules that a cell breaks with how far its images are from the real ones."""
+    column = leading_column(content)
     values = [(n / asked, quality(content, cell) or 0.0) for cell, (n, asked) in broken.items()]
     pairs = np.array(values, dtype=np.float64).reshape(-1, 2)
     rho, _ = spearman(pairs[:, 0], pairs[:, 1])
-    if rho is None or column is None:
-        return ""
-    worse = rho if column.measures.better == "lower" else -rho
-    return _read(language, worse, number(worse, 2))
+    if rho is None or column is None or column.measures.better == "neither":
+        return None
+    return rho if column.measures.better == "lower" else -rho
 
 
 def _read(language: Language, worse: float, rho: str) -> str:

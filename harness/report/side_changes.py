@@ -33,13 +33,14 @@ def _sizes_text(content: Content, own: Networks | None, other: Networks | None) 
     match g != g_before, d != d_before:
         case True, True:
             return say(
-                "It also changes the sizes of both networks: {g_before} → {g} parameters in G, {d_before} → {d} in D.",
+                "With it the sizes of both networks change, too: {g_before} → {g} parameters in G, {d_before} → {d} in "
+                "D.",
                 **shown,
             )
         case True, False:
-            return say("It also changes the size of G: {g_before} → {g} parameters.", **shown)
+            return say("With it the size of G changes, too: {g_before} → {g} parameters.", **shown)
         case False, True:
-            return say("It also changes the size of D: {d_before} → {d} parameters.", **shown)
+            return say("With it the size of D changes, too: {d_before} → {d} parameters.", **shown)
         case _:
             return ""
 

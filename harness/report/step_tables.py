@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from statistics import geometric_mean
 
 from harness.analysis.summary import Measurement
+from harness.analysis.unfinished import STILL
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
 from harness.report.language import Language
@@ -13,6 +16,7 @@ from harness.report.rounding import rounded, significant
 from harness.report.strips import evenly
 from harness.report.tables import cell_name
 from harness.report.unfinished import unfinished_of
+from harness.report.verdicts import ratio_number
 
 MOST_STEPS = 6
 """Checkpoints that the table has columns for; of more, so many are chosen evenly, with the first and the last."""
@@ -25,7 +29,7 @@ def steps_shown(content: Content, column: Column) -> tuple[list[int], bool]:
 
 
 def step_table(content: Content, column: Column) -> str:
-    """Means over seeds ± SD over seeds by step; the last column: the ratio to the checkpoint before. Empty with one."""
+    """Means over seeds ± SD over seeds (SD over repeats) by step; last column: how it ended. Empty with one step."""
     steps, _ = steps_shown(content, column)
     if len(steps) < 2:
         return ""
@@ -41,11 +45,12 @@ def step_table(content: Content, column: Column) -> str:
 
 
 def _value(found: Measurement) -> str:
-    return rounded(found.mean, found.sd_seeds)
+    value = rounded(found.mean, found.sd_seeds)
+    return value if found.sd_repeats is None else f"{value} ({significant(found.sd_repeats, 2)})"
 
 
 def _change(content: Content, column: Column, cell: ReportCell, improving: set[str]) -> str:
-    """`× 0.73, still falling`, geometric mean over the seeds that both have; a dash where no ratio can be told."""
+    """`× 0.73, still improving`, geometric mean over the seeds that both have; a dash where no ratio can be told."""
     measured = content.of_cell(cell, column)
     if len(measured) < 2:
         return "–"
@@ -54,11 +59,20 @@ def _change(content: Content, column: Column, cell: ReportCell, improving: set[s
     pairs = [(former[seed], mean) for seed, mean in zip(last.seeds, last.seed_means, strict=True) if seed in former]
     if not pairs or any(value <= 0 for pair in pairs for value in pair):
         return "–"
-    ratio = significant(geometric_mean(latter / first for first, latter in pairs), 2)
-    return _with_trend(ratio, column, content.language) if cell.cell.name in improving else f"× {ratio}"
+    ratio = ratio_number(geometric_mean(latter / first for first, latter in pairs))
+    sign = {"lower": 1, "higher": -1}.get(column.measures.better, 0)
+    means = [one.mean for one in measured[-3:]]
+    moves = [sign * math.log(late / early) for early, late in pairwise(means[means[0] <= 0 :])]
+    return _with_trend(content.language, ratio, moves, cell.cell.name in improving)
 
 
-def _with_trend(ratio: str, column: Column, language: Language) -> str:
-    if column.measures.better == "lower":
-        return language.say("× {ratio}, still falling", ratio=ratio)
-    return language.say("× {ratio}, still rising", ratio=ratio)
+def _with_trend(language: Language, ratio: str, moves: list[float], is_improving: bool) -> str:
+    """moves: logarithms of the last one or two changes, above 0 where it went away from the real images."""
+    away = -math.log(1 - STILL)
+    if moves[-1] >= away:
+        return language.say("× {ratio}, farther again", ratio=ratio)
+    if not is_improving:
+        return f"× {ratio}"
+    if max(moves) >= away:
+        return language.say("× {ratio}, swinging", ratio=ratio)
+    return language.say("× {ratio}, still improving", ratio=ratio)

@@ -95,10 +95,10 @@ def _stuck(content: Content, column: Column, found: Unfinished) -> str:
         for one in found.stuck
     ]
     return language.plural(
-        "Hardly changed since its first checkpoint and far from the real images, so it has not begun to learn: "
-        "{cells}.",
-        "Hardly changed since their first checkpoints and far from the real images, so they have not begun to learn: "
-        "{cells}.",
+        "Hardly changed since its first checkpoint and far from the real images, so its generator has not begun to "
+        "learn: {cells}.",
+        "Hardly changed since their first checkpoints and far from the real images, so their generators have not begun "
+        "to learn: {cells}.",
         len(cells),
         cells=language.shortened_clauses(cells),
     )

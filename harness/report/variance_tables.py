@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
+from harness.analysis.comparison import VarianceCheck
 from harness.analysis.statistics import ALPHA, Comparison, Pool
 from harness.analysis.variance import is_ratio
 from harness.report.comparisons import ColumnComparison
@@ -102,20 +104,45 @@ def pool_text(content: Content, against: ColumnComparison) -> str:
 
 def _equal_text(content: Content, against: ColumnComparison) -> str:
     """What the check of equal variances found, and how little it can find with few seeds."""
-    language, pool = content.language, against.comparison.pool
-    if pool.p_equal is None:
+    language, pool, check = content.language, against.comparison.pool, against.comparison.pool.check
+    if check is None:
         return ""
-    p = p_equation(pool.p_equal)
+    named = language.say(
+        "The check that all cells vary alike sets each cell's residuals, with cell and seed taken off, against those "
+        "of the other cells (F tests). Most unlike the others is {cell}: F = {ratio} with {freedom} and {rest} "
+        "degrees of freedom, {p} after Bonferroni's adjustment for {tests} tests.",
+        cell=labels(against, [check.cell])[0],
+        ratio="∞" if math.isinf(check.ratio) else f"{check.ratio:.3g}",
+        freedom=check.freedom,
+        rest=check.rest_freedom,
+        p=p_equation(check.p),
+        tests=check.tests,
+    )
     if pool.louder or pool.quieter:
-        return language.say("The check that all cells vary alike gives {p}.", p=p)
+        return named
     seeds = max(found.seeds for found in against.comparison.components.values())
-    if seeds > FEW_SEEDS:
-        return language.say("The check that all cells vary alike found nothing ({p}).", p=p)
-    return language.say(
-        "The check that all cells vary alike found nothing ({p}), but with {n} seeds of a cell it can hardly find "
-        "anything: spreads that look unlike in the table may be so by chance or in truth.",
-        p=p,
+    few = language.say(
+        "So the check shows nothing, but with {n} seeds of a cell it can hardly find anything: spreads that look "
+        "unlike in the table may be so by chance or in truth.",
         n=seeds,
+    )
+    nothing = few if seeds <= FEW_SEEDS else language.say("So the check shows nothing.")
+    return language.paragraph(named, nothing, _bartlett_text(language, check))
+
+
+def _bartlett_text(language: Language, check: VarianceCheck) -> str:
+    """What the spreads alone say; empty where one of them is 0."""
+    if check.p_bartlett is None:
+        return ""
+    p = p_equation(check.p_bartlett)
+    if check.p_bartlett > ALPHA:
+        return language.say(
+            "Bartlett's test of the spreads over seeds as they are, which takes cells as independent, gives {p}.", p=p
+        )
+    return language.say(
+        "Bartlett's test of the spreads over seeds as they are, which takes cells as independent, gives {p}: by it "
+        "cells do not vary alike, so the pooled spread is a rough one for any single cell.",
+        p=p,
     )
 
 
@@ -125,13 +152,18 @@ def shared_error_text(content: Content, against: ColumnComparison) -> str:
     judged = [one for one in against.comparison.differences if one.error in ("pooled", "larger")]
     if pool.sd is None or not judged or len(pool.cells) < 3:
         return ""
-    seeds = max(len(one.shared_seeds) for one in judged)
-    return language.say(
-        "p and intervals rest on the spread over seeds of {n} cells together ({freedom} degrees of freedom), since the "
-        "{seeds} seeds of one cell alone say little of it.",
-        n=len(pool.cells),
+    return language.plural(
+        "p and interval rest on the larger of two spreads over seeds: that of {cells} cells together ({freedom} "
+        "degrees of freedom), and that of the comparison's own differences by seed, of which there are few (up to "
+        "{seeds}). The latter is the larger one in {larger} of {n} comparison.",
+        "p and intervals rest on the larger of two spreads over seeds: that of {cells} cells together ({freedom} "
+        "degrees of freedom), and that of a comparison's own differences by seed, of which there are few (up to "
+        "{seeds}). The latter is the larger one in {larger} of {n} comparisons.",
+        len(judged),
+        cells=len(pool.cells),
         freedom=f"{pool.freedom:.3g}",
-        seeds=seeds,
+        seeds=max(len(one.shared_seeds) for one in judged),
+        larger=sum(one.error == "larger" for one in judged),
     )
 
 

@@ -6,6 +6,7 @@ Imports neither torch, mlflow, pandas nor, before records are asked for as colum
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from harness.evaluation.protocol import (
 )
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.evaluations import Evaluation, read_evaluation
+from harness.store.inspection import THREADS
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
 from harness.store.pictures import asked_pictures
 from harness.store.real_images import RealImages, asked_real_images, missing_real_images
@@ -196,18 +198,20 @@ def read_experiment(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> 
     directory = experiment_directory(runs_dir, experiment.name, has_weights=has_weights)
     manifest = _manifest(directory)
     found = directory.runs()
-    by_batch: dict[int, tuple[Protocol | None, ...]] = {}
-    views = []
-    for run in plan.runs:
+    sizes = {run.cell.hyperparameters.batch_size for run in plan.runs}
+    by_batch = {size: tuple(block_protocols(experiment, manifest, size)) for size in sizes}
+
+    def look_up(run: Run) -> RunView:
         batch_size, training = run.cell.hyperparameters.batch_size, run.cell.training
-        if batch_size not in by_batch:
-            by_batch[batch_size] = tuple(block_protocols(experiment, manifest, batch_size))
         run_directory = found.get(run.key[:8])
         required = required_evaluations(experiment, manifest, batch_size, training) if run_directory else None
         pictures = asked_pictures(experiment.report, asked_class_sheet(experiment, by_batch[batch_size]))
         status = isolated_status(run_directory, run.key, training.steps, required, pictures)
-        views.append(RunView(run, run_directory, status, by_batch[batch_size]))
-    return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
+        return RunView(run, run_directory, status, by_batch[batch_size])
+
+    with ThreadPoolExecutor(THREADS) as pool:  # reading and hashing records go on beside Python
+        views = tuple(pool.map(look_up, plan.runs))
+    return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), views)
 
 
 def _manifest(directory: ExperimentDirectory) -> ExperimentManifest | None:

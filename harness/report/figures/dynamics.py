@@ -31,6 +31,9 @@ from harness.report.language import ENGLISH, Language
 
 CELLS_PER_PAGE = 3
 _BAND = "#e4e4e4"
+_GENERATED = "#a8a8a8"
+_TWO_TEXTS = 0.24
+"""Of a panel's height: what two small texts need over each other."""
 _TEXT_WIDTH = 58
 _DIFFERENCE = (-1.0, 1.0)
 _Place = Figure | SubFigure
@@ -41,9 +44,9 @@ class SixPanels:
     """One cell, shown by one seed. Curves [n] against steps [n], the middles of the records' intervals.
 
     generator, discriminator: losses, D's per term; smooth_*: over 100 steps, NaN where that reaches over an edge.
-    accuracies: of real and of generated images, None where the loss has none. compares: whether both losses are in
-    nats, so that their ratio and difference mean something. verdicts: lines of the diagnosis. missing: why there are no
-    curves.
+    accuracies: of real and of generated images, None where the loss has none; smooth_accuracies: over 100 steps.
+    compares: whether both losses are in nats, so that their ratio and difference mean something. verdicts: lines of the
+    diagnosis. missing: why there are no curves.
     """
 
     label: str
@@ -60,6 +63,7 @@ class SixPanels:
     verdicts: tuple[str, ...]
     end: int
     missing: str = ""
+    smooth_accuracies: tuple[Array, Array] | None = None
 
 
 @figure_style()
@@ -108,10 +112,7 @@ def _curves(axes: Sequence[Axes], cell: SixPanels, end: int, language: Language)
     if cell.accuracies is None:
         empty_panel(axes[2], language.say("this loss gives no accuracies"))
     else:
-        _band(axes[2], ACCURACY)
-        axes[2].axhline(0.5, color="black", linewidth=0.8)
-        _pair(axes[2], cell, cell.accuracies, 1.1)
-        axes[2].set_ylim(-0.04, 1.1)
+        _accuracies(axes[2], cell, cell.accuracies)
     if cell.compares:
         _ratio(axes[3], cell)
         _difference(axes[4], cell)
@@ -124,39 +125,60 @@ def _curves(axes: Sequence[Axes], cell: SixPanels, end: int, language: Language)
             step_axis(panel, round_steps(end))
             if panel is not axes[3]:
                 panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], min_n_ticks=3))
-    if cell.accuracies is not None:
-        axes[2].set_yticks([0.0, 0.5, 1.0])
 
 
 def _band(axes: Axes, limits: tuple[float, float]) -> None:
-    """Where a rule sees balance, with its limits written at its edges."""
+    """Where a rule sees balance, with its limits written at its edges, or as one text where these are close, all under
+    the curves.
+
+    To be called once the axis has its limits.
+    """
     axes.axhspan(*limits, color=_BAND, zorder=0)
-    for limit, side in zip(limits, ("bottom", "top"), strict=True):
+    low, high = (f"{limit:g}".replace("-", "−") for limit in limits)
+    to_fraction = axes.transScale + axes.transLimits
+    bottom, top = (float(to_fraction.transform((1.0, limit))[1]) for limit in limits)
+    if top - bottom >= _TWO_TEXTS:
+        places = [(low, bottom, "bottom"), (high, top, "top")]
+    else:
+        places = [(f"{low} … {high}", (bottom + top) / 2, "center")]
+    for text, height, side in places:
         axes.annotate(
-            f"{limit:g}".replace("-", "−"), (0.995, limit), xycoords=("axes fraction", "data"), ha="right",
-            va=side, fontsize=6, color=GRAY, annotation_clip=True,
+            text, (0.995, height), xycoords="axes fraction", ha="right", va=side, fontsize=6, color="black",
+            annotation_clip=True, zorder=1.5, bbox={"facecolor": _BAND, "edgecolor": "none", "alpha": 0.8, "pad": 0.4},
         )  # fmt: skip
+
+
+def _accuracies(axes: Axes, cell: SixPanels, recorded: tuple[Array, Array]) -> None:
+    """Recorded ones pale, means over 100 steps before them: of generated images wide, with real images' on top."""
+    for curve, color in zip(recorded, (cell.style.color, _GENERATED), strict=True):
+        axes.plot(*thinned(cell.steps, curve), color=color, linewidth=0.6, alpha=0.3)
+    real, generated = cell.smooth_accuracies or recorded
+    axes.plot(*thinned(cell.steps, generated), color=_GENERATED, linewidth=3.2)
+    axes.plot(*thinned(cell.steps, real), color=cell.style.color, linewidth=1.3)
+    axes.axhline(0.5, color="black", linewidth=0.8)
+    lowest = min([0.5, *(float(np.nanmin(curve)) for curve in recorded if np.isfinite(curve).any())])
+    axes.set_ylim(lowest - 0.03, 1.03)
+    _band(axes, ACCURACY)
 
 
 def _losses(axes: Axes, cell: SixPanels, curves: tuple[Array, Array], width: float) -> None:
     """Both losses over the band of the rule, on an axis from 0 so that small changes do not look large."""
     _pair(axes, cell, curves, width)
     if cell.compares:
-        _band(axes, LOSS)
         highest = max((float(np.nanmax(one)) for one in curves if np.isfinite(one).any()), default=1.0)
         axes.set_ylim(0, max(1.7, 1.08 * highest))
+        _band(axes, LOSS)
 
 
 def _pair(axes: Axes, cell: SixPanels, curves: tuple[Array, Array], width: float) -> None:
-    """The generator's (or real images') curve in the cell's color, the discriminator's gray and dashed."""
+    """The generator's curve in the cell's color, the discriminator's gray and dashed."""
     first, second = curves
     axes.plot(*thinned(cell.steps, first), color=cell.style.color, linewidth=width)
     axes.plot(*thinned(cell.steps, second), color=GRAY, linewidth=width, linestyle="--")
 
 
 def _ratio(axes: Axes, cell: SixPanels) -> None:
-    _band(axes, RATIO)
-    axes.axhline(1.0, color="black", linewidth=0.8)
+    axes.axhline(1.0, color="black", linewidth=0.8, zorder=1.2)
     lowest, highest = RATIO
     for pair, width, alpha in (
         ((cell.generator, cell.discriminator), 0.7, 0.4),
@@ -170,11 +192,11 @@ def _ratio(axes: Axes, cell: SixPanels) -> None:
             lowest, highest = min(lowest, float(np.nanmin(ratio))), max(highest, float(np.nanmax(ratio)))
     log_axis(axes, "y", highest / lowest)
     axes.set_ylim(0.8 * lowest, 1.25 * highest)
+    _band(axes, RATIO)
 
 
 def _difference(axes: Axes, cell: SixPanels) -> None:
-    _band(axes, _DIFFERENCE)
-    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.axhline(0.0, color="black", linewidth=0.8, zorder=1.2)
     axes.plot(
         *thinned(cell.steps, cell.generator - cell.discriminator), color=cell.style.color, linewidth=0.7, alpha=0.4
     )
@@ -182,6 +204,7 @@ def _difference(axes: Axes, cell: SixPanels) -> None:
     axes.plot(*thinned(cell.steps, smooth), color=cell.style.color, linewidth=1.6)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, -1.15), max(high, 1.15))
+    _band(axes, _DIFFERENCE)
 
 
 def _verdicts(axes: Axes, cell: SixPanels) -> None:
@@ -204,12 +227,9 @@ def _in_rows(line: str) -> str:
 
 def _legend(figure: Figure, language: Language) -> None:
     handles = {
-        language.say("losses: G; accuracies: real images; ratio, difference"): Line2D(
-            [], [], color="black", linewidth=1.4
-        ),
-        language.say("losses: D per term; accuracies: generated images"): Line2D(
-            [], [], color=GRAY, linewidth=1.4, linestyle="--"
-        ),
+        language.say("G; accuracy on real images (cell's color)"): Line2D([], [], color="black", linewidth=1.4),
+        language.say("D per term"): Line2D([], [], color=GRAY, linewidth=1.4, linestyle="--"),
+        language.say("accuracy on generated images"): Line2D([], [], color=_GENERATED, linewidth=3.2),
         language.say("band of the rule"): Patch(color=_BAND),
     }
-    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=3, handlelength=2.2)
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=4, handlelength=2.2)

@@ -56,13 +56,14 @@ def _palette(colors: Colors, counts: NDArray[np.int64], paper: Colors) -> tuple[
     chosen = [paper[0], *colors[flat[counts[flat] >= FLAT]]]
     nearest = np.zeros(len(colors), dtype=np.uint8)
     distance = np.full(len(colors), np.iinfo(np.int16).max, dtype=np.int16)
+    channels = np.ascontiguousarray(colors.T)  # one after another takes a third of the time
     for place in range(MOST_COLORS):
         if place == len(chosen):
             farthest = int(distance.argmax())
             if distance[farthest] <= FINE:
                 break
             chosen.append(colors[farthest])
-        found = np.abs(colors - chosen[place]).max(axis=1)
+        found = np.abs(channels - chosen[place][:, np.newaxis]).max(axis=0)
         nearer = found < distance
         nearest[nearer] = place
         distance[nearer] = found[nearer]

@@ -43,7 +43,7 @@ _NOT_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 @dataclass(frozen=True)
 class FigureFiles:
-    """One figure in its forms; svg: None where it holds pictures made of pixels."""
+    """One figure in its forms; svg: None where it holds pictures made of pixels, or none was asked for."""
 
     png: bytes
     svg: bytes | None
@@ -54,13 +54,21 @@ def figure_files(figure: Figure, about: Mapping[str, str]) -> FigureFiles:
 
     Consumes the figure: its layout is fixed and its size in dots may change.
     """
-    has_pixels = any(axes.images for axes in figure.axes)
+    return _files(figure, about, has_drawing=not any(axes.images for axes in figure.axes))
+
+
+def png_alone(figure: Figure, about: Mapping[str, str]) -> FigureFiles:
+    """As `figure_files`, without SVG."""
+    return _files(figure, about, has_drawing=False)
+
+
+def _files(figure: Figure, about: Mapping[str, str], *, has_drawing: bool) -> FigureFiles:
     _ease_layout(figure)
     with figure_style():
         _settle(figure)
-        if has_pixels:
+        if any(axes.images for axes in figure.axes):
             _show_pixels_whole(figure)
-        return FigureFiles(_png(figure, about), None if has_pixels else _svg(figure, about))
+        return FigureFiles(_png(figure, about), _svg(figure, about) if has_drawing else None)
 
 
 def _settle(figure: Figure) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import pickle
 import signal
@@ -37,6 +38,10 @@ class _Order:
     number: int
     figure: Figure
     about: Mapping[str, str]
+    make: Maker
+
+    def files(self) -> FigureFiles:
+        return self.make(self.figure, self.about)
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,9 @@ class Press:
     _made: dict[int, FigureFiles] = field(default_factory=dict)
     _ordered: int = 0
 
-    def order(self, figure: Figure, about: Mapping[str, str]) -> None:
-        """As of `figure_files`; the figure is its own from now on."""
-        self._waiting.append(_Order(self._ordered, figure, about))
+    def order(self, figure: Figure, about: Mapping[str, str], make: Maker | None = None) -> None:
+        """As of `figure_files`, or of `make`; the figure is its own from now on."""
+        self._waiting.append(_Order(self._ordered, figure, about, make or self.make))
         self._ordered += 1
         if self.processes == 1:
             self._make_one()
@@ -87,7 +92,7 @@ class Press:
     def _make_one(self) -> None:
         if self._waiting:
             order = self._waiting.popleft()
-            self._made[order.number] = self.make(order.figure, order.about)
+            self._made[order.number] = order.files()
 
     def _hire(self, most: int) -> None:
         """Forks where a core is idle, for up to `most` of the figures that wait."""
@@ -96,7 +101,7 @@ class Press:
                 self._await(helper)
         while self._waiting and len(self._helpers) < self.processes - 1 and threading.active_count() == 1:
             orders = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-            self._helpers.append(_forked(orders, self.make))
+            self._helpers.append(_forked(orders))
 
     def _await(self, helper: _Helper) -> None:
         """Takes what it made. What it failed at, this process makes, or says why it cannot be made."""
@@ -127,7 +132,7 @@ def press() -> Press:
     return Press(min(cores, MOST_PROCESSES))
 
 
-def _forked(orders: Sequence[_Order], make: Maker) -> _Helper:
+def _forked(orders: Sequence[_Order]) -> _Helper:
     result = tempfile.TemporaryFile()  # noqa: SIM115  # the press closes it
     caller = os.getpid()
     with warnings.catch_warnings():
@@ -139,9 +144,10 @@ def _forked(orders: Sequence[_Order], make: Maker) -> _Helper:
     code = 1
     try:
         _end_with(caller)
+        gc.freeze()  # a look at what is the calling process's would copy all its memory
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        pickle.dump({order.number: make(order.figure, order.about) for order in orders}, result)
+        pickle.dump({order.number: order.files() for order in orders}, result)
         result.flush()
         code = 0
     finally:

@@ -42,6 +42,8 @@ MOST_NUMBERED = 24
 """Cells up to which gray lines have their numbers at their ends."""
 APART = 0.037
 """Of the height of an overlay's axes: between the numbers of two cells."""
+LEADERS_END = 1.035
+"""Of the width of an overlay's axes: where the thin lines to the numbers of cells end."""
 MOST_OTHERS = 4
 """Seeds besides the shown one that a panel has thin lines of."""
 
@@ -51,7 +53,8 @@ class TrainingPanel:
     """One cell, shown by one seed. dynamics, curves: None where the run has no records, and `missing` says why.
 
     curves: the middles of the records' intervals under "step", then the answers (`prob/...`) that they have. end: the
-    last record's step. others, other_curves: likewise of further seeds, which are drawn thin.
+    last record's step. smooth_curves: likewise smoothed, None where the window does not fit. others: losses of further
+    seeds, other_curves: their smoothed D(x), which are drawn thin.
     """
 
     label: str
@@ -65,6 +68,7 @@ class TrainingPanel:
     is_baseline: bool = False
     others: tuple[LossDynamics, ...] = ()
     other_curves: tuple[Mapping[str, Array], ...] = ()
+    smooth_curves: Mapping[str, Array] | None = None
 
 
 @figure_style()
@@ -214,19 +218,30 @@ def _overlaid(axes: Axes, panels: Sequence[TrainingPanel], role: Role, title: st
 
 
 def _number_ends(axes: Axes, panels: Sequence[TrainingPanel], role: Role) -> None:
-    """Each cell's number beside the axes, at the height where its line ends or as near to it as there is room."""
-    ends = [(float(axes.transData.transform((0, _smooth(panel, role)[1][-1]))[1]), panel.mark) for panel in panels]
-    to_fraction = axes.transAxes.inverted()
-    heights = sorted((float(to_fraction.transform((0, dots))[1]), mark) for dots, mark in ends)
+    """Each cell's number beside the axes, at the height where its line ends or as near to it as there is room, and a
+    thin line to it from there."""
+    to_fraction = axes.transScale + axes.transLimits
+    ends = []
+    for panel in panels:
+        steps, values = _smooth(panel, role)
+        across, up = to_fraction.transform((steps[-1], values[-1]))
+        ends.append((float(up), float(across), panel.mark))
+    ends.sort()
     places: list[float] = []
-    for height, _ in heights:
+    for height, _, _ in ends:
         places.append(max(height, places[-1] + APART) if places else height)
     over = max(0.0, places[-1] - 1.0)
     for index in reversed(range(len(places))):  # what goes over the top pushes those below it down
         limit = places[-1] - over if index == len(places) - 1 else places[index + 1] - APART
         places[index] = min(places[index], limit)
-    for place, (_, mark) in zip(places, heights, strict=True):
-        axes.text(1.01, place, mark, transform=axes.transAxes, ha="left", va="center", fontsize=6.5, color="black")
+    for place, (height, across, mark) in zip(places, ends, strict=True):
+        axes.plot(
+            [across, LEADERS_END], [height, place], transform=axes.transAxes, clip_on=False, color=GRAY, linewidth=0.5
+        )
+        axes.text(
+            LEADERS_END + 0.005, place, mark, transform=axes.transAxes, ha="left", va="center", fontsize=6.5,
+            color="black",
+        )  # fmt: skip
 
 
 def _overlay_legend(figure: Figure, panels: Sequence[TrainingPanel], comparable: bool, language: Language) -> None:

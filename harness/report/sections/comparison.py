@@ -115,4 +115,14 @@ def _about(content: Content, column: Column) -> str:
         name=code(of.name),
         about=escape(language.say(of.about)),
     )
-    return language.paragraph(about, extractors.metric_caveat(content, column))
+    protocol, measured = column.protocol, ""
+    if protocol is not None:
+        measured = language.plural(
+            "Each checkpoint is measured once: {samples} generated images against {reference} real ones.",
+            "Each checkpoint is measured {n} times: {samples} fresh generated images against the same {reference} real "
+            "ones of the training data.",
+            column.block.settings.repeats,
+            samples=protocol.samples,
+            reference=protocol.reference if protocol.reference != "all" else language.say("all"),
+        )
+    return language.paragraph(about, measured, extractors.metric_caveat(content, column))

@@ -93,7 +93,7 @@ def _result(content: Content, costs: Sequence[CellCost]) -> str:
     if _duration(language, low) == _duration(language, high):
         return language.say("To train a run took {time}.", time=_duration(language, low))
     return language.say(
-        "To train a run took from {low} ({fastest}) to {high} ({slowest}).",
+        "To train a run took {low} ({fastest}) to {high} ({slowest}), each the mean of a cell.",
         low=_duration(language, low),
         fastest=escape(fastest.cell.label),
         high=_duration(language, high),
@@ -166,7 +166,7 @@ def _sharing(content: Content, whole: MachineTime) -> str:
         return ""
     return content.language.say(
         "Runs shared the machine: {mean} were at work at the same time on average, {most} at most. A run that has the "
-        "machine to itself is faster.",
+        "machine to itself is faster, so times of cells differ by what ran beside them, too.",
         mean=f"{whole.at_once:.1f}",
         most=whole.most,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.analysis.curves import LAST_STEPS, moving_average
+from harness.analysis.curves import LAST_STEPS, Array, moving_average
 from harness.report import diagnoses, diagnosis_words
 from harness.report.album import Album
 from harness.report.chosen_cells import choice_text, chosen_cells
@@ -58,8 +58,8 @@ def _shown_text(content: Content) -> str:
     return language.paragraph(
         language.say(
             "Six panels per cell, of the seed named over them: recorded losses; their moving average over {steps} "
-            "steps; accuracies; the ratio G/D and the difference G − D, recorded (pale) and of the averages; and what "
-            "the rules say of the last {steps} steps of this seed (✗ a symptom, ✓ none, ? not known).",
+            "steps; accuracies, the ratio G/D and the difference G − D, each recorded (pale) and of the averages; and "
+            "what the rules say of the last {steps} steps of this seed (✗ a symptom, ✓ none, ? not known).",
             steps=LAST_STEPS,
         ),
         choice_text(content),
@@ -74,6 +74,11 @@ def _panels(diagnosis: Diagnosis, style: CellStyle, language: Language) -> SixPa
     found = run.curves.values
     with_accuracies = run.curves.held("accuracy/real", "accuracy/fake")
     has_accuracies = "accuracy/real" in found and len(with_accuracies.ends) == len(losses.ends)
+    real, generated = with_accuracies.values["accuracy/real"], with_accuracies.values["accuracy/fake"]
+
+    def smooth(curve: Array) -> Array:
+        return moving_average(losses.ends, losses.counts, curve, LAST_STEPS)
+
     return SixPanels(
         label=cell.label,
         mark=cell.mark,
@@ -82,11 +87,10 @@ def _panels(diagnosis: Diagnosis, style: CellStyle, language: Language) -> SixPa
         steps=losses.centers,
         generator=generator,
         discriminator=discriminator,
-        smooth_generator=moving_average(losses.ends, losses.counts, generator, LAST_STEPS),
-        smooth_discriminator=moving_average(losses.ends, losses.counts, discriminator, LAST_STEPS),
-        accuracies=(with_accuracies.values["accuracy/real"], with_accuracies.values["accuracy/fake"])
-        if has_accuracies
-        else None,
+        smooth_generator=smooth(generator),
+        smooth_discriminator=smooth(discriminator),
+        accuracies=(real, generated) if has_accuracies else None,
+        smooth_accuracies=(smooth(real), smooth(generated)) if has_accuracies else None,
         compares=hp.loss == "bce",
         verdicts=panel_lines(diagnosis.by_seed[run.seed], language),
         end=round(run.curves.end),

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from harness.report import (
     claims,
+    effect_groups,
     effect_pictures,
     effect_tables,
-    effects,
     factorial_tables,
     factorial_words,
     floors,
@@ -17,6 +17,7 @@ from harness.report import (
 from harness.report.album import Album, Picture
 from harness.report.comparisons import ColumnComparison
 from harness.report.content import Content
+from harness.report.effect_groups import EffectGroup
 from harness.report.markdown import code, escape
 from harness.report.templating import rendered
 
@@ -40,9 +41,8 @@ class EffectsPart:
     forest: list[Picture]
     is_log: bool
     has_intervals: bool
-    single: list[str]
-    joint: list[str]
-    others: list[str]
+    baseline: str
+    groups: list[EffectGroup]
     differences: str
     flips: str
     shared_error: str
@@ -78,9 +78,8 @@ def _part(content: Content, album: Album, against: ColumnComparison) -> EffectsP
         forest=effect_pictures.forest_pictures(content, album, against),
         is_log=against.comparison.scale == "log",
         has_intervals=any(one.low is not None for one in against.comparison.differences),
-        single=effects.single_changes(content, against),
-        joint=effects.joint_changes(content, against),
-        others=effects.other_changes(content, against),
+        baseline=effect_groups.baseline_text(content, against),
+        groups=effect_groups.effect_groups(content, against),
         differences=effect_tables.differences_table(content, against),
         flips=effect_tables.flips_text(content, against),
         shared_error=variance_tables.shared_error_text(content, against),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.report import equilibrium
+from harness.report import answers_drift, equilibrium
 from harness.report.album import Album
 from harness.report.content import Content
 from harness.report.templating import rendered
@@ -18,6 +18,7 @@ def body(content: Content, album: Album) -> str:
         table=equilibrium.equilibrium_table(content),
         table_note=equilibrium.table_note(content),
         summary=equilibrium.equilibrium_summary(content),
+        moved=answers_drift.drift_text(content),
         answers=equilibrium.answers(content),
         caution=equilibrium.caution(language),
         without=equilibrium.without_equilibrium(content),

@@ -1,4 +1,4 @@
-"""Loss crossings: both losses of every cell, raw and smoothed, and how often they change places."""
+"""Losses of G and D: both losses of every cell, raw and smoothed, and how often they change places."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def body(content: Content, album: Album) -> str:
     return rendered(
         "sections/loss-crossings.md.jinja",
         language,
-        losses=album.add_pages("losses", language.say("Loss crossings"), figures, records),
+        losses=album.add_pages("losses", language.say("Losses of G and D"), figures, records),
         losses_shown=training_prose.losses_shown(content),
         uncounted_losses=training_prose.uncounted_losses(content),
         overlay=album.add(
