@@ -75,7 +75,7 @@ def test_shares_stand_beside_the_real_ones(told: Path) -> None:
 def test_every_cell_is_judged_by_seed_in_one_set_of_words(told: Path) -> None:
     shown = modes_of(told)
     assert "- All classes there in every seed, none below half or above twice its real share: **baseline**." in shown
-    assert "- latent\\_dim=100: classes missing in 2 of 2 seeds: 0 (seed 0); 0 (seed 1)." in shown
+    assert "- latent\\_dim=100: classes missing in 2 of 2 seeds: class 0 (seed 0); class 0 (seed 1)." in shown
     assert (
         "- generator=mlp: collapsed in 2 of 2 seeds: 2 of 10 classes there, 60 % of the images are 1 (seed 0); "
         in shown

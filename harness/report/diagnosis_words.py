@@ -156,9 +156,9 @@ def rules_text(language: Language, measured: bool) -> str:
         ),
         language.say(
             "The gradient counts as vanishing where D's loss is less than {vanishing:g} nats above the least that its "
-            "labels allow. Losses oscillate where G − D, over the last three quarters of training, has a periodic "
-            "swing that noise with the same autocorrelation would have in one of 100 cases or fewer, with at least 30 "
-            "% of the variance.",
+            "labels allow; gradients themselves are not recorded. Losses oscillate where G − D, over the last three "
+            "quarters of training, has a periodic swing that noise with the same autocorrelation would have in one of "
+            "100 cases or fewer, with at least 30 % of the variance.",
             vanishing=VANISHING,
         ),
         _on_images(language) if measured else "",

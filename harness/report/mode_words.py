@@ -130,7 +130,13 @@ def _clause(classes: CellClasses, kind: Kind, seeds: Mapping[int, ModeVerdict], 
                 "collapsed: {details}", "collapsed in {n} of {asked} seeds: {details}", many, **shown, details=told
             )
         case "missing":
-            told = _by_seed(seeds, language, lambda seed, one: _names(one.missing, language))
+            told = _by_seed(
+                seeds,
+                language,
+                lambda seed, one: language.plural(
+                    "class {names}", "classes {names}", len(one.missing), names=_names(one.missing, language)
+                ),
+            )
             return language.plural(
                 "classes missing: {details}",
                 "classes missing in {n} of {asked} seeds: {details}",

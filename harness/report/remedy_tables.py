@@ -103,7 +103,10 @@ def _table(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
     rows = []
     for symptom, having in by_symptom.items():
         remedies = {
-            remedy.name: None for one in having for found in one.symptoms[symptom].values() for remedy in found.remedies
+            remedy.name: None
+            for one in having
+            for found in one.symptoms[symptom].values()
+            for remedy in _agreeing(one, found.remedies)
         }
         names = [remedy_name_text(name, language) for name in remedies]
         cells = language.shortened_clauses([escape(one.cell.label) for one in having], MOST_CELLS_NAMED)
@@ -111,11 +114,17 @@ def _table(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
     return table([language.say("Symptom"), language.say("What to try"), language.say("Cells")], rows)
 
 
+def _agreeing(one: Diagnosis, remedies: Sequence[Remedy]) -> list[Remedy]:
+    """Without lower learning rates for a cell that has not begun to learn, which another symptom gives higher ones."""
+    slow = any(remedy.name == "higher learning rates" for remedy in one.remedies)
+    return [remedy for remedy in remedies if not (slow and remedy.name == "lower learning rates")]
+
+
 def _blocks(content: Content, diagnoses: Sequence[Diagnosis]) -> list[str]:
     """For each remedy the `[[cell]]` of the first cell that it is for and that the file does not have."""
     first: dict[RemedyName, str] = {}
     for one in diagnoses:
-        for remedy in one.remedies:
+        for remedy in _agreeing(one, one.remedies):
             if remedy.name not in first and not _existing(content, one.cell, remedy):
                 comment = content.language.say(
                     "{remedy}, for {cell}", remedy=remedy_name_text(remedy.name, content.language), cell=one.cell.label
@@ -135,7 +144,7 @@ def _there(content: Content, diagnoses: Sequence[Diagnosis]) -> str:
             other=escape(other.label),
         )
         for one in diagnoses
-        for remedy in one.remedies
+        for remedy in _agreeing(one, one.remedies)
         if (other := _existing(content, one.cell, remedy))
     )
     if not found:

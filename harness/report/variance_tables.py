@@ -152,7 +152,7 @@ def shared_error_text(content: Content, against: ColumnComparison) -> str:
     judged = [one for one in against.comparison.differences if one.error in ("pooled", "larger")]
     if pool.sd is None or not judged or len(pool.cells) < 3:
         return ""
-    return language.plural(
+    told = language.plural(
         "p and interval rest on the larger of two spreads over seeds: that of {cells} cells together ({freedom} "
         "degrees of freedom), and that of the comparison's own differences by seed, of which there are few (up to "
         "{seeds}). The latter is the larger one in {larger} of {n} comparison.",
@@ -164,6 +164,17 @@ def shared_error_text(content: Content, against: ColumnComparison) -> str:
         freedom=f"{pool.freedom:.3g}",
         seeds=max(len(one.shared_seeds) for one in judged),
         larger=sum(one.error == "larger" for one in judged),
+    )
+    check = pool.check
+    if check is None or check.p_bartlett is None or check.p_bartlett > ALPHA:
+        return told
+    return language.paragraph(
+        told,
+        language.say(
+            "They hold as far as cells vary alike, which Bartlett's test doubts here ({p}): take a p between 0.01 and "
+            "0.05 as a hint.",
+            p=p_equation(check.p_bartlett),
+        ),
     )
 
 
