@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from harness.report.figures.files import figure_files, png_alone
+from harness.report.figures.files import png_alone
 from harness.report.figures.press import press
 from harness.report.language import ENGLISH, Language
 from harness.report.picture_texts import ShownRuns
@@ -79,7 +79,7 @@ class Album:
         by_page: one for each figure at least. What lies pale behind a page's cells is named on the other pages.
         """
         added = []
-        make = figure_files if len(figures) <= MOST_DRAWN_PAGES else png_alone
+        make = None if len(figures) <= MOST_DRAWN_PAGES else png_alone
         for page, (figure, sources) in enumerate(zip(figures, by_page, strict=False), start=1):
             suffix = f"-{page}" if len(figures) > 1 else ""
             called = title if len(figures) == 1 else self._page_title(title, page, len(figures))
