@@ -21,7 +21,7 @@ from harness.data.sources import load
 from harness.design.experiment import DataSettings
 from harness.evaluation.classifier import DIGITS
 from harness.evaluation.classifier_training import Recipe, accuracy, train
-from harness.evaluation.extractor_weights import DIGITS_WEIGHTS
+from harness.evaluation.shipped import DIGITS_WEIGHTS
 from harness.store import atomic
 
 TRAINED_ON_FIRST = 1348

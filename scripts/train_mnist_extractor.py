@@ -23,7 +23,7 @@ from harness.data.sources import content_sha256, load
 from harness.design.experiment import DataSettings
 from harness.evaluation.classifier import MNIST, to_bytes
 from harness.evaluation.classifier_training import Recipe, accuracy, train
-from harness.evaluation.extractor_weights import MNIST_WEIGHTS
+from harness.evaluation.shipped import MNIST_WEIGHTS
 from harness.store import atomic
 
 RECIPE = Recipe(

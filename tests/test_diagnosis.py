@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from record_curves import run_curves
 
-from harness.analysis.curves import RunCurves, run_curves
+from harness.analysis.curves import RunCurves
 from harness.analysis.diagnosis import (
     RATIO,
     CertainSteps,

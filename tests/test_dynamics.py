@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from record_curves import run_curves
 from report_data import interval_records
 
 from harness.analysis.crossings import find_crossings
-from harness.analysis.curves import RunCurves, moving_average, run_curves
+from harness.analysis.curves import RunCurves, moving_average
 from harness.analysis.dynamics import EQUILIBRIUM_NATS, LossScale, default_window, loss_dynamics, loss_scale
 
 STEPS = np.arange(0.0, 1001.0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from record_curves import run_curves
 
-from harness.analysis.curves import RunCurves, run_curves
+from harness.analysis.curves import RunCurves
 from harness.analysis.dynamics import LossScale, loss_dynamics, run_dynamics
 from harness.analysis.equilibrium import Standing, drift, has_left, standing
 

@@ -8,9 +8,9 @@ import pytest
 
 from harness.design.experiment import EvaluationSettings
 from harness.errors import WeightsError
-from harness.evaluation import extractor_weights
 from harness.evaluation.extractor_weights import read_weights, weights_file
 from harness.evaluation.protocol import INCEPTION_SHA256
+from harness.evaluation.shipped import SHIPPED
 from harness.store.atomic import sha256_of, write_json
 
 CONTENT = b"weights of some kind"
@@ -85,12 +85,12 @@ def test_truncated_inception_weights_are_refused_with_both_hashes(tmp_path: Path
 def test_damaged_weights_that_ship_are_refused_with_both_hashes(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shipped = extractor_weights.DIGITS_WEIGHTS.with_name(f"{name}.safetensors")
-    damaged = tmp_path / shipped.name
-    damaged.write_bytes(shipped.read_bytes()[:-1])
-    damaged.with_suffix(".json").write_bytes(shipped.with_suffix(".json").read_bytes())
-    monkeypatch.setattr(extractor_weights, f"{name.upper()}_WEIGHTS", damaged)
-    expected, found = sha256_of(shipped.read_bytes()), sha256_of(damaged.read_bytes())
+    whole = SHIPPED[name]
+    damaged = tmp_path / whole.name
+    damaged.write_bytes(whole.read_bytes()[:-1])
+    damaged.with_suffix(".json").write_bytes(whole.with_suffix(".json").read_bytes())
+    monkeypatch.setitem(SHIPPED, name, damaged)
+    expected, found = sha256_of(whole.read_bytes()), sha256_of(damaged.read_bytes())
     with pytest.raises(WeightsError, match=f"{found}.*{expected}") as raised:
         read_weights(EvaluationSettings.model_validate({"extractor": name}))
     assert "Install harness again" in raised.value.remedy

@@ -17,7 +17,7 @@ from harness.data.labels import labels
 from harness.data.sources import load
 from harness.design.experiment import DataSettings, EvaluationSettings
 from harness.errors import WeightsError
-from harness.evaluation import extractor_weights
+from harness.evaluation import extractor_weights, shipped
 from harness.evaluation.classifier import DIGITS as DIGITS_ARCHITECTURE
 from harness.evaluation.classifier import MNIST as MNIST_ARCHITECTURE
 from harness.evaluation.classifier import Architecture
@@ -58,7 +58,7 @@ def empty_torch_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("settings", "weights", "most"),
-    [(DIGITS, extractor_weights.DIGITS_WEIGHTS, 200_000), (MNIST, extractor_weights.MNIST_WEIGHTS, 500_000)],
+    [(DIGITS, shipped.DIGITS_WEIGHTS, 200_000), (MNIST, shipped.MNIST_WEIGHTS, 500_000)],
     ids=["digits", "mnist"],
 )
 def test_shipped_weights_are_small_and_as_their_note_says(
@@ -78,12 +78,12 @@ def test_shipped_weights_are_small_and_as_their_note_says(
 
 @pytest.mark.parametrize("resolution", [8, 16, 32, 64])
 def test_digits_is_as_accurate_on_held_out_images_as_its_note_says(resolution: int) -> None:
-    note = read_json(extractor_weights.DIGITS_WEIGHTS.with_suffix(".json"))
+    note = read_json(shipped.DIGITS_WEIGHTS.with_suffix(".json"))
     held_out = slice(note["split"]["train"], None)
     images = torch.from_numpy(load(DataSettings(source="digits"), resolution).images)
     extractor = load_extractor(DIGITS, CPU)
     features = extractor.features(images[held_out])
-    last_layer = safetensors.numpy.load_file(extractor_weights.DIGITS_WEIGHTS)
+    last_layer = safetensors.numpy.load_file(shipped.DIGITS_WEIGHTS)
     logits = np.maximum(features, 0) @ last_layer["classes.weight"].T + last_layer["classes.bias"]
     np.testing.assert_allclose(extractor.logits(features), logits, atol=1e-3)
     right = extractor.logits(features).argmax(axis=1) == load_digits().target[held_out]
@@ -94,7 +94,7 @@ def test_digits_is_as_accurate_on_held_out_images_as_its_note_says(resolution: i
 
 @pytest.mark.parametrize("resolution", [16, 28, 32, 64])
 def test_mnist_is_as_accurate_on_test_images_as_its_note_says(resolution: int, shared_data: Path) -> None:
-    note = read_json(extractor_weights.MNIST_WEIGHTS.with_suffix(".json"))
+    note = read_json(shipped.MNIST_WEIGHTS.with_suffix(".json"))
     data = DataSettings(source="mnist", root=str(shared_data), split="test")
     some = slice(None, None, 5)  # a fifth of them, spread evenly: the whole takes half a minute
     images = torch.from_numpy(load(data, resolution).images[some])

@@ -18,10 +18,10 @@ from experiments import harness
 from harness.cli.app import app
 from harness.errors import DataError, DeviceError, HarnessError, ProtocolError, StoreError, WeightsError
 from harness.evaluation import fid_of_files
-from harness.evaluation.extractor_weights import DIGITS_WEIGHTS
 from harness.evaluation.frechet import moments
 from harness.evaluation.peer import PytorchFid, peer_distance, statistics_of
 from harness.evaluation.protocol import INCEPTION_SHA256
+from harness.evaluation.shipped import DIGITS_WEIGHTS
 
 
 def call(*arguments: object) -> None:

@@ -12,9 +12,9 @@ import pytest
 from figure_layout import layout_defects
 from matplotlib.figure import Figure
 from PIL import Image
+from record_curves import run_curves
 from report_data import interval_records, write_samples
 
-from harness.analysis.curves import run_curves
 from harness.analysis.dynamics import LossScale, loss_dynamics
 from harness.analysis.summary import Measurement
 from harness.report.figures.answers import answer_curves

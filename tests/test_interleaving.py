@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from record_curves import run_curves
 from report_data import interval_records
 
-from harness.analysis.curves import RunCurves, run_curves
+from harness.analysis.curves import RunCurves
 from harness.analysis.interleaving import LEAST_RECORDS, PARTS, interleaving
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from experiments import TINY, run_here, views, write_file
-from harness.cli.damage import tell_damage
+from harness.cli.console import say
+from harness.cli.damage import find_damage
 from harness.execution.options import RunOptions
 from harness.execution.runner import Summary
 from harness.store import atomic
@@ -54,8 +55,10 @@ def call(path: Path, *sets: str, **options: Any) -> Summary:
     """As `harness run` or `evaluate`: the look first, then the work."""
     plan = opened(path, *sets).plan
     chosen = RunOptions(path.parent / "runs", frozenset(run.key for run in plan.runs), **options)
-    damaged = tell_damage(read_experiment(plan, chosen.runs_dir), chosen).damaged
-    return run_here(path, *sets, damaged=damaged, **options)
+    found, warnings = find_damage(read_experiment(plan, chosen.runs_dir), chosen)
+    for warning in warnings:
+        say(warning)
+    return run_here(path, *sets, damaged=found.damaged, **options)
 
 
 def found(path: Path, name: str, *sets: str) -> tuple[RunView, RunDirectory]:
@@ -243,9 +246,7 @@ def test_files_that_the_disk_does_not_give_back_are_made_again(complete: Path) -
     assert inspect_run(run, view.run.key) == ()
 
 
-def test_damaged_features_that_nobody_reads_are_removed_and_told_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_features_that_nobody_reads_are_removed_and_told_once(tmp_path: Path) -> None:
     """They are needed again only for another metric, and would be told by every command until then."""
     path = write_file(tmp_path)
     run_here(path)
@@ -254,10 +255,9 @@ def test_damaged_features_that_nobody_reads_are_removed_and_told_once(
     features.write_bytes(whole[:-9])
     plan = opened(path).plan
     options = RunOptions(tmp_path / "runs", frozenset(run.key for run in plan.runs))
-    tell_damage(read_experiment(plan, options.runs_dir), options)
-    assert features.name in capsys.readouterr().err
+    (warning,) = find_damage(read_experiment(plan, options.runs_dir), options)[1]
+    assert features.name in warning
     assert not features.exists()
-    tell_damage(read_experiment(plan, options.runs_dir), options)
-    assert capsys.readouterr().err == ""
+    assert find_damage(read_experiment(plan, options.runs_dir), options)[1] == []
     run_here(path, 'evaluation.0.metrics=["fid","kid"]')
     assert features.read_bytes() == whole

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from record_curves import run_curves
 from report_data import interval_records
 from scipy.signal import lfilter
 
-from harness.analysis.curves import Array, run_curves
+from harness.analysis.curves import Array
 from harness.analysis.oscillation import CHANCE, LEAST_POINTS, strongest_swing, swing_of
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from figure_layout import layout_defects
+from record_curves import run_curves
 from report_data import interval_records
 from test_figures import labels, legend_of, training_panels
 
-from harness.analysis.curves import run_curves
 from harness.analysis.dynamics import loss_dynamics
 from harness.report.figures.answers import answer_curves
 from harness.report.figures.dynamics import SixPanels, six_panels

@@ -93,11 +93,6 @@ class Pool:
     check: VarianceCheck | None
     p_seeds: float | None = None
 
-    @property
-    def p_equal(self) -> float | None:
-        """Of the check."""
-        return self.check.p if self.check else None
-
 
 @dataclass(frozen=True)
 class SeedsNeeded:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.store.record_columns import Columns, columns_of
+from harness.store.record_columns import Columns
 
 Array = NDArray[np.float64]
 
@@ -72,13 +71,8 @@ class RunCurves:
         return float(np.average(curve[inside], weights=parts[inside]))
 
 
-def run_curves(records: Sequence[Mapping[str, Any]]) -> RunCurves:
-    """The curves of one run's records (step, n, and some of CURVES each)."""
-    return curves_of(columns_of(records))
-
-
 def curves_of(columns: Columns) -> RunCurves:
-    """Likewise of the records as columns."""
+    """The curves of one run's records as columns (step, n, and some of CURVES each)."""
     nothing = np.empty(0)
     ends, counts = (columns.get(name, nothing).astype(np.float64) for name in ("step", "n"))
     values = {name: columns[name].astype(np.float64, copy=False) for name in CURVES if name in columns}

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from harness.cli.console import say
 from harness.errors import StoreError
 from harness.execution.options import RunOptions
 from harness.store import atomic
@@ -14,14 +13,6 @@ from harness.store.findings import TRAINING_KINDS, mended_by_work
 from harness.store.inspection import inspect_free_runs, inspect_shared
 from harness.store.locks import held
 from harness.tracking.reader import ExperimentView
-
-
-def tell_damage(view: ExperimentView, options: RunOptions) -> RunOptions:
-    """As `find_damage`, told at once; returns the options."""
-    options, warnings = find_damage(view, options)
-    for warning in warnings:
-        say(warning)
-    return options
 
 
 def find_damage(view: ExperimentView, options: RunOptions) -> tuple[RunOptions, list[str]]:

@@ -18,12 +18,9 @@ from typing import assert_never
 from harness.design.evaluation_settings import EvaluationSettings
 from harness.errors import DamagedFileError, WeightsError
 from harness.evaluation.protocol import INCEPTION_SHA256
+from harness.evaluation.shipped import SHIPPED
 from harness.store import locks
 from harness.store.atomic import make_folder, read_json, sha256_of
-
-DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits.safetensors"
-MNIST_WEIGHTS = DIGITS_WEIGHTS.with_name("mnist.safetensors")
-"""Of `classifier.DIGITS` and `classifier.MNIST`; the .json beside each holds hash, recipe, accuracy and split."""
 
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 """What pytorch-fid calls its weights."""
@@ -38,7 +35,7 @@ def weights_file(settings: EvaluationSettings, *, download: bool = True) -> Path
     """The weights' file, unread; WeightsError where there is none and none can or may be fetched."""
     match settings.extractor:
         case "digits" | "mnist":
-            return _existing(_shipped(settings), "Install harness again: this file ships with it.")
+            return _existing(SHIPPED[settings.extractor], "Install harness again: this file ships with it.")
         case "trained":
             return _existing(Path(settings.extractor_weights or ""), _HOW_TO_TRAIN)
         case "inception":
@@ -118,10 +115,6 @@ def _how_to_get(cached: Path) -> str:
         f"Put {INCEPTION_FILE} (SHA-256 {INCEPTION_SHA256}) there, or name where it lies by "
         f"extractor_weights or {INCEPTION_VARIABLE}; `required = false` leaves this evaluation out."
     )
-
-
-def _shipped(settings: EvaluationSettings) -> Path:
-    return MNIST_WEIGHTS if settings.extractor == "mnist" else DIGITS_WEIGHTS
 
 
 def _expected_sha256(settings: EvaluationSettings, file: Path) -> str:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import harness
 from harness.errors import HarnessError
+from harness.evaluation.shipped import SHIPPED, shipped_note
 from harness.report.columns import Column
 from harness.report.content import Content
 from harness.report.language import Language
 from harness.report.markdown import code
-from harness.store.atomic import read_json
-
-_SHIPPED = ("digits", "mnist")
-_NOTES = Path(harness.__file__).parent / "evaluation" / "weights"
-"""Where a note (.json) lies beside the weights of each."""
 
 
 @dataclass(frozen=True)
@@ -70,42 +64,33 @@ def extractor_text(content: Content, column: Column) -> str:
     """What the extractor is, for the protocol's table: its training data and accuracy where they are known."""
     language, name = content.language, code(column.block.settings.extractor_name)
     match column.block.settings.extractor:
-        case "digits":
+        case "digits" | "mnist" as shipped:
             kind = language.say("{name}, a small classifier that ships with harness", name=name)
-            of = learned(column)
-            trained = (
-                language.say(
-                    "trained on {train} of scikit-learn's handwritten digits; {accuracy} % right on the {held_out} "
-                    "others at {pixels} × {pixels} pixels",
-                    train=of.train,
-                    held_out=of.held_out,
-                    accuracy=f"{100 * of.accuracy:.1f}",
-                    pixels=of.pixels,
-                )
-                if of
-                else ""
-            )
-        case "mnist":
-            kind = language.say("{name}, a small classifier that ships with harness", name=name)
-            of = learned(column)
-            trained = (
-                language.say(
-                    "trained on MNIST's {train} training images; {accuracy} % right on its {held_out} test images at "
-                    "{pixels} × {pixels} pixels",
-                    train=of.train,
-                    held_out=of.held_out,
-                    accuracy=f"{100 * of.accuracy:.1f}",
-                    pixels=of.pixels,
-                )
-                if of
-                else ""
-            )
+            trained = _trained_on(shipped, learned(column), language)
         case "trained":
             kind = language.say("{name}, a small classifier trained with `harness extractor train`", name=name)
             trained = language.say("the .json file beside its weights tells its images and accuracy")
         case "inception":
             kind, trained = _inception(column, name, language), ""
     return language.clauses(part for part in (kind, trained) if part)
+
+
+def _trained_on(extractor: Literal["digits", "mnist"], of: Learned | None, language: Language) -> str:
+    """Empty where that is not known."""
+    if of is None:
+        return ""
+    shown = {"train": of.train, "held_out": of.held_out, "accuracy": f"{100 * of.accuracy:.1f}", "pixels": of.pixels}
+    if extractor == "mnist":
+        return language.say(
+            "trained on MNIST's {train} training images; {accuracy} % right on its {held_out} test images at "
+            "{pixels} × {pixels} pixels",
+            **shown,
+        )
+    return language.say(
+        "trained on {train} of scikit-learn's handwritten digits; {accuracy} % right on the {held_out} others at "
+        "{pixels} × {pixels} pixels",
+        **shown,
+    )
 
 
 def _inception(column: Column, name: str, language: Language) -> str:
@@ -120,7 +105,7 @@ def metric_caveat(content: Content, column: Column) -> str:
     match column.metric:
         case "kid":
             return language.say("Its scale is that of the extractor's features; compare the cells, never with papers.")
-        case "inception_score" if extractor in _SHIPPED:
+        case "inception_score" if extractor in SHIPPED:
             return language.say("It is of this classifier: at most {classes}, its number of classes.", classes=10)
         case "inception_score" if extractor == "trained":
             return language.say("It is of this classifier: at most its number of classes.")
@@ -133,8 +118,13 @@ def metric_caveat(content: Content, column: Column) -> str:
 def learned(column: Column) -> Learned | None:
     """What is noted beside the weights that ship; None for others, and for weights that are not the measured ones."""
     extractor, protocol = column.block.settings.extractor, column.protocol
-    note = _note(extractor) if extractor in _SHIPPED else {}
-    if protocol is None or note.get("weights_sha256") != protocol.extractor_sha256:
+    if extractor not in SHIPPED or protocol is None:
+        return None
+    try:
+        note = shipped_note(extractor)
+    except (OSError, HarnessError):
+        return None
+    if note["weights_sha256"] != protocol.extractor_sha256:
         return None
     split, accuracy = note["split"], note["accuracy"]
     for pixels in (protocol.resolution, note["resolution"]):
@@ -142,11 +132,3 @@ def learned(column: Column) -> Learned | None:
         if found:
             return Learned(split["train"], split.get("held out", split.get("test", 0)), found[0], pixels)
     return None
-
-
-def _note(extractor: str) -> dict[str, Any]:
-    """The file beside weights that ship; empty where it cannot be read."""
-    try:
-        return dict(read_json(_NOTES / f"{extractor}.json"))
-    except (OSError, HarnessError):
-        return {}

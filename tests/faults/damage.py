@@ -5,18 +5,16 @@ After each: exit 0, the damaged file named, everything there and equal to the un
 
 from __future__ import annotations
 
-import io
 import random
 import threading
 from collections.abc import Callable
-from contextlib import redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from harness.cli.damage import tell_damage
+from harness.cli.damage import find_damage
 from harness.execution.events import Event
 from harness.execution.options import RunOptions
 from harness.store.commits import discard_commit, newest_commit
@@ -78,12 +76,11 @@ def in_this_process(folder: Path, executor: Literal["local", "inline"]) -> str:
     """As the command line does it, without its start."""
     plan = opened(folder / FILE).plan
     chosen = RunOptions(folder / "runs", frozenset(run.key for run in plan.runs))
-    with redirect_stderr(io.StringIO()) as told:
-        damaged = tell_damage(read_experiment(plan, folder / "runs"), chosen).damaged
+    options, warnings = find_damage(read_experiment(plan, folder / "runs"), chosen)
     events: list[Event] = []
-    results = run_here(folder / FILE, damaged=damaged, events=events).results
+    results = run_here(folder / FILE, damaged=options.damaged, events=events).results
     assert {result.outcome for result in results.values()} <= {"finished"}, results
-    return "\n".join([told.getvalue(), *(event.text for event in events)])
+    return "\n".join([*warnings, *(event.text for event in events)])
 
 
 def trials(count: int, reference: Reference, run: Run | None = None) -> list[Trial]:

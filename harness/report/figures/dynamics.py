@@ -36,7 +36,6 @@ _TWO_TEXTS = 0.24
 """Of a panel's height: what two small texts need over each other."""
 _TEXT_WIDTH = 58
 _DIFFERENCE = (-1.0, 1.0)
-_Place = Figure | SubFigure
 
 
 @dataclass(frozen=True)
