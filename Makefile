@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: run test test-faults test-long check format clean
+.PHONY: run test test-faults test-long check format bench bench-check clean
 
 run: $(INSTALLED)
 	$(BIN)/harness run experiments/ablation.toml
@@ -17,6 +17,13 @@ test-faults: $(INSTALLED)
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long
+
+# Some 15 minutes, on a machine that does nothing else; bench-check leaves with an error where a ratio got worse.
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/bench.py --output bench.json
+
+bench-check: $(INSTALLED)
+	$(BIN)/python benchmarks/bench.py --check benchmarks/measured/cpu.json
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -17,11 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from rows import Row
+from startup import relative_spread
 
 from harness.design.expansion import Plan, Run
 from harness.design.experiment_file import read_experiment_file
@@ -37,6 +43,7 @@ from harness.store.manifest import (
     write_experiment_manifest,
     write_run_manifest,
 )
+from harness.store.record_columns import HeldRecords
 from harness.store.records import encode
 from harness.store.rundir import RunDirectory, experiment_directory
 
@@ -149,8 +156,21 @@ def _grid(run: Run, step: int, digest: str) -> bytes:
     return buffer.getvalue()
 
 
-def measure(file: Path, runs_dir: Path, output: Path, form: str) -> str:
-    """One line: what `harness report` took in a process of its own."""
+@dataclass(frozen=True)
+class Used:
+    """What `harness report` took in a process of its own. gigabytes: resident, at most."""
+
+    seconds: float
+    cpu_seconds: float
+    gigabytes: float
+    report_megabytes: float
+
+    def __str__(self) -> str:
+        memory = f"{self.gigabytes:.2f} GB, report {self.report_megabytes:.1f} MB"
+        return f"{self.seconds:.1f} s, {self.cpu_seconds:.1f} s of CPU, {memory}"
+
+
+def reported(file: Path, runs_dir: Path, output: Path, form: str) -> Used:
     command = [sys.executable, "-m", "harness", "report", str(file), "--runs-dir", str(runs_dir)]
     command += ["--output", str(output), "--format", form]
     started = time.perf_counter()
@@ -159,9 +179,71 @@ def measure(file: Path, runs_dir: Path, output: Path, form: str) -> str:
     seconds = time.perf_counter() - started
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit("the report failed")
-    cpu = used.ru_utime + used.ru_stime
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file()) / 1e6
-    return f"--format {form}: {seconds:.1f} s, {cpu:.1f} s of CPU, {used.ru_maxrss / 1e6:.2f} GB, report {size:.1f} MB"
+    return Used(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1e6, size)
+
+
+def measure(tell: Callable[[str], None], rounds: int = 3) -> list[Row]:
+    """A smaller grid: the report, and reading its records beside pandas. Values are compared before times."""
+    cells, records = 20, 2000
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        file = place / "scale.toml"
+        file.write_text(experiment_text(cells, records), encoding="utf-8")
+        tell(f"makes up {cells * SEEDS} runs of {records} records")
+        make_runs(read_experiment_file(file).plan, place / "runs", records)
+        tell("report")
+        taken = [reported(file, place / "runs", place / f"report-{round}", "md") for round in range(max(2, rounds - 1))]
+        tell("reading records")
+        paths = sorted(place.glob("runs/scale/*/metrics.jsonl"))
+        ours, theirs = read_in_turns(paths, rounds)
+    what = f"report of {cells * SEEDS} runs x {records} records (at most {max(one.gigabytes for one in taken):.2f} GB)"
+    seconds = [one.seconds for one in taken]
+    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
+    return [
+        Row("report.scale", what, median(seconds), "s", None, "", None, relative_spread(seconds), None, "ours"),
+        Row(
+            "report.records",
+            f"reading the records of {len(paths)} runs",
+            median(ours),
+            "s",
+            median(theirs),
+            "pandas.read_json(lines=True)",
+            median(ratios),
+            relative_spread(ratios),
+            None,
+            "ratio",
+        ),
+    ]
+
+
+def read_in_turns(paths: Sequence[Path], rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of each round that all files take as the report reads them, their SHA-256 included, and by pandas."""
+    for path in paths[:SEEDS]:
+        held, frame = _as_the_report(path), _by_pandas(path)
+        if list(held.columns) != [name for name in frame if name != "crc"] or not all(
+            np.array_equal(column, frame[name]) for name, column in held.columns.items()
+        ):
+            raise SystemExit(f"{path} is not read alike")
+    ours, theirs = [], []
+    for _ in range(rounds):
+        for seconds, read in ((ours, _as_the_report), (theirs, _by_pandas)):
+            started = time.perf_counter()
+            for path in paths:
+                read(path)
+            seconds.append(time.perf_counter() - started)
+    return ours, theirs
+
+
+def _as_the_report(path: Path) -> HeldRecords:
+    content = path.read_bytes()
+    hashlib.sha256(content).hexdigest()
+    return HeldRecords.of(content)
+
+
+def _by_pandas(path: Path) -> pd.DataFrame:
+    """precise_float: without it, pandas reads other numbers than those that were written."""
+    return pd.read_json(path, lines=True, precise_float=True, convert_dates=False, dtype={"crc": str})
 
 
 def main() -> None:
@@ -182,7 +264,7 @@ def main() -> None:
         plan = read_experiment_file(file).plan
         print(f"{len(plan.cells)} cells, {len(plan.runs)} runs, {options.records} records each")
         for form in ("md", "md,html,latex"):
-            print(measure(file, place / "runs", place / "report", form))
+            print(f"--format {form}: {reported(file, place / 'runs', place / 'report', form)}")
 
 
 if __name__ == "__main__":

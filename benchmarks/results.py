@@ -7,7 +7,6 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,8 @@ from figures import (
     DistanceFigures,
     PrecisionFigures,
 )
+
+from harness.evaluation.processor import processor_name
 
 Row = tuple[str, str, str, str, str]
 HEADER: Row = ("what", "ours", "pytorch-fid", "times faster", "values differ by")
@@ -181,7 +182,7 @@ def markdown_table(rows: Sequence[Row]) -> str:
 def machine() -> dict[str, Any]:
     """What times depend on beside the code."""
     return {
-        "cpu": cpu_name(),
+        "cpu": processor_name(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
@@ -190,23 +191,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def cpu_name() -> str:
-    """The kind of processor, as far as the system says."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file() and (named := re.search(r"^model name\s*:\s*(.+)$", info.read_text(), re.MULTILINE)):
-        return named[1].strip()
-    return platform.processor() or platform.machine()
-
-
 def into_page(text: str, device: str, results: Results) -> str:
     """`text` with the measured part of `device` replaced; ValueError where the page has none or several."""
     body = f"{results.stated()}\n\n{markdown_table(results.rows())}\n"
     return require_part(text, device).sub(lambda found: f"{found[1]}{body}{found[2]}", text)
 
 
-def require_part(text: str, device: str) -> re.Pattern[str]:
+def require_part(text: str, device: str, what: str = "evaluation") -> re.Pattern[str]:
     """What finds the measured part of `device`; ValueError where the page has none or several."""
-    begin, end = f"<!-- measured: evaluation on {device} -->", "<!-- measured end -->"
+    begin, end = f"<!-- measured: {what} on {device} -->", "<!-- measured end -->"
     part = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
     if len(part.findall(text)) != 1:
         raise ValueError(f"the page has no single part between {begin} and {end}")

@@ -54,8 +54,12 @@ def write_file(folder: Path, text: str = TINY) -> Path:
 
 
 def run_here(path: Path, *sets: str, events: list[Event] | None = None, **options: Any) -> Summary:
-    """`harness run` without report and MLflow, inline in this process, under `path`'s folder."""
+    """`harness run` without report and MLflow, inline in this process, under `path`'s folder.
+
+    An experiment's first run takes one thread, as it would in a grid, however few runs it has.
+    """
     file = read_experiment_file(path, sets)
+    begun = (path.parent / "runs" / file.experiment.name).is_dir()
     keys = frozenset(options.pop("keys", (run.key for run in file.plan.runs)))
     chosen = RunOptions(
         **{
@@ -63,6 +67,7 @@ def run_here(path: Path, *sets: str, events: list[Event] | None = None, **option
             "keys": keys,
             "executor": "inline",
             "device": "cpu",
+            "threads": None if begun else 1,
             "sets": sets,
             **options,
         }

@@ -17,6 +17,7 @@ from harness.errors import OwnPartError
 from harness.gan.adversarial import Rules, adversarial_step
 from harness.gan.batches import Batches
 from harness.gan.draws import Draws
+from harness.gan.inputs import DrawnInputs
 from harness.gan.losses import adversarial_loss
 from harness.gan.networks.build import build_discriminator, build_generator
 from harness.gan.randomness import random_stream
@@ -160,8 +161,9 @@ def test_only_shared_fakes_go_back_through_the_generator(tmp_path: Path) -> None
 
 def step_once(state: Any, **levels: Any) -> Tensor:
     hp = small_task(Path("unused"), **levels).hyperparameters
-    rules = Rules(hp, adversarial_loss(hp, NO_OWN_CODE), Draws(hp, 0, 10, CPU), torch.preserve_format)
-    return adversarial_step(state, Batches(digits(), hp.batch_size, 0), rules)
+    rules = Rules(hp, adversarial_loss(hp, NO_OWN_CODE), torch.preserve_format)
+    inputs = DrawnInputs(Batches(digits(), hp.batch_size, 0), Draws(hp, 0, 10, CPU), state.step)
+    return adversarial_step(state, inputs, rules)
 
 
 class Logits(nn.Module):

@@ -52,6 +52,28 @@ def test_workers_fill_the_cores_and_never_exceed_the_runs(monkeypatch: pytest.Mo
     assert choose_workers("mps", 1, 100) == 1
 
 
+@pytest.mark.parametrize(
+    ("gpus", "cores", "threads", "runs", "workers"),
+    [
+        (1, 16, 1, 100, 4),
+        (1, 3, 1, 100, 3),
+        (1, 1, 1, 100, 1),
+        (1, 16, 8, 100, 2),
+        (4, 8, 1, 100, 8),
+        (4, 6, 1, 100, 4),
+        (4, 2, 1, 100, 4),
+        (8, 256, 1, 100, 32),
+        (8, 256, 1, 5, 5),
+    ],
+)
+def test_gpus_share_the_cores_up_to_a_cap(
+    gpus: int, cores: int, threads: int, runs: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.execution.devices.available_cores", lambda: cores)
+    monkeypatch.setattr("harness.execution.devices.gpu_count", lambda: gpus)
+    assert choose_workers("cuda", threads, runs) == workers
+
+
 def test_cores_are_those_that_this_process_may_use() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
 

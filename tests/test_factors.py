@@ -75,6 +75,8 @@ from harness.design.schema import allowed_levels
         ("generator_steps", 1001),
         ("lr_decay_from", 1.0),
         ("ema_decay", 1.0),
+        ("precision", "bfloat16"),
+        ("precision", "float16"),
         ("own", {"hidden_dim": 3}),
         ("own", {"a-b": 3}),
         ("own", {"class": 3}),

@@ -16,14 +16,14 @@ from torchvision.models import inception as torchvision_inception
 
 from harness.design.experiment import EvaluationSettings
 from harness.errors import WeightsError
-from harness.evaluation import inception
+from harness.evaluation import inception, quickest, trunks
 from harness.evaluation.extractors import Extractor, feature_matrix, load_extractor
-from harness.evaluation.inception import FusedConvolution
+from harness.evaluation.trunks import FusedConvolution, Way
 
 CPU = torch.device("cpu")
 
 BATCH = 2
-"""In place of `inception.CPU_BATCH`: every image costs a tenth of a second, those that fill a batch up as well."""
+"""In place of `trunks.CPU_BATCH`: every image costs a tenth of a second, those that fill a batch up as well."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def random_images(*shape: int) -> torch.Tensor:
 @pytest.fixture(scope="module", autouse=True)
 def _small_batches() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inception, "CPU_BATCH", BATCH)
+        patch.setattr(trunks, "CPU_BATCH", BATCH)
         yield
 
 
@@ -192,9 +192,10 @@ def test_compiled(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if not inception._has_compiler():
+    if not trunks.has_compiler():
         pytest.skip("no C++ compiler")
-    found = load_extractor(settings_for(random_inception), CPU, images=inception.COMPILE_FROM)
+    monkeypatch.setattr(quickest, "ways", lambda *_of, **_also: (Way("compiled", BATCH), Way("plain", BATCH)))
+    found = load_extractor(settings_for(random_inception), CPU)
     assert not ways(caplog)
     assert isinstance(found._network, inception.InceptionNetwork)
     assert isinstance(found._network.trunk, torch._dynamo.OptimizedModule)
@@ -215,9 +216,11 @@ def test_where_compiling_fails_the_fused_one_is_used(
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
+    kinds: tuple[trunks.Kind, ...] = ("compiled", "fused", "plain")
+    monkeypatch.setattr(quickest, "ways", lambda *_of, **_also: tuple(Way(kind, BATCH) for kind in kinds))
     torch._dynamo.reset()
     with torch._inductor.config.patch({"cpp.cxx": (str(broken),), "force_disable_caches": True}):
-        found = load_extractor(settings_for(random_inception), CPU, images=inception.COMPILE_FROM)
+        found = load_extractor(settings_for(random_inception), CPU)
     (message,) = ways(caplog)
-    assert "compiled" in message
+    assert "compiled" in message and count_fused(found._network.trunk)
     assert difference(found.features(oracles["gray"].images), oracles["gray"].single) < 1e-4

@@ -64,6 +64,7 @@ CHANGED = as_fields(FIRST_LEVELS) | {
     "generator_steps": 2,
     "lr_decay_from": 0.5,
     "ema_decay": 0.999,
+    "precision": "bf16",
 }
 
 

@@ -14,6 +14,7 @@ from tracking_data import Laboratory
 from harness.design.expansion import Plan
 from harness.store import atomic
 from harness.store.evaluations import Evaluation, write_evaluation
+from harness.store.looks import Looks
 from harness.tracking.reader import ExperimentView, read_experiment
 from harness.tracking.snapshot import read_snapshot
 
@@ -86,19 +87,19 @@ def test_a_change_between_two_looks_is_looked_at_again(tmp_path: Path, monkeypat
         lab.start(index)
         lab.train(index, 20)
     changes = [lambda: lab.train(0, 40), lambda: lab.train(1, 40), lambda: lab.measure(0)]
-    looks = 0
+    count = 0
 
-    def read(plan: Plan, runs_dir: Path, *, has_weights: bool) -> ExperimentView:
-        nonlocal looks
-        view = read_experiment(plan, runs_dir, has_weights=has_weights)
-        looks += 1
+    def read(plan: Plan, runs_dir: Path, *, has_weights: bool, looks: Looks) -> ExperimentView:
+        nonlocal count
+        view = read_experiment(plan, runs_dir, has_weights=has_weights, looks=looks)
+        count += 1
         if changes:
             changes.pop(0)()
         return view
 
     monkeypatch.setattr("harness.tracking.snapshot.read_experiment", read)
     snapshot = read_snapshot(lab.plan, tmp_path)
-    assert looks == 5
+    assert count == 5
     assert snapshot.fingerprint() == lab.view().fingerprint()
     assert [run.status.step for run in snapshot.runs[:2]] == [40, 40]
 

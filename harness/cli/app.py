@@ -10,19 +10,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from harness import __version__
-from harness.cli import design, pictures, results, run, service
-from harness.cli.claims import claims
+from harness.cli.commands import LazyGroup
 from harness.cli.console import ReaderLeft, fail, of_system
-from harness.cli.eject import eject
-from harness.cli.extractor import extractor
-from harness.cli.fid import fid
-from harness.cli.report import report
-from harness.cli.whatis import whatis
 from harness.errors import HarnessError
 from harness.execution.interruption import Interrupted
 
 app = typer.Typer(
     name="harness",
+    cls=LazyGroup,
     help="One TOML file in, a complete and honest ablation of a GAN out.",
     no_args_is_help=True,
     add_completion=False,
@@ -30,28 +25,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.command()(design.init)
-app.command()(design.plan)
-app.command()(run.run)
-app.command()(results.status)
-app.command()(run.evaluate)
-app.command()(report)
-app.command()(claims)
-app.command()(results.sync)
-app.command()(pictures.sample)
-app.command()(pictures.interpolate)
-app.command()(pictures.progress)
-app.command()(whatis)
-app.command()(fid)
-app.command()(service.fetch)
-app.command()(service.ui)
-app.command()(service.doctor)
-app.command()(service.prune)
-app.command()(eject)
-app.add_typer(extractor, name="extractor")
-app.command()(design.factors)
-app.command()(design.schema)
 
 
 @app.callback(invoke_without_command=True)

@@ -69,6 +69,7 @@ def fid(
     from harness.evaluation.fid_of_files import open_source
     from harness.evaluation.output_folder import make_writable
     from harness.evaluation.statistics_file import Statistics, write_statistics
+    from harness.execution.compile_cache import share_compile_cache
     from harness.execution.devices import allow_determinism, choose_device
 
     sources = [open_source(path, resolution) for path in (a, b) if path is not None]
@@ -77,6 +78,7 @@ def fid(
     if save_stats:
         make_writable(save_stats.parent)
     allow_determinism()
+    share_compile_cache()
     where = torch.device(choose_device(choice))
     if against:
         import pytorch_fid.fid_score  # noqa: F401 - before either is timed

@@ -15,6 +15,7 @@ from harness.design.expansion import Plan
 from harness.design.experiment_file import ExperimentFile, read_experiment_file
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
+from harness.store.looks import Looks
 from harness.tracking.reader import ExperimentView, RunView, read_experiment
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The experiment file (TOML).", show_default=False)]
@@ -50,8 +51,9 @@ def open_file(path: Path, sets: list[str] | None) -> ExperimentFile:
     return read_experiment_file(path, tuple(sets or ()))
 
 
-def view_of(file: ExperimentFile, runs_dir: Path) -> ExperimentView:
-    return read_experiment(file.plan, runs_dir)
+def view_of(file: ExperimentFile, runs_dir: Path, looks: Looks | None = None) -> ExperimentView:
+    """looks: where the same files are looked at again afterwards."""
+    return read_experiment(file.plan, runs_dir, looks=looks)
 
 
 def own_code_of(plan: Plan) -> OwnCode:

@@ -18,6 +18,7 @@ from harness.cli.verification import show_verification
 from harness.design.experiment_file import ExperimentFile
 from harness.errors import HarnessError
 from harness.report.form import form_named
+from harness.store.looks import Looks
 from harness.store.rundir import experiment_directory
 from harness.tracking.reader import ExperimentView
 
@@ -90,7 +91,7 @@ def report(
 def _runs(file: ExperimentFile, runs_dir: Path, source: str, tracking_uri: str | None) -> Iterator[ExperimentView]:
     """The runs of `file`: from their directories, or from the store, which keeps no weights."""
     if source == "runs":
-        view = view_of(file, runs_dir)
+        view = view_of(file, runs_dir, Looks())
         note_absence(view)
         yield view
         return
@@ -124,5 +125,5 @@ def _verification(
     if opened.experiment.name != name:
         raise HarnessError(f"the report is of {name!r}, FILE is {opened.experiment.name!r}", where=str(output))
     with _runs(opened, runs_dir, source, tracking_uri) as view:
-        snapshot = read_snapshot(opened.plan, view.directory.root.parent)
+        snapshot = read_snapshot(opened.plan, view.directory.root.parent, view.directory.looks)
         return verify_report(output, view.directory, snapshot, needs_runs=needs_runs)

@@ -62,7 +62,7 @@ def write_report(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -
 
     atomic.make_folder(output)
     with held(output / LOCK, timeout_s=WAIT_FOR_EVER):
-        snapshot = read_snapshot(view.plan, view.directory.root.parent)
+        snapshot = read_snapshot(view.plan, view.directory.root.parent, view.directory.looks)
         made_from = _fingerprint(snapshot, output, form)  # before rendering: what changes meanwhile makes it outdated
         for name in (*own_files(output), BEGUN):
             atomic.remove_leftovers(output / name)
@@ -91,7 +91,8 @@ def _without_weights(view: ExperimentView) -> ExperimentView:
     """`view` as `read_snapshot` sees it: for a report, files of weights that are gone change no run's state."""
     if not any(run.status.damage or run.status.missing for run in view.runs):
         return view
-    return read_experiment(view.plan, view.directory.root.parent, has_weights=False)
+    directory = view.directory
+    return read_experiment(view.plan, directory.root.parent, has_weights=False, looks=directory.looks)
 
 
 def _pictures(view: ExperimentView) -> Iterator[Path]:

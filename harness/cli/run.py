@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,13 +42,16 @@ from harness.execution.options import (
     lacks_real_images,
     open_runs,
 )
+from harness.execution.spawning import start_loading
+from harness.execution.threads import thread_count, threads_before
+from harness.store.looks import Looks
 from harness.store.presence import folder_gone
 from harness.tracking.reader import ExperimentView
 
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: from the cores.")]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="CPU threads of each worker; default: as at the first run, else 1."),
+    typer.Option("--threads", min=1, help="CPU threads of each worker; default: as at the first run, else by cores."),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")]
 Executor = Annotated[str, typer.Option("--executor", metavar="local|inline", help="Worker processes, or this process.")]
@@ -159,6 +163,7 @@ def _work(
             is_work = bool(waiting) or busy or lacks_real_images(view, options)
             started = time.monotonic()
             check_output(output)
+            options = _loading(view, options) if waiting else options
         with LiveScreen(file.plan, options.runs_dir, output if is_work else None, interruption) as live:
             for warning in warnings:
                 say(warning)
@@ -166,7 +171,7 @@ def _work(
                 code, failed = _execute(file, options, tracker, interruption, live)
                 if code >= 128:
                     return Ending(code)
-                view = view_of(file, options.runs_dir)
+                view = view_of(file, options.runs_dir, Looks())
                 if not view.directory.root.is_dir():
                     fail(folder_gone(view.directory.root, "experiment"))
                     return Ending(1)
@@ -193,6 +198,15 @@ def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOpti
 
     look_again(file.experiment, view.directory)
     return view_of(file, options.runs_dir)
+
+
+def _loading(view: ExperimentView, options: RunOptions) -> RunOptions:
+    """Has torch loaded for the workers from now on, while this process loads it, too, and prepares."""
+    if options.executor != "local":
+        return options
+    threads = thread_count(options.threads, threads_before(view.manifest, view.directory), len(view.plan.runs))
+    start_loading(threads)
+    return replace(options, loading_for=threads)
 
 
 def _execute(

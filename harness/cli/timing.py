@@ -31,7 +31,7 @@ from harness.evaluation.extractors import BATCH_SIZE, load_extractor
 from harness.evaluation.image_set import ImagePair, ImageSet
 from harness.execution.devices import allow_determinism, choose_device, choose_workers
 from harness.execution.measure import SAMPLING_BATCH
-from harness.execution.prepare import DEFAULT_THREADS
+from harness.execution.threads import thread_count, threads_before
 from harness.gan.networks.build import build_generator
 from harness.gan.randomness import normal_latents, random_stream
 from harness.gan.training import TrainingTask, make_deterministic, train
@@ -114,7 +114,7 @@ class Estimate:
 def time_plan(view: ExperimentView) -> Estimate:
     """Times what `view`'s plan asks for on the device and with the threads that `run` would use without options."""
     plan, own_code, left = view.plan, own_code_of(view.plan), runs_left(view)
-    threads = view.manifest.threads if view.manifest else DEFAULT_THREADS
+    threads = thread_count(None, threads_before(view.manifest, view.directory), len(plan.runs))
     allow_determinism()
     name = choose_device("auto")
     device = torch.device(name)

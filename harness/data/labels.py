@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data import image_folder, published
+from harness.data.digits import read_digits
 from harness.design.experiment import PUBLISHED_IMAGES, DataSettings
 from harness.design.own_parts import is_own
 from harness.errors import DataError
@@ -52,9 +53,7 @@ def labels(data: DataSettings, skipped: Collection[str] = ()) -> tuple[NDArray[n
         case "folder":
             return _of_folder(Path(data.root).expanduser(), frozenset(skipped))
         case "digits":
-            from sklearn.datasets import load_digits
-
-            return np.asarray(load_digits().target, dtype=np.int64), DIGITS
+            return read_digits()[1], DIGITS
         case "cifar10":
             return _of_cifar10(data), CLASSES[data.source]
         case _:

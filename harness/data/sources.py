@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data import image_folder, published
+from harness.data.digits import read_digits
 from harness.data.resize import resize
 from harness.design.experiment import DataSettings
 from harness.design.own_parts import is_own
@@ -103,9 +104,7 @@ def load_chunks(data: DataSettings, resolution: int, own: NDArray[np.uint8] | No
 
 def _digits() -> NDArray[np.uint8]:
     """scikit-learn's 1797 handwritten digits, 0..16 scaled to 0..255: uint8 [1797, 1, 8, 8]."""
-    from sklearn.datasets import load_digits
-
-    images: NDArray[np.float64] = load_digits().images
+    images, _ = read_digits()
     return np.rint(images * 255 / 16).astype(np.uint8)[:, None]
 
 

@@ -52,6 +52,7 @@ Output = Literal["tanh", "sigmoid"]
 Initialization = Literal["dcgan", "dcgan_bn0", "pytorch"]
 Loss = Literal["bce", "least_squares", "hinge", "wasserstein_gp", "sigmoid_logits"] | OwnPart
 KernelSize = Literal[4, 5]
+Precision = Literal["float32", "tf32", "bf16"]
 Beta = Annotated[float, Field(strict=True, ge=0.0, lt=1.0)]
 Betas = tuple[Beta, Beta]
 Dimension = Annotated[int, Field(strict=True, ge=1, le=65_536)]
@@ -134,6 +135,9 @@ class Hyperparameters(BaseModel):
     batch_size: Annotated[int, Field(strict=True, ge=2, le=65_536)] = Field(64, description="images per update")
     limit: Annotated[int, Field(strict=True, ge=2)] | Literal["all"] = Field(
         "all", description='training images used: a fixed draw of so many, or "all"'
+    )
+    precision: Precision = Field(
+        "float32", description="what both networks train in: float32, TF32 (CUDA) or bfloat16; weights stay float32"
     )
     own: tuple[tuple[OwnName, OwnLevel], ...] = Field((), description="levels of your own parts' factors, by name")
 
@@ -287,3 +291,12 @@ def as_fields(levels: Mapping[str, Any]) -> dict[str, Any]:
         else:
             fields[name] = value
     return fields
+
+
+def as_written(levels: Mapping[str, Any]) -> dict[str, Any]:
+    """Levels as checkpoints and pictures name them: of later factors only those that change something.
+
+    So a run's files stay as they were, byte for byte, when a factor is added.
+    """
+    later = ("precision",)  # factors that came when there were files already
+    return {name: level for name, level in levels.items() if name not in later or level != INTRODUCED_DEFAULTS[name]}

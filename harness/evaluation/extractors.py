@@ -21,7 +21,8 @@ from harness.errors import WeightsError
 from harness.evaluation import classifier
 from harness.evaluation.classifier import Classifier
 from harness.evaluation.extractor_weights import read_weights, weights_file, weights_sha256
-from harness.evaluation.inception import DTYPES, FEATURES, OUTPUTS, load_inception
+from harness.evaluation.features import Beat, no_beat
+from harness.evaluation.inception import DTYPES, FEATURES, OUTPUTS, Inception, load_inception
 
 __all__ = [
     "Extractor",
@@ -88,14 +89,16 @@ class Extractor:
         padding = images.new_zeros((self.batch_size - count, *images.shape[1:]))
         batch = torch.cat([images, padding]) if count < self.batch_size else images
         with torch.inference_mode(), _exact_float32():
-            return self._network(batch.to(self._device))[:count]
+            return self._network(_sent(batch, self._device))[:count]
 
 
-def load_extractor(settings: EvaluationSettings, device: torch.device, images: int = 0) -> Extractor:
+def load_extractor(
+    settings: EvaluationSettings, device: torch.device, images: int = 0, beat: Beat = no_beat
+) -> Extractor:
     """The extractor of an `[[evaluation]]` block on `device`; WeightsError as `read_weights`.
 
-    images: how many wait in all, which decides whether Inception is compiled; a pure function of the experiment file,
-    as it may change the last bits.
+    images: how many wait in all, which decides whether the quickest way is looked for; a pure function of the
+    experiment file, as it may change the last bits. beat: called between pieces of that.
     """
     content, _ = read_weights(settings)
     where = str(weights_file(settings))
@@ -107,7 +110,9 @@ def load_extractor(settings: EvaluationSettings, device: torch.device, images: i
         case "mnist" | "trained":
             return _classifying(settings, *classifier.from_bytes(content, where=where), device)
         case "inception":
-            return _inception(settings, content, device, images, where=where)
+            with torch.inference_mode(), _exact_float32():
+                loaded = load_inception(content, device, settings.precision, images, where=where, beat=beat)
+            return _inception(settings, loaded, device, where=where)
         case _:
             assert_never(settings.extractor)
 
@@ -162,11 +167,7 @@ def _classifying(
     )
 
 
-def _inception(
-    settings: EvaluationSettings, content: bytes, device: torch.device, images: int, *, where: str
-) -> Extractor:
-    with torch.inference_mode(), _exact_float32():
-        loaded = load_inception(content, device, settings.precision, images, where=where)
+def _inception(settings: EvaluationSettings, loaded: Inception, device: torch.device, *, where: str) -> Extractor:
     weights = loaded.class_weights
 
     def last_layer(features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,6 +196,13 @@ def _exact_float32() -> Iterator[None]:
     """On CUDA convolutions round to TF32 and may pick another algorithm each time unless told otherwise."""
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
         yield
+
+
+def _sent(batch: Tensor, device: torch.device) -> Tensor:
+    """`batch` on `device`; a GPU copies it from pinned memory while it still works on the batch before."""
+    if device.type == "cuda" and batch.device.type == "cpu":
+        return batch.pin_memory().to(device, non_blocking=True)
+    return batch.to(device)
 
 
 def _regrouped(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from harness.errors import DeviceError
 from harness.execution.options import DeviceChoice
+
+if TYPE_CHECKING:
+    from harness.design.expansion import Cell
+
+
+WORKERS_PER_GPU = 4
+"""At most so many runs side by side on one GPU, as each holds a CUDA context and an extractor; unmeasured."""
 
 
 def available_cores() -> int:
@@ -58,10 +67,29 @@ def choose_device(choice: DeviceChoice) -> str:
     return "cpu"
 
 
+def require_precisions(device: str, cells: Iterable[Cell]) -> None:
+    """DeviceError, with the cell's name, for the first of `cells` whose precision the device does not have."""
+    import torch
+
+    from harness.gan.precision import require_precision
+
+    for cell in cells:
+        try:
+            require_precision(cell.hyperparameters.precision, torch.device(device))
+        except DeviceError as error:
+            raise DeviceError(f"{error.what} (cell {cell.name})", where=error.where, remedy=error.remedy) from error
+
+
 def choose_workers(device: str, threads: int, runs: int) -> int:
-    """Worker processes for `runs` runs: one per `threads` cores, or one per GPU."""
+    """Worker processes for `runs` runs: one per `threads` cores, on GPUs at most WORKERS_PER_GPU for each.
+
+    A small network leaves most of a GPU idle, and its worker draws noise on a core of its own. Each GPU has at least
+    one worker, however few the cores are.
+    """
     if device == "cuda":
-        return max(1, min(runs, gpu_count()))
+        gpus = max(1, gpu_count())
+        per_gpu = available_cores() // (threads * gpus)
+        return max(1, min(runs, gpus * max(1, min(WORKERS_PER_GPU, per_gpu))))
     if device == "mps":
         return 1
     return max(1, min(runs, available_cores() // threads))

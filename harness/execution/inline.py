@@ -8,6 +8,7 @@ from functools import partial
 import torch
 
 from harness.execution.assignment import Assignment, WorkResult
+from harness.execution.compile_cache import share_compile_cache
 from harness.execution.devices import allow_determinism
 from harness.execution.events import Event, Observer, finished
 from harness.execution.measure import LoadedExtractors
@@ -33,6 +34,7 @@ class InlineExecutor:
         before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         torch.set_num_threads(self._threads)
         allow_determinism()
+        share_compile_cache()
         make_deterministic(torch.device(self._device))
         extractors = LoadedExtractors(torch.device(self._device))
         results: dict[str, WorkResult] = {}

@@ -64,15 +64,17 @@ class _Worker:
 class LocalExecutor:
     """workers processes with `threads` CPU threads each, all on `device`.
 
-    stall_timeout_s: a worker that does nothing for so long is killed.
+    stall_timeout_s: a worker that does nothing for so long is killed; loading_for: as in RunOptions.
     """
 
-    def __init__(self, workers: int, device: str, threads: int, stall_timeout_s: float) -> None:
+    def __init__(
+        self, workers: int, device: str, threads: int, stall_timeout_s: float, loading_for: int | None = None
+    ) -> None:
         self._count = workers
         self._device = device
         self._threads = threads
         self._stall_timeout_s = stall_timeout_s
-        self._context = worker_context(threads)
+        self._context = worker_context(threads, loading_for)
         self._workers: list[_Worker] = []
         self._pending: deque[Assignment] = deque()
         self._results: dict[str, WorkResult] = {}

@@ -54,10 +54,11 @@ class LoadedExtractors:
         self._loaded: dict[tuple[str, str], Extractor] = {}
         self._real: dict[tuple[Path, str], RealSet] = {}
 
-    def get(self, block: EvaluationAssignment) -> Extractor:
+    def get(self, block: EvaluationAssignment, between_pieces: Beat) -> Extractor:
+        """The block's extractor; between_pieces is called while it is prepared."""
         key = (weights_key(block.settings), block.settings.precision)
         if key not in self._loaded:
-            self._loaded[key] = load_extractor(block.settings, self._device, block.images)
+            self._loaded[key] = load_extractor(block.settings, self._device, block.images, between_pieces)
         extractor = self._loaded[key]
         if LOGIT_METRICS.intersection(block.settings.metrics):
             extractor.logits(np.zeros((1, extractor.feature_dim)))  # weights without classes are told before any work
@@ -68,7 +69,8 @@ class LoadedExtractors:
         key = (cache, reference_key(block.protocol))
         if key not in self._real:
             images, spare = partial(_reference_images, block), partial(_spare_images, block)
-            self._real[key] = RealSet(cache, block.protocol, images, self.get(block), between_blocks, spare=spare)
+            extractor = self.get(block, between_blocks)
+            self._real[key] = RealSet(cache, block.protocol, images, extractor, between_blocks, spare=spare)
         self._real[key].between_blocks = between_blocks
         return self._real[key]
 
@@ -122,7 +124,7 @@ def _measure_checkpoint(
 ) -> None:
     """Stored after each repeat, so that what was measured outlives the process."""
     settings = block.settings
-    extractor = extractors.get(block)
+    extractor = extractors.get(block, lambda: leave_if_asked(stop))
     real = extractors.real(block, assignment.cache, lambda: leave_if_asked(stop))
     sampler, checkpoint_sha256 = _sampler(assignment, block, step, stop)
     evaluation = stored or Evaluation(

@@ -22,7 +22,8 @@ class RunOptions:
     """keys: the runs that may be worked on; retry: keys of diverged runs to try again; sets: `--set` texts.
 
     damaged: keys of runs with files to be mended, whatever their state.
-    stall_timeout_s: after which a worker without progress is killed; only the local executor can.
+    stall_timeout_s: after which a worker without progress is killed; only the local executor can. loading_for: CPU
+    threads of the workers for which `spawning.start_loading` was called.
     """
 
     runs_dir: Path
@@ -37,6 +38,7 @@ class RunOptions:
     damaged: frozenset[str] = frozenset()
     sets: tuple[str, ...] = ()
     stall_timeout_s: float = STALL_TIMEOUT_S
+    loading_for: int | None = None
 
 
 def open_runs(view: ExperimentView, options: RunOptions, tried: frozenset[str] = frozenset()) -> list[RunView]:

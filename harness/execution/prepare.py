@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,16 +25,13 @@ from harness.evaluation.extractor_weights import weights_file, weights_sha256
 from harness.evaluation.protocol import caveat, weights_key
 from harness.execution.events import Event, Observer
 from harness.execution.real_images import write_real_images
+from harness.execution.threads import thread_count, threads_before
 from harness.store import atomic, reading
-from harness.store.attempts import read_attempts
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
 from harness.store.real_images import asked_real_images, missing_real_images
 from harness.store.rundir import ExperimentDirectory
 from harness.store.source import keep_sources
-
-DEFAULT_THREADS = 1
-"""Two single-threaded workers beat one with two threads by a quarter in total."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,10 @@ def prepare(
         own = _present_data(experiment.data, own_code, observe)
         data_sha256 = content_sha256(experiment.data, own)
         weights = {weights_key(settings): _weights(settings, observe) for settings in experiment.evaluation}
-        threads_before = before.threads if before else _threads_of_runs(directory)
+        earlier = threads_before(before, directory)
         manifest = ExperimentManifest(
             name=experiment.name,
-            threads=threads or threads_before or DEFAULT_THREADS,
+            threads=thread_count(threads, earlier, len(file.plan.runs)),
             data_sha256=before.data_sha256 if before else {},
             weights_sha256={**(before.weights_sha256 if before else {}), **weights},
             image_counts=before.image_counts if before else {},
@@ -84,8 +80,8 @@ def prepare(
             where=experiment.data.root if own is None else experiment.data.source,
             source=file.plan.source_hashes.get(split_reference(experiment.data.source)[0]),
         )
-        if threads_before not in (None, manifest.threads):
-            text = f"threads change from {threads_before} to {manifest.threads}: bit-identical weights are not promised"
+        if earlier not in (None, manifest.threads):
+            text = f"threads change from {earlier} to {manifest.threads}: bit-identical weights are not promised"
             observe(Event("note", text=text))
         images = _images(file.plan, directory, data_sha256, own, observe)
         count = len(open_images(next(iter(images.values()))))
@@ -247,16 +243,6 @@ def _manifest_before(directory: ExperimentDirectory, observe: Observer) -> Exper
     except DamagedFileError as error:
         observe(Event("note", text=f"{error}; it is made again"))
         return None
-
-
-def _threads_of_runs(directory: ExperimentDirectory) -> int | None:
-    """The thread count that runs were trained with, where experiment.json is lost."""
-    for run in directory.runs().values():
-        with suppress(StoreError):  # a run that cannot be read is told where it is worked on
-            for attempt in read_attempts(run):
-                if "threads" in attempt.machine:
-                    return int(attempt.machine["threads"])
-    return None
 
 
 def _write_if_changed(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ from harness.errors import DataError
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
-from harness.execution.devices import choose_device, choose_workers
+from harness.execution.devices import choose_device, choose_workers, require_precisions
 from harness.execution.events import Event, Observer
 from harness.execution.inline import InlineExecutor
 from harness.execution.local import LocalExecutor
@@ -68,6 +68,7 @@ def run_experiment(
                 continue  # now that the protocols are known, some runs may turn out to be complete
             checks = checks or NetworkChecks(file.experiment.data.channels, prepared.own_code)
             with at_once():
+                require_precisions(device, _trained(todo, options))
                 checks.tell(_trained(todo, options), observe)
             images = _images_by_extractor(file)
             assignments = [_assignment(file, options, prepared, device, run, images) for run in todo]
@@ -111,7 +112,7 @@ def _executor(options: RunOptions, device: str, threads: int, runs: int) -> Inli
     if options.executor == "inline":
         return InlineExecutor(device, threads)
     workers = min(options.workers or choose_workers(device, threads, runs), runs)
-    return LocalExecutor(workers, device, threads, options.stall_timeout_s)
+    return LocalExecutor(workers, device, threads, options.stall_timeout_s, options.loading_for)
 
 
 def _assignment(

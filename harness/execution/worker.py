@@ -200,7 +200,9 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
             for evaluation in assignment.evaluations:
                 problems += measure(assignment, evaluation, commit, extractors, stop)
             if str(assignment.training.steps) in commit.checkpoints:
-                draw_pictures(assignment, assignment.training.steps, extractors.get, partial(leave_if_asked, stop))
+                beat = partial(leave_if_asked, stop)
+                classifier = partial(extractors.get, between_pieces=beat)
+                draw_pictures(assignment, assignment.training.steps, classifier, beat)
             if problems:
                 raise problems[0]
             return result

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from harness.data.resize import to_float
 from harness.design.factors import Hyperparameters
-from harness.gan.batches import Batches
-from harness.gan.draws import Draws
+from harness.gan.ema import update_average
+from harness.gan.inputs import DiscriminatorInputs, Inputs
+from harness.gan.labels import Targets
 from harness.gan.losses import Loss, gradient_penalty
 from harness.gan.metrics import DiscriminatorUpdate, GeneratorUpdate, step_metrics
+from harness.gan.precision import outputs
 from harness.gan.state import TrainingState
 
 
@@ -24,11 +26,21 @@ class Rules:
 
     hp: Hyperparameters
     loss: Loss
-    draws: Draws
     layout: torch.memory_format
 
 
-def adversarial_step(state: TrainingState, batches: Batches, rules: Rules) -> Tensor:
+def whole_step(state: TrainingState, inputs: Inputs, rules: Rules) -> Tensor:
+    """All that a step changes in networks, optimizers and the moving average; returns its metrics on the device.
+
+    Neither draws anything nor waits for the device, so that it can be captured (`captured`).
+    """
+    metrics = adversarial_step(state, inputs, rules)
+    if state.average is not None:
+        update_average(state.average, state.generator, rules.hp.ema_decay)
+    return metrics
+
+
+def adversarial_step(state: TrainingState, inputs: Inputs, rules: Rules) -> Tensor:
     """`discriminator_steps` updates of D, each on its own real batch and fakes, then `generator_steps` of G.
 
     With a shared fake batch G's first update takes D's last fakes, which pass the updated D again; all others take
@@ -37,45 +49,43 @@ def adversarial_step(state: TrainingState, batches: Batches, rules: Rules) -> Te
     hp = rules.hp
     discriminator_updates = []
     for update in range(hp.discriminator_steps):
-        real = to_float(batches.at(state.step * hp.discriminator_steps + update), hp.generator_output)
+        given = inputs.discriminator(update)
         shared = hp.fake_batch == "shared" and update == hp.discriminator_steps - 1
         with torch.set_grad_enabled(shared):  # only the generator's update goes back through the generator
-            fake = state.generator(rules.draws.latents(state.step, "discriminator", update))
-        discriminator_updates.append(update_discriminator(state, real, fake.detach(), update, rules))
+            (fake,) = outputs(state.generator, hp.precision, given.latents)
+        discriminator_updates.append(update_discriminator(state, given, fake.detach(), rules))
 
     generator_updates = []
     for update in range(hp.generator_steps):
-        if update > 0 or hp.fake_batch == "fresh":
-            fake = state.generator(rules.draws.latents(state.step, "generator", update))
-        generator_updates.append(update_generator(state, fake, update, rules))
+        latents, noise = inputs.generator(update)
+        if latents is not None:
+            (fake,) = outputs(state.generator, hp.precision, latents)
+        generator_updates.append(update_generator(state, fake, noise, rules))
     return step_metrics(rules.loss, discriminator_updates, generator_updates)
 
 
 def update_discriminator(
-    state: TrainingState, real: Tensor, fake: Tensor, update: int, rules: Rules
+    state: TrainingState, given: DiscriminatorInputs, fake: Tensor, rules: Rules
 ) -> DiscriminatorUpdate:
-    """One update of D on images float [N, C, R, R] in the generator's range."""
-    hp, draws, discriminator = rules.hp, rules.draws, state.discriminator
-    real = _laid_out(draws.noisy(real, state.step, ("discriminator", update), "real"), rules.layout)
-    fake = _laid_out(draws.noisy(fake, state.step, ("discriminator", update), "fake"), rules.layout)
+    """One update of D; fake: images float [N, C, R, R] in the generator's range."""
+    hp, discriminator = rules.hp, state.discriminator
+    real = _as_seen(to_float(given.real, hp.generator_output), given.real_noise, rules)
+    fake = _as_seen(fake, given.fake_noise, rules)
 
-    real_logits = discriminator(real)
-    fake_logits = discriminator(fake)
-    loss = rules.loss.discriminator(real_logits, fake_logits, draws.targets(state.step, update))
-    if hp.loss == "wasserstein_gp" and hp.gradient_penalty > 0:
-        mixing = draws.mixing(state.step, update)
-        loss = loss + hp.gradient_penalty * gradient_penalty(discriminator, real, fake, mixing)
+    real_logits, fake_logits = outputs(discriminator, hp.precision, real, fake)
+    loss = rules.loss.discriminator(real_logits, fake_logits, Targets(given.real_targets, given.fake_targets))
+    if given.mixing is not None:
+        loss = loss + hp.gradient_penalty * gradient_penalty(discriminator, real, fake, given.mixing)
     state.discriminator_optimizer.zero_grad()
     torch.autograd.backward(loss)
     state.discriminator_optimizer.step()
     return DiscriminatorUpdate(loss.detach(), real_logits.detach(), fake_logits.detach())
 
 
-def update_generator(state: TrainingState, fake: Tensor, update: int, rules: Rules) -> GeneratorUpdate:
+def update_generator(state: TrainingState, fake: Tensor, noise: Tensor | None, rules: Rules) -> GeneratorUpdate:
     """One update of G through its images `fake`, whose graph is used up."""
     with _frozen(state.discriminator):
-        seen = rules.draws.noisy(fake, state.step, ("generator", update), "fake")
-        logits = state.discriminator(_laid_out(seen, rules.layout))
+        (logits,) = outputs(state.discriminator, rules.hp.precision, _as_seen(fake, noise, rules))
         loss = rules.loss.generator(logits)
         state.generator_optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -96,6 +106,7 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _laid_out(images: Tensor, layout: torch.memory_format) -> Tensor:
-    """Images in a memory format; as they are where it is torch.preserve_format."""
-    return images if layout == torch.preserve_format else images.contiguous(memory_format=layout)
+def _as_seen(images: Tensor, noise: Tensor | None, rules: Rules) -> Tensor:
+    """Images as the discriminator sees them: with instance noise, in its memory format."""
+    noisy = images if noise is None else images + noise
+    return noisy if rules.layout == torch.preserve_format else noisy.contiguous(memory_format=rules.layout)

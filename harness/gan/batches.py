@@ -21,6 +21,11 @@ class Batches:
         self._epoch = -1
         self._order = torch.empty(0)
 
+    @property
+    def shape(self) -> torch.Size:
+        """Of each batch: [batch_size, C, R, R]."""
+        return torch.Size((self._batch_size, *self._images.shape[1:]))
+
     def at(self, number: int) -> Tensor:
         """The batch that follows `number` ones, uint8 [batch_size, C, R, R]."""
         epoch, place = divmod(number, len(self._images) // self._batch_size)

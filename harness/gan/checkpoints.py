@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from harness.data.own_code import OwnCode
-from harness.design.factors import Hyperparameters, as_fields
+from harness.design.factors import Hyperparameters, as_fields, as_written
 from harness.design.own_parts import is_own, split_reference
 from harness.errors import DamagedFileError, HarnessError, OwnPartError, StoreError
 from harness.gan.ema import Average
@@ -61,7 +61,7 @@ def write_checkpoint(path: Path, generator: nn.Module, description: Description,
     """
     kept = {**generator.state_dict(), **{_AVERAGE + name: tensor for name, tensor in (average or {}).items()}}
     document = {
-        "hyperparameters": description.hyperparameters.model_dump(mode="json"),
+        "hyperparameters": as_written(description.hyperparameters.model_dump(mode="json")),
         "channels": description.channels,
         "key": description.key,
         "step": description.step,

@@ -42,18 +42,19 @@ class Draws:
             hp, swap, lambda kind, what: random_stream(self.seed, what, step, update, kind), self.device
         )
 
-    def noisy(self, images: Tensor, step: int, update: tuple[Network, int], kind: Literal["real", "fake"]) -> Tensor:
-        """Images as the discriminator sees them in an update: with instance noise, or as they are where there is none.
+    def noise(
+        self, shape: torch.Size, step: int, update: tuple[Network, int], kind: Literal["real", "fake"]
+    ) -> Tensor | None:
+        """Instance noise on the images of a batch that the discriminator sees in an update; None where there is none.
 
         (Sønderby et al. 2017, arXiv:1610.04490.)
         """
         hp = self.hp
         deviation = fallen(hp.instance_noise, hp.instance_noise_decay, step, self.steps)
         if deviation == 0:
-            return images
+            return None
         stream = random_stream(self.seed, "instance noise", step, *update, kind)
-        noise = torch.randn(images.shape, generator=stream).to(images.device)
-        return images + deviation * _HALF_RANGE[hp.generator_output] * noise
+        return (deviation * _HALF_RANGE[hp.generator_output] * torch.randn(shape, generator=stream)).to(self.device)
 
     def mixing(self, step: int, update: int) -> Tensor:
         """e ~ U[0, 1) of the gradient penalty, [N]."""

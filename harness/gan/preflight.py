@@ -1,6 +1,6 @@
 """Whether two networks and their loss can work, from one batch of two, before anything trains.
 
-Built-in networks are only shapes here (torch's meta device), so that the widest cost nothing; networks with a part of
+Of built-in networks only shapes count here, and the widest cost nothing (torch's meta device); networks with a part of
 one's own are made and run on the CPU. torch's global random state is left as it was.
 """
 
@@ -29,8 +29,10 @@ from harness.gan.networks.build import (
     parameter_count,
 )
 from harness.gan.networks.initialization import left_as_made
+from harness.gan.networks.memory import device_of, with_memory
 from harness.gan.networks.sizes import weights_bytes
 from harness.gan.networks.tracing import LayerCheck, PreflightError, forward, trace
+from harness.gan.precision_check import try_bfloat16
 from harness.gan.rebuilding import Rebuilding, passing_buffers, refuse_changed_buffers
 
 __all__ = ["LayerCheck", "NetworkCheck", "NetworksCheck", "PreflightError", "check_networks"]
@@ -79,8 +81,8 @@ def check_networks(hp: Hyperparameters, channels: int, own_code: OwnCode) -> Net
 def _check_generator(hp: Hyperparameters, channels: int, own_code: OwnCode) -> tuple[NetworkCheck, list[str]]:
     where = f"generator {hp.generator}"
     own = has_own_generator_part(hp)
-    network = build_generator(hp, channels, _stream(), own_code) if own else generator_shapes(hp, channels)
-    latents = torch.randn(BATCH, hp.latent_dim, device="cpu" if own else "meta")
+    network = build_generator(hp, channels, _stream(), own_code) if own else with_memory(generator_shapes(hp, channels))
+    latents = torch.randn(BATCH, hp.latent_dim, device=device_of(network))
     passing = passing_buffers(network)
     images, layers = trace(network, latents, where, own_code)
     expected = (channels, hp.resolution, hp.resolution)
@@ -89,6 +91,8 @@ def _check_generator(hp: Hyperparameters, channels: int, own_code: OwnCode) -> t
     if not own:
         return checked, []
     notes = _without_gradient(network, images, where) + _left_as_made(network, hp, where)
+    if hp.precision == "bf16":
+        try_bfloat16(network, latents, where, own_code)
     refuse_changed_buffers(passing, network, where)
     with torch.no_grad():
         _require_images(forward(network.eval(), latents, where, own_code), expected, f"{where} in eval mode")
@@ -102,8 +106,9 @@ def _check_generator(hp: Hyperparameters, channels: int, own_code: OwnCode) -> t
 def _check_discriminator(hp: Hyperparameters, channels: int, own_code: OwnCode) -> tuple[NetworkCheck, list[str]]:
     where = f"discriminator {hp.discriminator}"
     own = has_own_discriminator_part(hp)
-    network = build_discriminator(hp, channels, _stream(), own_code) if own else discriminator_shapes(hp, channels)
-    images = torch.rand(BATCH, channels, hp.resolution, hp.resolution, device="cpu" if own else "meta")
+    shapes = None if own else with_memory(discriminator_shapes(hp, channels))
+    network = shapes or build_discriminator(hp, channels, _stream(), own_code)
+    images = torch.rand(BATCH, channels, hp.resolution, hp.resolution, device=device_of(network))
     images = images if hp.generator_output == "sigmoid" else images * 2 - 1
     passing = passing_buffers(network)
     logits, layers = trace(network, images, where, own_code)
@@ -113,6 +118,8 @@ def _check_discriminator(hp: Hyperparameters, channels: int, own_code: OwnCode) 
     if not own:
         return checked, []
     notes = _without_gradient(network, logits, where) + _left_as_made(network, hp, where)
+    if hp.precision == "bf16":
+        try_bfloat16(network, images, where, own_code)
     refuse_changed_buffers(passing, network, where)
     if hp.loss == "wasserstein_gp" and hp.gradient_penalty > 0:
         notes += _coupled_images(network, layers, where)

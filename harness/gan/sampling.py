@@ -17,6 +17,7 @@ from harness.errors import GeneratorError
 from harness.gan.checkpoints import Checkpoint, Description
 from harness.gan.grids import compose_grid, picture_of, png_bytes, require_room
 from harness.gan.latents import sample_latents
+from harness.gan.precision import gpu_arithmetic
 from harness.gan.randomness import global_stream, normal_latents, random_stream
 from harness.store import atomic
 from harness.store.png import CHECKPOINT_TEXT, picture_texts
@@ -165,7 +166,8 @@ class _BrokenImages:
 
 @torch.no_grad()
 def _generate(generator: nn.Module, latents: Tensor) -> Tensor:
-    images: Tensor = generator(latents)
+    with gpu_arithmetic("float32", latents.device):
+        images: Tensor = generator(latents)
     return images
 
 

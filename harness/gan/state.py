@@ -25,6 +25,7 @@ from harness.gan.networks.build import (
     has_own_discriminator_part,
     has_own_generator_part,
 )
+from harness.gan.networks.layout import lay_out
 from harness.gan.randomness import random_stream
 from harness.gan.state_content import decode_state, state_fits
 from harness.store import atomic
@@ -73,8 +74,8 @@ def initial_state(
     """The state at step 0 of a run with `seed`, on `device`, in train mode."""
     generator = build_generator(hp, channels, random_stream(seed, "initialization", "generator"), own_code)
     discriminator = build_discriminator(hp, channels, random_stream(seed, "initialization", "discriminator"), own_code)
-    generator.to(device).to(memory_format=generator_layout(hp, device))
-    discriminator.to(device).to(memory_format=discriminator_layout(hp, device))
+    lay_out(generator.to(device), generator_layout(hp, device))
+    lay_out(discriminator.to(device), discriminator_layout(hp, device))
     return TrainingState(
         generator,
         discriminator,
@@ -112,8 +113,13 @@ def memory_format(level: str, device: torch.device) -> torch.memory_format:
 
 def draws_globally(hp: Hyperparameters) -> bool:
     """Whether a step may draw from torch's global random state: dropout does, and the user's own code may."""
+    return hp.generator_dropout > 0 or hp.discriminator_dropout > 0 or has_own_parts(hp)
+
+
+def has_own_parts(hp: Hyperparameters) -> bool:
+    """Whether a step runs code of the user's own."""
     parts = (hp.generator, hp.discriminator, hp.generator_normalization, hp.discriminator_normalization, hp.loss)
-    return hp.generator_dropout > 0 or hp.discriminator_dropout > 0 or any(is_own(part) for part in parts)
+    return any(is_own(part) for part in parts)
 
 
 def commit_state(run: RunDirectory, state: TrainingState, key: str, log: MetricsLog) -> None:

@@ -178,15 +178,22 @@ def _run_cost(run: ReportRun, images: int | None, measuring_s: float | None) -> 
 def _presence(run: ReportRun) -> list[tuple[str, Interval]]:
     """From when to when each attempt worked, with the machine's name."""
     attempts = run.view.status.attempts
-    times = run.metrics.column("time")
     found = []
     for index, attempt in enumerate(attempts):
         following = attempts[index + 1].started if index + 1 < len(attempts) else float("inf")
-        last = max((time for time in times if attempt.started <= time < following), default=attempt.started)
-        end = last if attempt.ended is None else attempt.ended
+        end = _last_record(run, attempt.started, following) if attempt.ended is None else attempt.ended
         if end > attempt.started:
             found.append((str(attempt.machine.get("host", "")), (attempt.started, end)))
     return found
+
+
+def _last_record(run: ReportRun, started: float, following: float) -> float:
+    """When the last record of an attempt was written, in seconds since 1970; `started` where it wrote none.
+
+    following: when the next attempt began.
+    """
+    times = (time for time in run.metrics.column("time") if started <= time < following)
+    return max(times, default=started)
 
 
 def _united(intervals: Sequence[Interval]) -> tuple[float, int]:

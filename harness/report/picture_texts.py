@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.design.factors import canonical_level, levels_of
+from harness.design.factors import as_written, canonical_level, levels_of
 from harness.report.content import Content
 from harness.store.picture_file import CELLS_TEXT, EXPERIMENT_TEXT, SOURCES_TEXT, TITLE_TEXT
 
@@ -53,7 +53,7 @@ def shown_runs(content: Content) -> ShownRuns:
     return ShownRuns(
         experiment=experiment.name,
         cell_of={run.key: cell.cell.name for cell in content.cells for run in cell.runs},
-        baseline={name: canonical_level(level) for name, level in levels_of(experiment.baseline).items()},
+        baseline={name: canonical_level(level) for name, level in as_written(levels_of(experiment.baseline)).items()},
         cells={
             cell.cell.name: {name: canonical_level(level) for name, level in cell.cell.varied.items()}
             for cell in content.cells

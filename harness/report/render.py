@@ -15,6 +15,7 @@ from harness.report.csv_files import comparison_csv, differences_csv, runs_csv
 from harness.report.document import document
 from harness.report.evidence import evidence
 from harness.report.figures.fonts import figure_language
+from harness.report.figures.garbage import seldom_collected
 from harness.report.form import ReportForm
 from harness.report.html import html_page
 from harness.report.language import Language, language_named
@@ -50,6 +51,7 @@ def render_report(view: ExperimentView, output: Path, form: ReportForm | None = 
     return output / "report.md"
 
 
+@seldom_collected()
 def rendered_files(
     view: ExperimentView, notes: dict[str, str], form: ReportForm
 ) -> tuple[dict[str, bytes], atomic.Json]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from harness.errors import DamagedFileError
 from harness.store import atomic
+from harness.store.looks import look_at
 from harness.store.reading import read_bytes
 from harness.store.rundir import RunDirectory
 
@@ -106,8 +107,12 @@ def metrics_match(run: RunDirectory, commit: Commit) -> bool:
 
 def records_match(run: RunDirectory, offset: int, sha256: str) -> bool:
     """Whether the first `offset` bytes of metrics.jsonl are there and have this SHA-256; an absent file has none."""
-    try:
-        prefix = read_bytes(run.metrics, offset)
-    except FileNotFoundError:
-        prefix = b""
-    return len(prefix) == offset and hashlib.sha256(prefix).hexdigest() == sha256
+
+    def look() -> bool:
+        try:
+            prefix = read_bytes(run.metrics, offset)
+        except FileNotFoundError:
+            prefix = b""
+        return len(prefix) == offset and hashlib.sha256(prefix).hexdigest() == sha256
+
+    return look_at(run.looks, run.metrics, (offset, sha256), look)

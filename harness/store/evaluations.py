@@ -13,6 +13,7 @@ from typing import Any
 from harness.design.metrics import METRICS, MetricName
 from harness.errors import DamagedFileError
 from harness.store import atomic
+from harness.store.looks import look_at
 from harness.store.rundir import RunDirectory
 
 
@@ -124,8 +125,9 @@ def read_evaluation(
 
     checkpoint_sha256: of the checkpoint that was committed, whether its file is there or not; None: of the file.
     """
+    path = run.evaluation(step, protocol)
     try:
-        evaluation = _evaluation(atomic.read_json(run.evaluation(step, protocol)))
+        evaluation = look_at(run.looks, path, Evaluation, lambda: _evaluation(atomic.read_json(path)))
     except (DamagedFileError, FileNotFoundError, TypeError):
         return None
     if evaluation.protocol_sha256 != protocol or evaluation.step != step:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.store.looks import Looks
 from harness.store.reading import unreadable
 
 FORMAT = 1
@@ -26,10 +27,14 @@ _STEP_FILE = re.compile(r"step-(\d{6,})\.")
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """The files of one run. has_weights False: a copy without states and checkpoints, whose hashes its commit names."""
+    """The files of one run. has_weights False: a copy without states and checkpoints, whose hashes its commit names.
+
+    looks: what was found in them, where one command looks at them several times.
+    """
 
     root: Path
     has_weights: bool = True
+    looks: Looks | None = field(default=None, compare=False, repr=False)
 
     @property
     def run_json(self) -> Path:
@@ -115,10 +120,11 @@ class RunDirectory:
 
 @dataclass(frozen=True)
 class ExperimentDirectory:
-    """The files that the runs of one experiment share. has_weights: of its run directories."""
+    """The files that the runs of one experiment share. has_weights, looks: of its run directories."""
 
     root: Path
     has_weights: bool = True
+    looks: Looks | None = field(default=None, compare=False, repr=False)
 
     @property
     def manifest(self) -> Path:
@@ -169,17 +175,19 @@ class ExperimentDirectory:
 
     def new_run(self, cell: str, seed: int, key: str) -> RunDirectory:
         """The folder that a run gets when it has none yet."""
-        return RunDirectory(self.root / f"{slug(cell)}--s{seed}--{key[:8]}", self.has_weights)
+        return RunDirectory(self.root / f"{slug(cell)}--s{seed}--{key[:8]}", self.has_weights, self.looks)
 
     def runs(self) -> dict[str, RunDirectory]:
         """All run folders by the first eight characters of their key, and what lies in the place of one."""
         found = [(_is_folder(entry), entry.name) for entry in _entries(self.root) if "--" in entry.name]
         runs = [name for is_folder, name in sorted(found) if is_folder or RUN_NAME.fullmatch(name)]
-        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name, self.has_weights) for name in runs}
+        return {name.rsplit("--", 1)[1]: RunDirectory(self.root / name, self.has_weights, self.looks) for name in runs}
 
 
-def experiment_directory(runs_dir: Path, name: str, *, has_weights: bool = True) -> ExperimentDirectory:
-    return ExperimentDirectory(runs_dir.absolute() / name, has_weights)
+def experiment_directory(
+    runs_dir: Path, name: str, *, has_weights: bool = True, looks: Looks | None = None
+) -> ExperimentDirectory:
+    return ExperimentDirectory(runs_dir.absolute() / name, has_weights, looks)
 
 
 def slug(text: str) -> str:

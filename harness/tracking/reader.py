@@ -25,6 +25,7 @@ from harness.evaluation.protocol import (
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.evaluations import Evaluation, read_evaluation
 from harness.store.inspection import THREADS
+from harness.store.looks import Looks
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
 from harness.store.pictures import asked_pictures
 from harness.store.real_images import RealImages, asked_real_images, missing_real_images
@@ -188,14 +189,17 @@ class ExperimentView:
         return found
 
 
-def read_experiment(plan: Plan, runs_dir: Path, *, has_weights: bool = True) -> ExperimentView:
+def read_experiment(
+    plan: Plan, runs_dir: Path, *, has_weights: bool = True, looks: Looks | None = None
+) -> ExperimentView:
     """Looks up every run of `plan` under `runs_dir`; a run that cannot be read is failed, with the reason.
 
-    has_weights False: a copy from a tracking store, where no states and checkpoints lie. StoreError where what all
-    runs share cannot be read, or another version wrote it.
+    has_weights False: a copy from a tracking store, where no states and checkpoints lie; looks: what was found in
+    files before, and is not read again where nothing changed. StoreError where what all runs share cannot be read, or
+    another version wrote it.
     """
     experiment = plan.experiment
-    directory = experiment_directory(runs_dir, experiment.name, has_weights=has_weights)
+    directory = experiment_directory(runs_dir, experiment.name, has_weights=has_weights, looks=looks)
     manifest = _manifest(directory)
     found = directory.runs()
     sizes = {run.cell.hyperparameters.batch_size for run in plan.runs}

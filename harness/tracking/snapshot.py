@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.design.expansion import Plan
+from harness.store.commits import records_match
 from harness.store.inspection import THREADS
+from harness.store.looks import Looks
 from harness.store.reading import read_bytes
 from harness.store.status import RunStatus
 from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_experiment
@@ -16,17 +18,19 @@ from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_e
 _LOOKS = 6
 
 
-def read_snapshot(plan: Plan, runs_dir: Path) -> ExperimentView:
+def read_snapshot(plan: Plan, runs_dir: Path, looks: Looks | None = None) -> ExperimentView:
     """Everything that a report needs of `plan`'s runs but their pictures, as it stood at one moment.
 
-    All files are read twice; where nothing changed in between, they all stood so at the time between. Where runs
-    change faster than they can be read, each run is still whole in itself: its records and evaluations are those that
-    its commit names. As from a tracking store, no run's state asks for files of weights: a checkpoint that was removed
+    All files are looked at twice; where nothing changed in between, they all stood so at the time between. looks: what
+    was found in files before; what is large is read again only where it was changed since. Where runs change
+    faster than they can be read, each run is still whole in itself: its records and evaluations are those that its
+    commit names. As from a tracking store, no run's state asks for files of weights: a checkpoint that was removed
     later takes nothing back that was measured on it. Raises as `read_experiment`.
     """
-    seen = _frozen(read_experiment(plan, runs_dir, has_weights=False))
+    looks = looks or Looks()
+    seen = _frozen(read_experiment(plan, runs_dir, has_weights=False, looks=looks))
     for _ in range(_LOOKS - 1):
-        again = read_experiment(plan, runs_dir, has_weights=False)
+        again = read_experiment(plan, runs_dir, has_weights=False, looks=looks)
         if again.fingerprint() == seen.fingerprint() and all(map(_has_records_as, seen.runs, again.runs)):
             break
         seen = _frozen(again)
@@ -36,7 +40,10 @@ def read_snapshot(plan: Plan, runs_dir: Path) -> ExperimentView:
 def _has_records_as(frozen: RunView, run: RunView) -> bool:
     """Records beside the fingerprint, which takes them from the commit: they may have been cut after it was read."""
     held = isinstance(frozen, RunSnapshot) and bool(frozen.records)
-    return held == (run.directory is not None and bool(_records(run.directory.metrics, run.status)))
+    directory, status = run.directory, run.status
+    if directory is None or not status.metrics_offset:
+        return not held
+    return held == records_match(directory, status.metrics_offset, status.metrics_sha256)
 
 
 def _frozen(view: ExperimentView) -> ExperimentView:
@@ -52,7 +59,8 @@ def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:
             break
         alone = replace(view.plan, runs=(run.run,))
         directory = view.directory
-        run = read_experiment(alone, directory.root.parent, has_weights=directory.has_weights).runs[0]
+        place = directory.root.parent
+        run = read_experiment(alone, place, has_weights=directory.has_weights, looks=directory.looks).runs[0]
         if run.status == frozen.status:
             break  # really damaged
         frozen = _frozen_run(view, run)

@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from harness.data.own_code import OwnCode
 from harness.design.factors import Activation, Hyperparameters, Output
+from harness.design.own_parts import is_own
 from harness.gan.networks.own import own_normalization
 
 LEAKY_SLOPE = 0.2
@@ -56,7 +57,8 @@ class HiddenLayers:
         self, weighted: list[tuple[str, nn.Module]], normalization: nn.Module, dropout: nn.Module
     ) -> nn.Sequential:
         """The parts' names are part of every checkpoint."""
-        parts = [*weighted, ("normalization", normalization), ("activation", activation_layer(self.activation))]
+        activation = activation_layer(self.activation, inplace=not is_own(self.normalization))
+        parts = [*weighted, ("normalization", normalization), ("activation", activation)]
         if self.dropout:
             parts.append(("dropout", dropout))
         return nn.Sequential(OrderedDict(parts))
@@ -96,12 +98,16 @@ def discriminator_hidden_layers(hp: Hyperparameters, own_code: OwnCode) -> Hidde
     )
 
 
-def activation_layer(activation: Activation) -> nn.Module:
+def activation_layer(activation: Activation, *, inplace: bool = False) -> nn.Module:
+    """inplace: what comes in is overwritten: the same bits, less memory to go through.
+
+    Nothing else may need it; a normalization of one's own may, for its gradient.
+    """
     match activation:
         case "leaky_relu":
-            return nn.LeakyReLU(LEAKY_SLOPE)
+            return nn.LeakyReLU(LEAKY_SLOPE, inplace=inplace)
         case "relu":
-            return nn.ReLU()
+            return nn.ReLU(inplace=inplace)
 
 
 def output_layer(output: Output) -> nn.Module:

@@ -12,9 +12,10 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import FileIO
 from typing import IO
 
 from matplotlib.figure import Figure
@@ -27,6 +28,10 @@ MOST_PROCESSES = 4
 """With the calling one: each may take a few hundred megabytes."""
 AT_ONCE = 4
 """Figures that a process beside the calling one takes along, so that it is not idle while that one does other work."""
+MOST_IN_TURN = 1000
+"""Figures whose tickets a pipe takes at once, however small it is: 4096 bytes."""
+_TICKET = 4
+"""Bytes of a figure's number."""
 
 Maker = Callable[[Figure, Mapping[str, str]], FigureFiles]
 
@@ -46,10 +51,9 @@ class _Order:
 
 @dataclass(frozen=True)
 class _Helper:
-    """A forked process. result: a file that it leaves the pickled files of its orders in."""
+    """A forked process. result: a file that it leaves the pickled files of its orders in, by their numbers."""
 
     pid: int
-    orders: Sequence[_Order]
     result: IO[bytes]
 
 
@@ -63,6 +67,7 @@ class Press:
 
     processes: int
     make: Maker = figure_files
+    _orders: dict[int, _Order] = field(default_factory=dict)
     _waiting: deque[_Order] = field(default_factory=deque)
     _helpers: list[_Helper] = field(default_factory=list)
     _made: dict[int, FigureFiles] = field(default_factory=dict)
@@ -70,51 +75,65 @@ class Press:
 
     def order(self, figure: Figure, about: Mapping[str, str], make: Maker | None = None) -> None:
         """As of `figure_files`, or of `make`; the figure is its own from now on."""
-        self._waiting.append(_Order(self._ordered, figure, about, make or self.make))
+        order = _Order(self._ordered, figure, about, make or self.make)
         self._ordered += 1
         if self.processes == 1:
-            self._make_one()
-        else:
-            self._hire(AT_ONCE)
+            self._made[order.number] = order.files()
+            return
+        self._orders[order.number] = order
+        self._waiting.append(order)
+        if self._may_hire():
+            taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+            self._helpers.append(_forked(taken))
 
     def files(self) -> list[FigureFiles]:
         """Of everything ordered so far."""
         try:
             while self._waiting:
-                self._hire(1)
-                self._make_one()
+                self._take_turns([self._waiting.popleft() for _ in range(min(MOST_IN_TURN, len(self._waiting)))])
             while self._helpers:
                 self._await(self._helpers[0])
+            for order in list(self._orders.values()):  # what a helper failed at: made, or told why it cannot be
+                self._keep({order.number: order.files()})
         finally:
             self._dismiss()
         return [self._made[number] for number in range(self._ordered)]
 
-    def _make_one(self) -> None:
-        if self._waiting:
-            order = self._waiting.popleft()
-            self._made[order.number] = order.files()
+    def _take_turns(self, orders: Sequence[_Order]) -> None:
+        """Each process takes the next figure once it is done with one, so that none is idle before all are made."""
+        tickets, sold = os.pipe()
+        os.write(sold, b"".join(order.number.to_bytes(_TICKET) for order in orders))
+        os.close(sold)  # who comes when all are taken reads the end
+        with FileIO(tickets, "rb") as counter:
+            mine = _in_turn(counter, self._orders)
+            while True:
+                while self._may_hire():
+                    self._helpers.append(_forked(mine))
+                order = next(mine, None)
+                if order is None:
+                    break
+                self._keep({order.number: order.files()})
 
-    def _hire(self, most: int) -> None:
-        """Forks where a core is idle, for up to `most` of the figures that wait."""
+    def _keep(self, made: Mapping[int, FigureFiles]) -> None:
+        self._made |= made
+        for number in made:
+            del self._orders[number]
+
+    def _may_hire(self) -> bool:
+        """Whether a core is idle, once those helpers are seen off that are done."""
         for helper in list(self._helpers):
             if os.waitid(os.P_PID, helper.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 self._await(helper)
-        while self._waiting and len(self._helpers) < self.processes - 1 and threading.active_count() == 1:
-            orders = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
-            self._helpers.append(_forked(orders))
+        return len(self._helpers) < self.processes - 1 and threading.active_count() == 1
 
     def _await(self, helper: _Helper) -> None:
-        """Takes what it made. What it failed at, this process makes, or says why it cannot be made."""
+        """Takes what it made; nothing where it failed."""
         self._helpers.remove(helper)
         with helper.result:
             _, status = os.waitpid(helper.pid, 0)
             if status == 0:
                 helper.result.seek(0)
-                self._made |= pickle.load(helper.result)
-            else:
-                self._waiting.extendleft(reversed(helper.orders))
-                for _ in helper.orders:
-                    self._make_one()
+                self._keep(pickle.load(helper.result))
 
     def _dismiss(self) -> None:
         """Ends helpers that nobody waits for any more, where this process was interrupted."""
@@ -132,7 +151,13 @@ def press() -> Press:
     return Press(min(cores, MOST_PROCESSES))
 
 
-def _forked(orders: Sequence[_Order]) -> _Helper:
+def _in_turn(counter: FileIO, orders: Mapping[int, _Order]) -> Iterator[_Order]:
+    """Those of `orders` whose tickets this process draws; every other process that reads `counter` draws others."""
+    while ticket := counter.read(_TICKET):
+        yield orders[int.from_bytes(ticket)]
+
+
+def _forked(orders: Iterable[_Order]) -> _Helper:
     result = tempfile.TemporaryFile()  # noqa: SIM115  # the press closes it
     caller = os.getpid()
     with warnings.catch_warnings():
@@ -140,7 +165,7 @@ def _forked(orders: Sequence[_Order]) -> _Helper:
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid:
-        return _Helper(pid, orders, result)
+        return _Helper(pid, result)
     code = 1
     try:
         _end_with(caller)

@@ -1,0 +1,55 @@
+"""What was found in files, for a command that looks at the same files again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+Found = TypeVar("Found")
+
+SETTLED_NS = 1_000_000_000
+"""Age of a file's last change from which its time tells every later one apart, on any file system, in nanoseconds."""
+
+_Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """Holds what was found in files, and looks again where a file is another or was changed since.
+
+    A change shows in the file's size or times, or in its being another file. One that was changed within the last
+    second is looked at each time: the next change might have the same time. Threads may share it.
+    """
+
+    _held: dict[tuple[Path, Hashable], tuple[_Signature, Any]] = field(default_factory=dict, repr=False)
+
+    def at(self, path: Path, question: Hashable, look: Callable[[], Found]) -> Found:
+        """What `look` finds in the file at `path`; question: what is asked of it. What `look` raises is not held."""
+        before = _signature(path)
+        if before is None:
+            return look()
+        held = self._held.get((path, question))
+        if held is not None and held[0] == before:
+            found: Found = held[1]
+            return found
+        found = look()
+        if time.time_ns() - max(before[2:]) > SETTLED_NS:
+            self._held[path, question] = (before, found)
+        return found
+
+
+def look_at(looks: Looks | None, path: Path, question: Hashable, look: Callable[[], Found]) -> Found:
+    """As `Looks.at`; None: looks anew each time."""
+    return look() if looks is None else looks.at(path, question, look)
+
+
+def _signature(path: Path) -> _Signature | None:
+    """Which file it is, its size, and when its content and its entry changed; None where nothing can be said."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

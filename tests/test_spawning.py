@@ -1,0 +1,86 @@
+"""Workers' variables and fork server: set before torch is loaded, and loaded early only for the threads it was told."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.execution.compile_cache import FOLDER, VARIABLE, share_compile_cache
+from harness.execution.spawning import worker_context
+from harness.store.machine_cache import CACHE_VARIABLE
+
+only_linux = pytest.mark.skipif(sys.platform != "linux", reason="only there is a fork server")
+
+
+EARLY = """
+import multiprocessing, os, sys
+from harness.execution.spawning import start_loading
+
+def asked(pool, what):
+    return pool.apply(eval, [what])
+
+if __name__ == "__main__":
+    before = dict(os.environ)
+    start_loading(3)
+    same = all(os.environ.get(name) == before.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
+    with multiprocessing.get_context("forkserver").Pool(1) as pool:
+        threads = asked(pool, "__import__('os').environ['OMP_NUM_THREADS']")
+        loaded = asked(pool, "'torch._inductor.config' in __import__('sys').modules")
+    print(same, threads, loaded, "torch" in sys.modules)
+"""
+
+
+@pytest.fixture(autouse=True)
+def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these functions set in the environment ends with each test."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    monkeypatch.setenv(VARIABLE, "")  # torch sets it itself where something was compiled in this process before
+
+
+@only_linux
+def test_the_fork_server_loads_torch_while_this_process_does_not() -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "3", "True", "False"]
+
+
+@only_linux
+def test_workers_come_from_the_fork_server_unless_it_was_told_other_threads(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "harness"):
+        assert worker_context(2).get_start_method() == "forkserver"
+        assert worker_context(2, 2).get_start_method() == "forkserver"
+        assert not caplog.messages
+        assert worker_context(2, 1).get_start_method() == "spawn"
+    assert "loaded for 1 threads each, not 2" in caplog.text
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_elsewhere_workers_are_fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert worker_context(1).get_start_method() == "spawn"
+
+
+def test_compiled_code_is_kept_in_one_folder_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    share_compile_cache()
+    assert os.environ[VARIABLE] == str(tmp_path / FOLDER)
+
+
+def test_a_folder_that_the_user_names_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "/mine")
+    share_compile_cache()
+    assert os.environ[VARIABLE] == "/mine"
+
+
+def test_without_a_home_it_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr("harness.execution.compile_cache.cache_folder", homeless)
+    share_compile_cache()
+    assert not os.environ.get(VARIABLE)
