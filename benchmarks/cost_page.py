@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,7 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+from PIL import Image
 from results import machine, require_part
+from step_profile import is_convolution
+
+from harness.report.figures.few_colors import with_few_colors
 
 MEASURED, LIMIT, ALONE = "#1f4e79", "#8c2d04", "#777777"
 OTHER_MEASURED = "#3a8f5c"
@@ -36,12 +41,16 @@ def page_part(command: str, model: CostModel) -> str:
     )
     parts = [
         stated,
-        _table(("a training step", "ms", "GFLOP", "MB", "limit, ms", "share", "convolutions alone"), step_lines(model)),
+        _table(
+            ("a training step", "ms (lowest to highest)", "GFLOP", "MB", "limit, ms", "share", "convolutions alone"),
+            step_lines(model),
+        ),
         run_text(model),
         _table(
-            ("a whole run", "one, s", "two side by side, s", "two, one after the other: times longer"), run_lines(model)
+            ("a whole run", "one, s", "two side by side, s", "times quicker than one after the other"), run_lines(model)
         ),
         _table(("evaluation", "s", "GFLOP", "limit, s", "share"), evaluation_lines(model)),
+        profile_text(model),
         _table(("share of a step", *map(_size, model.profiles)), profile_lines(model)),
         _table(("convolutions of", *(f"{kind}, GFLOP/s" for kind in KINDS), "ms a step"), layer_lines(model)),
     ]
@@ -52,7 +61,7 @@ def step_lines(model: CostModel) -> list[tuple[str, ...]]:
     return [
         (
             f"{_size(one)}, {one.resolution}x{one.resolution}",
-            f"{1e3 * one.rounds.median_s:.1f}",
+            _with_range([1e3 * taken for taken in one.rounds.seconds]),
             f"{one.operations / 1e9:.2f}",
             f"{one.moved_bytes / 1e6:.0f}",
             f"{1e3 * median(one.rounds.limit_s):.1f}",
@@ -103,16 +112,29 @@ def evaluation_lines(model: CostModel) -> list[tuple[str, ...]]:
 
 
 def profile_lines(model: CostModel) -> list[tuple[str, ...]]:
-    """By the mean share, the largest first; what is small in every profile comes last, in one line."""
+    """Convolutions in all and by layer, then all else, the largest first; what is small everywhere in one line."""
     kinds = {kind for one in model.profiles for kind in one.shares}
     of = {kind: [one.shares.get(kind, 0.0) for one in model.profiles] for kind in kinds}
     small = {kind for kind in kinds if max(of[kind]) < SMALLEST_SHARE}
     named = sorted(kinds - small, key=lambda kind: (-sum(of[kind]), kind))
-    lines = [(kind, *(f"{share:.1%}" for share in of[kind])) for kind in named]
-    if small:
-        rest = [sum(of[kind][index] for kind in small) for index in range(len(model.profiles))]
-        lines.append(("all that take less", *(f"{share:.1%}" for share in rest)))
+    convolutions = [kind for kind in kinds if is_convolution(kind)]
+    lines = [("convolutions in all", *_shares(of, convolutions))]
+    lines += [(f"- {kind}", *_shares(of, [kind])) for kind in named if is_convolution(kind)]
+    lines += [(kind, *_shares(of, [kind])) for kind in named if not is_convolution(kind)]
+    if rest := [kind for kind in small if not is_convolution(kind)]:
+        lines.append(("all that take less", *_shares(of, rest)))
     return lines
+
+
+def profile_text(model: CostModel) -> str:
+    """How far the profiler slowed each step down."""
+    plain = {(one.latent_dim, one.hidden_dim): one.rounds.median_s for one in model.steps if one.resolution == 32}
+    told = [
+        f"{1e3 * one.profiled_s:.1f} ms at {_size(one)}, where it takes "
+        f"{1e3 * plain[one.latent_dim, one.hidden_dim]:.1f} ms without"
+        for one in model.profiles
+    ]
+    return f"Under the profiler a step took {' and '.join(told)}. Its time by kind:"
 
 
 def layer_lines(model: CostModel) -> list[tuple[str, ...]]:
@@ -141,7 +163,9 @@ def write_plot(path: Path, model: CostModel) -> None:
         axes.grid(True, color="#e6e6e6", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    with_few_colors(Image.open(buffer).convert("RGB")).save(path, optimize=True)
 
 
 def _plot_runs(axes: Axes, model: CostModel) -> None:
@@ -178,6 +202,15 @@ def _plot_evaluations(axes: Axes, model: CostModel) -> None:
         limits = [median(one.rounds.limit_s) for one in points]
         axes.plot(samples, limits, "--", color=color, label=f"limit, {extractor}")
     axes.set(xlabel="samples", ylabel="time (s)", xlim=(0, None), ylim=(0, None))
+
+
+def _shares(of: Mapping[str, Sequence[float]], kinds: Iterable[str]) -> list[str]:
+    """The sum over `kinds` in each profile, as text."""
+    return [f"{sum(shares):.1%}" for shares in zip(*(of[kind] for kind in kinds), strict=True)]
+
+
+def _with_range(values: Sequence[float]) -> str:
+    return f"{median(values):.1f} ({min(values):.1f}-{max(values):.1f})"
 
 
 def _size(one: Any) -> str:
