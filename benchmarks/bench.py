@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in options.only:
         tell(part)
         measure: Callable[[Callable[[str], None]], list[Row]] = importlib.import_module(part).measure
-        rows += measure(lambda what, part=part: tell(f"{part}: {what}"))  # type: ignore[misc]
+        found_here = measure(lambda what, part=part: tell(f"{part}: {what}"))  # type: ignore[misc]
+        rows += [row for row in found_here if not math.isnan(row.ours)]  # what no device is there for
     found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
     unmeasured = UNMEASURED if machine()["gpu"] is None else ()
     print(text_table(found["machine"], rows, unmeasured))

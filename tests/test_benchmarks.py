@@ -168,7 +168,7 @@ def test_the_page_has_a_part_for_each_device(measurements: ModuleType, results: 
     for device in ("cpu", "cuda"):
         filled = results.into_page(text, device, made_up)
         assert filled.count("Weights: made up.") == 1
-        assert filled.count("<!-- measured end -->") == 2
+        assert filled.count("<!-- measured end -->") == text.count("<!-- measured end -->")
         assert results.into_page(filled, device, made_up) == filled
     with pytest.raises(ValueError, match="no single part"):
         results.into_page(text, "mps", made_up)

@@ -1,4 +1,4 @@
-"""How maps lie in memory, whether they are overwritten, and what memory holds before: all without a bit's difference."""
+"""How maps lie in memory, whether they are overwritten, what memory holds before: not a bit depends on it."""
 
 from __future__ import annotations
 
