@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rows import Row
-from startup_runs import STEPS, Experiment, between_runs, first_step, overhead
+from startup_runs import LONG, STEPS, Experiment, between_runs, first_step, overhead
 
 HERE = Path(__file__).resolve().parent
 IMPORT_TORCH = ("python -c 'import torch'", [sys.executable, "-c", "import torch"])
@@ -95,7 +95,7 @@ def starts(tell: Tell, rounds: int, experiment: Experiment) -> list[Row]:
             "startup.between_runs",
             "from a run's last step to the next run's first, in one worker",
             each,
-            "the same script, started again for each run",
+            "the same script, started again for each run (a loop over cells within a script waits less)",
             peer,
             0.2,
             note=f"checkpoint, its pictures and state included; the new run's start alone: {gaps.start_s:.3f} s; "
@@ -111,14 +111,14 @@ def records(tell: Tell, rounds: int, experiment: Experiment) -> Row:
     found = overhead(experiment, rounds, tell)
     return row(
         "startup.records",
-        "records and MLflow, of training time, (16,16), log_every = 10",
+        f"records and MLflow, of the training time of one run of {LONG:,} steps, (16,16), log_every = 10",
         [share * 100 for share in found.ours],
         "mlflow.log_metrics of five values every 10 steps, in the loop",
         [share * 100 for share in found.by_hand],
         3.0,
         unit="%",
-        note=f"{found.steps} steps in {found.training_s:.1f} s; besides, once: {found.import_s:.1f} s to load MLflow, "
-        f"{found.store_s:.1f} s to make a new store (CPU seconds of the parent process)",
+        note=f"measured on {found.steps} steps in {found.training_s:.1f} s; in it, once: {found.import_s:.1f} s to load "
+        f"MLflow, {found.store_s:.1f} s to make a new store (CPU seconds of the parent process)",
     )
 
 
@@ -152,8 +152,8 @@ def row(
 
 
 def relative_spread(values: Sequence[float]) -> float:
-    """Half of the range, over the median."""
-    return (max(values) - min(values)) / 2 / statistics.median(values)
+    """The range, over the median."""
+    return (max(values) - min(values)) / statistics.median(values)
 
 
 def seconds_of(command: Sequence[str], experiment: Experiment) -> float:

@@ -29,10 +29,15 @@ def markdown_table(rows: Sequence[Row], unmeasured: Sequence[tuple[str, str]]) -
 
 def page_part(page: str, machine: dict[str, Any], rows: Sequence[Row], unmeasured: Sequence[tuple[str, str]]) -> str:
     """`page` with its part between BEGIN and END made anew; ValueError where it has none."""
-    if BEGIN not in page:
-        raise ValueError(f"the page has no part {BEGIN}")
+    require_part(page)
     part = f"{BEGIN}\n{named(machine)}\n\n{markdown_table(rows, unmeasured)}\n{END}"
     return re.sub(re.escape(BEGIN) + ".*?" + re.escape(END), lambda _: part, page, count=1, flags=re.DOTALL)
+
+
+def require_part(page: str) -> None:
+    """ValueError where the page has no part to be filled in."""
+    if BEGIN not in page:
+        raise ValueError(f"the page has no part {BEGIN}")
 
 
 def named(machine: dict[str, Any]) -> str:
@@ -42,7 +47,7 @@ def named(machine: dict[str, Any]) -> str:
 
 
 def _cells(rows: Iterable[Row], unmeasured: Iterable[tuple[str, str]]) -> list[Cells]:
-    return [_line(row) for row in rows] + [(what, "unmeasured: no GPU", *[""] * 6) for _, what in unmeasured]
+    return [_line(row) for row in rows] + [(what, "unmeasured", *[""] * 6) for _, what in unmeasured]
 
 
 def _line(row: Row) -> Cells:

@@ -30,6 +30,7 @@ from turns import PER_CHECKPOINT, Contestant, Standing
 
 from harness.design.factors import Hyperparameters
 from harness.execution.devices import available_cores
+from harness.execution.threads import thread_count
 from harness.gan.precision import has_fast_bfloat16
 
 BY_HAND = "by hand"
@@ -81,8 +82,13 @@ class Times:
     checkpoint_s: float
 
 
-def measure(tell: Tell, rounds: int = ROUNDS, device: str = "cpu") -> list[Row]:
-    """The rows of all scenarios on a device."""
+def measure(tell: Tell, rounds: int = ROUNDS) -> list[Row]:
+    """The rows of all scenarios on the CPU, and on a GPU where there is one."""
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    return [row for device in devices for row in measure_on(device, tell, rounds)]
+
+
+def measure_on(device: str, tell: Tell, rounds: int) -> list[Row]:
     rows = []
     for scenario in CPU if device == "cpu" else CUDA:
         times = measure_scenario(scenario, contestants(scenario, device), rounds, tell)
@@ -93,12 +99,13 @@ def measure(tell: Tell, rounds: int = ROUNDS, device: str = "cpu") -> list[Row]:
 def contestants(scenario: Scenario, device: str) -> list[Contestant]:
     cores = available_cores()
     hp, bf16 = scenario.hyperparameters(), scenario.hyperparameters("bf16")
-    found = [Contestant(BY_HAND, hp, True, None, device=device)]
+    found = [Contestant(BY_HAND, hp, True, cores, device=device)]  # one thread is slower at both sizes
     if device != "cpu":
         return [*found, Contestant("one run", hp, False, 1, device=device)]
-    found += [Contestant("one run", hp, False, cores), Contestant("grid", hp, False, 1, cores)]
+    alone = thread_count(None, None, runs=1)
+    found += [Contestant("one run", hp, False, alone), Contestant("grid", hp, False, 1, cores)]
     if has_fast_bfloat16(torch.device(device)):
-        found += [Contestant("one run, bf16", bf16, False, cores), Contestant("grid, bf16", bf16, False, 1, cores)]
+        found += [Contestant("one run, bf16", bf16, False, alone), Contestant("grid, bf16", bf16, False, 1, cores)]
     return found
 
 
@@ -167,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: torch cannot use a CUDA GPU here; leave out --device", file=sys.stderr)
         return 2
     tell = teller()
-    rows = measure(tell, options.rounds, options.device)
+    rows = measure_on(options.device, tell, options.rounds)
     if options.dcgan_example:
         rows += example_rows(options.dcgan_example, tell)
     for row in rows:

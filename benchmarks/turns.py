@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ PER_CHECKPOINT = 1000
 
 @dataclass(frozen=True)
 class Contestant:
-    """One process, or `processes` alike at the same time. threads: of each; None leaves torch its own choice.
+    """One process, or `processes` alike at the same time. threads: of each.
 
     hp: what is trained; by_hand: by the hand-written loop, or by harness; channels: of the images.
     """
@@ -35,7 +36,7 @@ class Contestant:
     name: str
     hp: Hyperparameters
     by_hand: bool
-    threads: int | None
+    threads: int
     processes: int = 1
     device: str = "cpu"
     channels: int = 1
@@ -48,7 +49,9 @@ class Standing:
         """steps: that it will be asked for in all, beside those to get warm."""
         self.contestant = contestant
         context = multiprocessing.get_context("spawn")
-        quicken_memory()
+        before = dict(os.environ)
+        if not contestant.by_hand:
+            quicken_memory()  # as workers of `harness run` have it
         self._pipes: list[Connection] = []
         self._processes = []
         for _ in range(contestant.processes):
@@ -58,6 +61,8 @@ class Standing:
             there.close()
             self._pipes.append(here)
             self._processes.append(process)
+        os.environ.clear()
+        os.environ.update(before)
         self.take(warm_up)
 
     def take(self, steps: int) -> float:
@@ -114,8 +119,7 @@ class _Turns:
 
 
 def _contest(contestant: Contestant, steps: int, pipe: Connection) -> None:
-    if contestant.threads is not None:
-        torch.set_num_threads(contestant.threads)
+    torch.set_num_threads(contestant.threads)
     with TemporaryDirectory() as folder:
         try:
             turns = _Turns(pipe)

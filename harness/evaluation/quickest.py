@@ -98,7 +98,7 @@ def settle(plain: nn.Module, pool: Callable[[Tensor], Tensor], job: Job) -> tupl
     tried = ways(job.device, job.dtype, compiling=job.images >= COMPILE_FROM)
     if len(tried) == 1:
         return plain, tried[0].batch_size
-    probing = job.images >= PROBE_FROM
+    probing = job.images >= PROBE_FROM and job.dtype != torch.bfloat16  # whose ways agree too little to be exchanged
     with torch.inference_mode():
         sizes = [way.batch_size for way in (tried if probing else tried[:1])]
         trial = Trial(plain, pool, made_up_maps(job, max(sizes)))
@@ -130,9 +130,13 @@ def chosen(trial: Trial, tried: Sequence[Way], job: Job) -> Way:
             clock=lambda: _now(job.device),
             beat=job.beat,
         )
+        for name in found.refused:
+            trial.built.pop(name, None)
         return {"way": found.best, "images_per_s": found.images_per_s, "refused": found.refused}
 
     kept = remembered("inception", conditions(tried, job), measure, job.beat)
+    if kept is None:
+        return tried[0]
     _log.info("Inception runs %s here: images/s of each way %s", kept["way"], kept["images_per_s"])
     return next((way for way in tried if way.name == kept["way"]), tried[0])
 

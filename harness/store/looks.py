@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 Found = TypeVar("Found")
 
-SETTLED_NS = 1_000_000_000
+SETTLED_NS = 2_000_000_000
 """Age of a file's last change from which its time tells every later one apart, on any file system, in nanoseconds."""
 
-_Signature = tuple[int, int, int, int]
+_Signature = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Looks:
     """Holds what was found in files, and looks again where a file is another or was changed since.
 
     A change shows in the file's size or times, or in its being another file. One that was changed within the last
-    second is looked at each time: the next change might have the same time. Threads may share it.
+    two seconds is looked at each time: the next change might have the same time. Threads may share it.
     """
 
     _held: dict[tuple[Path, Hashable], tuple[_Signature, Any]] = field(default_factory=dict, repr=False)
@@ -35,8 +35,9 @@ class Looks:
         if held is not None and held[0] == before:
             found: Found = held[1]
             return found
+        began_ns = time.time_ns()
         found = look()
-        if time.time_ns() - max(before[2:]) > SETTLED_NS:
+        if began_ns - max(before[-2:]) > SETTLED_NS:
             self._held[path, question] = (before, found)
         return found
 
@@ -52,4 +53,4 @@ def _signature(path: Path) -> _Signature | None:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

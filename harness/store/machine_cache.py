@@ -48,12 +48,12 @@ def cache_folder() -> Path:
 
 def remembered(
     name: str, depends_on: Mapping[str, object], measure: Callable[[], Json], beat: Callable[[], None]
-) -> Json:
+) -> Json | None:
     """What `measure` gave on this machine the first time; of several processes at once one measures, the others wait.
 
     name: begins the file's name; depends_on: plain values; beat: called while another process measures, and what it
-    raises ends the waiting. A damaged file is made again. Where the folder cannot be used, the value is measured and
-    not kept, and the log says so.
+    raises ends the waiting. A damaged file is made again. None where the folder cannot be used, and the log says so:
+    processes that each measured for themselves could find different things.
     """
     wanted: Json = dict(depends_on)
     with ExitStack() as lock:
@@ -66,7 +66,7 @@ def remembered(
                 found = _kept(file, wanted)  # another process may have measured meanwhile
         except StoreError as error:
             _log.warning(_NOT_KEPT, error)
-            return measure()
+            return None
         if found is not None:
             return found
         found = measure()
@@ -75,6 +75,7 @@ def remembered(
             write_json(file, {"depends_on": wanted, "found": found})
         except (StoreError, OSError) as error:
             _log.warning(_NOT_KEPT, error)
+            return None
         return found
 
 
