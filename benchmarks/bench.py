@@ -101,7 +101,9 @@ def worse_ratios(committed: dict[str, Any], found: dict[str, Any], parts: Sequen
             continue
         least = ratio * (1 - min(row["noise"], MOST_NOISE))
         if other["ratio"] < least:
-            lines.append(f"{name}: {other['ratio']:.2f} times the peer, was {ratio:.2f} (with noise at least {least:.2f})")
+            lines.append(
+                f"{name}: {other['ratio']:.2f} times the peer, was {ratio:.2f} (with noise at least {least:.2f})"
+            )
         elif other["noise"] > 2 * MOST_NOISE:
             lines.append(f"{name}: too noisy to tell; let the machine do nothing else")
     return lines

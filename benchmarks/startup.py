@@ -95,10 +95,11 @@ def starts(tell: Tell, rounds: int, experiment: Experiment) -> list[Row]:
             "startup.between_runs",
             "from a run's last step to the next run's first, in one worker",
             each,
-            "the same script, started again for each run (a loop over cells within a script waits less)",
+            "the same script, started again for each run",
             peer,
             0.2,
-            note=f"checkpoint, its pictures and state included; the new run's start alone: {gaps.start_s:.3f} s; "
+            note="a loop over cells within a script waits less; "
+            f"checkpoint, its pictures and state included; the new run's start alone: {gaps.start_s:.3f} s; "
             f"fsyncs of one file here: {gaps.fsync_s * 1e3:.2f} ms",
             spread=relative_spread(gaps.seconds),
         ),
@@ -117,8 +118,8 @@ def records(tell: Tell, rounds: int, experiment: Experiment) -> Row:
         [share * 100 for share in found.by_hand],
         3.0,
         unit="%",
-        note=f"measured on {found.steps} steps in {found.training_s:.1f} s; in it, once: {found.import_s:.1f} s to load "
-        f"MLflow, {found.store_s:.1f} s to make a new store (CPU seconds of the parent process)",
+        note=f"measured on {found.steps} steps in {found.training_s:.1f} s; in it, once: {found.import_s:.1f} s "
+        f"to load MLflow, {found.store_s:.1f} s to make a new store (CPU seconds of the parent process)",
     )
 
 

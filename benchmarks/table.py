@@ -8,7 +8,7 @@ from typing import Any
 
 from rows import Row
 
-HEADER = ("what", "ours", "peer", "peer takes", "times better", "spread", "target", "met")
+HEADER = ("what", "ours", "peer", "peer takes", "times better", "spread", "target", "met", "note")
 BEGIN, END = "<!-- measured: all on cpu -->", "<!-- measured end -->"
 
 Cells = tuple[str, ...]
@@ -47,15 +47,15 @@ def named(machine: dict[str, Any]) -> str:
 
 
 def _cells(rows: Iterable[Row], unmeasured: Iterable[tuple[str, str]]) -> list[Cells]:
-    return [_line(row) for row in rows] + [(what, "unmeasured", *[""] * 6) for _, what in unmeasured]
+    return [_line(row) for row in rows] + [(what, "unmeasured", *[""] * (len(HEADER) - 2)) for _, what in unmeasured]
 
 
 def _line(row: Row) -> Cells:
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     spread = "" if row.ratio is None else f"{100 * row.noise:.0f} %"
     peer = "" if row.peer is None else f"{_number(row.peer)} {row.ours_unit}"
-    ours = f"{_number(row.ours)} {row.ours_unit}" + (f" ({row.note})" if row.note else "")
-    return (row.what, ours, row.peer_what, peer, ratio, spread, _target(row), _met(row))
+    ours = f"{_number(row.ours)} {row.ours_unit}"
+    return (row.what, ours, row.peer_what, peer, ratio, spread, _target(row), _met(row), row.note)
 
 
 def _target(row: Row) -> str:

@@ -60,7 +60,7 @@ def test_the_table_says_what_is_met_and_what_is_unmeasured() -> None:
     text = table.text_table(MACHINE, [ROW, replace(ROW, ratio=1.2), late], bench.UNMEASURED)
     lines = text.splitlines()
     assert lines[0] == "a processor, 2 cores, no GPU, torch 2.15, Linux"
-    assert [line.split()[-1] for line in lines[3:6]] == ["yes", "no", "no"]
+    assert [line.split()[-1] for line in lines[3:6]] == ["yes", "no", "no"]  # no notes here
     assert sum("unmeasured" in line for line in lines) == len(bench.UNMEASURED)
 
 

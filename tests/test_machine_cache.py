@@ -91,18 +91,19 @@ def test_a_file_of_other_conditions_under_this_name_does_not_count(folder: Path)
     assert measuring.calls == 1
 
 
-def test_where_nothing_can_be_kept_it_is_measured_and_said(
+def test_where_nothing_can_be_kept_nothing_is_measured_which_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "file" / "cache"))
     measuring = Measuring()
-    assert [remembered("x", CONDITIONS, measuring, silence)["best"] for _ in range(2)] == [1, 2]
+    assert [remembered("x", CONDITIONS, measuring, silence) for _ in range(2)] == [None, None]
+    assert measuring.calls == 0
     assert len(caplog.records) == 2
     assert "cannot be kept" in caplog.text and str(tmp_path / "file") in caplog.text
 
 
-def test_a_disk_that_fills_up_loses_no_measurement(
+def test_what_a_full_disk_cannot_keep_does_not_count(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(path: Path, _document: object) -> None:
@@ -110,7 +111,7 @@ def test_a_disk_that_fills_up_loses_no_measurement(
 
     monkeypatch.setattr(machine_cache, "write_json", full)
     measuring = Measuring()
-    assert remembered("x", CONDITIONS, measuring, silence) == {"best": 1}
+    assert remembered("x", CONDITIONS, measuring, silence) is None
     assert measuring.calls == 1 and "No space left" in caplog.text
 
 

@@ -49,6 +49,28 @@ def test_the_fork_server_loads_torch_while_this_process_does_not() -> None:
     assert done.stdout.split() == ["True", "3", "True", "False"]
 
 
+DEAF = """
+import signal
+from multiprocessing import forkserver
+from pathlib import Path
+from harness.execution.spawning import start_loading
+
+if __name__ == "__main__":
+    start_loading(1)
+    status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+    (mask,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigBlk")]
+    print(all(mask >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)))
+    print(not signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+
+
+@only_linux
+def test_while_torch_loads_no_signal_to_the_group_ends_the_fork_server() -> None:
+    """It would print a traceback of its imports, or take all workers with it before their states are written."""
+    done = subprocess.run([sys.executable, "-c", DEAF], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
 @only_linux
 def test_workers_come_from_the_fork_server_unless_it_was_told_other_threads(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "harness"):

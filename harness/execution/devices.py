@@ -68,16 +68,15 @@ def choose_device(choice: DeviceChoice) -> str:
 
 
 def require_precisions(device: str, cells: Iterable[Cell]) -> None:
-    """DeviceError, with the cell's name, for the first of `cells` whose precision the device does not have."""
-    import torch
+    """DeviceError, with the cell's name, for the first of `cells` whose precision the kind of device does not have.
 
-    from harness.gan.precision import require_precision
+    Whether a GPU is new enough is seen in the worker: looking at it would keep a part of it busy here.
+    """
+    from harness.gan.precision import no_tf32
 
     for cell in cells:
-        try:
-            require_precision(cell.hyperparameters.precision, torch.device(device))
-        except DeviceError as error:
-            raise DeviceError(f"{error.what} (cell {cell.name})", where=error.where, remedy=error.remedy) from error
+        if cell.hyperparameters.precision == "tf32" and not device.startswith("cuda"):
+            raise no_tf32(device, f"cell {cell.name}")
 
 
 def choose_workers(device: str, threads: int, runs: int) -> int:

@@ -13,15 +13,13 @@ import torch
 
 from harness.errors import HarnessError, OwnPartError
 from harness.execution.measure import Stopped
+from harness.gan.out_of_memory import says_out_of_memory
 from harness.gan.training import TrainingResult
 from harness.store.attempts import Outcome
 from harness.store.presence import folder_gone
 from harness.store.rundir import RunDirectory
 
 OUT_OF_MEMORY = "out of memory; try a smaller batch_size, hidden_dim or fewer --workers"
-
-_MEMORY_WORDS = ("can't allocate memory", "out of memory", "bad_alloc", "bad allocation", "ALLOC_FAILED")
-"""What torch's RuntimeErrors say: its CPU allocator, CUDA, C++ on Linux and on Windows, CUDA's libraries."""
 
 _log = logging.getLogger("harness")
 
@@ -76,12 +74,12 @@ def _traceback(error: BaseException) -> str:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     match error:
-        case MemoryError() | torch.OutOfMemoryError():
+        case MemoryError():
             return True
         case OSError():
             return error.errno == errno.ENOMEM
         case RuntimeError():
-            return any(words in str(error) for words in _MEMORY_WORDS)
+            return says_out_of_memory(error)
         case HarnessError():  # the store names its file; beneath is what the system said
             return error.__cause__ is not None and _is_out_of_memory(error.__cause__)
     return False

@@ -85,8 +85,10 @@ class Interruption:
 
 
 @contextmanager
-def signals_blocked() -> Iterator[None]:
+def signals_blocked(*, also_interrupts: bool = False) -> Iterator[None]:
     """Processes that are started in this block never see the signals above, unless they call `unblock_signals`.
+
+    also_interrupts: nor SIGINT, for a process that would tell it with a traceback.
 
     A closed terminal, or a signal to the whole process group, must not end the helpers through which workers are
     started and watched. Signals to this process wait until the end of the block. On Windows nothing is to be done.
@@ -94,7 +96,9 @@ def signals_blocked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELPERS_ARE_DEAF_TO)
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (*_HELPERS_ARE_DEAF_TO, *([signal.SIGINT] if also_interrupts else []))
+    )
     try:
         yield
     finally:

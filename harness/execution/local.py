@@ -18,10 +18,9 @@ from harness.errors import StoreError
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.devices import gpu_count
 from harness.execution.events import Event, Observer, finished
-from harness.execution.interruption import signals_blocked
 from harness.execution.process import GRACE_S, Beat, SaveState, worker_process
 from harness.execution.progress import ProgressReader, count_evaluations
-from harness.execution.spawning import how_it_died, worker_context
+from harness.execution.spawning import helpers_deaf, how_it_died, worker_context
 from harness.store.attempts import end_attempt
 from harness.store.commits import newest_commit
 from harness.store.locks import held
@@ -155,7 +154,7 @@ class LocalExecutor:
         process = self._context.Process(  # type: ignore[attr-defined]
             target=worker_process, args=(there, device, self._threads, beat_s), daemon=True
         )
-        with signals_blocked():
+        with helpers_deaf():
             process.start()
         there.close()
         worker = _Worker(process, here, device)

@@ -54,8 +54,8 @@ def prepare(
 ) -> Prepared:
     """Data, weights, own source files and the thread count of an experiment, looked up or made and noted.
 
-    threads None: as at the first run, else one. Raises DataError, WeightsError, StoreError or OwnPartError with the
-    remedy.
+    threads None: as at the first run, else by runs and cores. Raises DataError, WeightsError, StoreError or
+    OwnPartError with the remedy.
     """
     experiment = file.experiment
     _make_writable(directory)
@@ -82,6 +82,13 @@ def prepare(
         )
         if earlier not in (None, manifest.threads):
             text = f"threads change from {earlier} to {manifest.threads}: bit-identical weights are not promised"
+            observe(Event("note", text=text))
+        usual = thread_count(None, None, len(file.plan.runs))
+        if threads is None and manifest.threads > usual:
+            text = (
+                f"{manifest.threads} threads for each worker, as at the first run; for as many runs as there are now "
+                f"--threads {usual} is quicker, with other bits from there on"
+            )
             observe(Event("note", text=text))
         images = _images(file.plan, directory, data_sha256, own, observe)
         count = len(open_images(next(iter(images.values()))))

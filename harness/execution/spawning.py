@@ -23,7 +23,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 _ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TRIM_THRESHOLD_": str(512 * 2**20),
     "MALLOC_TOP_PAD_": str(64 * 2**20),
 }
 """glibc's: memory that a step frees stays with the process, so that the next step's maps are not made of new pages.
@@ -57,9 +57,23 @@ def start_loading(threads: int) -> None:
     from multiprocessing.forkserver import ensure_running
 
     _fork_server()
-    with _environment(dict.fromkeys(_THREAD_VARIABLES, str(threads))), signals_blocked():
+    with _environment(dict.fromkeys(_THREAD_VARIABLES, str(threads))), helpers_deaf():
         _set_others()
         ensure_running()
+
+
+@contextmanager
+def helpers_deaf() -> Iterator[None]:
+    """A block in which workers and their fork server are started; the server is deaf to Ctrl-C while it loads, too.
+
+    The tracker that Python starts with it would let SIGTERM and SIGINT through again, and so is started before.
+    """
+    if _has_fork_server():
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()
+    with signals_blocked(also_interrupts=True):
+        yield
 
 
 def _fork_server() -> BaseContext:

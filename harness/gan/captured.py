@@ -20,6 +20,7 @@ from harness.design.factors import Hyperparameters
 from harness.gan.adversarial import Rules, whole_step
 from harness.gan.buffers import StaticInputs, StaticRates
 from harness.gan.inputs import Inputs
+from harness.gan.out_of_memory import says_out_of_memory
 from harness.gan.state import TrainingState, draws_globally
 
 WARM_UP = 3
@@ -59,9 +60,9 @@ def captured(
     if reason is None:
         try:
             step = CapturedStep(state, rules, drawn, rate_factor, cuda_graph)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:  # the one kind that torch has for what cannot be captured
+            if says_out_of_memory(error):
+                raise
             reason = f"CUDA refuses: {(str(error).splitlines() or [''])[0]}"
         else:
             _log.info("steps are captured as one CUDA graph")

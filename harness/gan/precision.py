@@ -58,11 +58,16 @@ def gpu_arithmetic(precision: Precision, device: torch.device) -> Iterator[None]
 def require_precision(precision: Precision, device: torch.device) -> None:
     """DeviceError where the device cannot compute so; nothing is put in its place."""
     if precision == "tf32" and not (device.type == "cuda" and _capability(device) >= _TF32_CAPABILITY):
-        raise DeviceError(
-            "precision tf32 needs an NVIDIA GPU of compute capability 8.0 or higher",
-            where=str(device),
-            remedy='Train there, or set precision = "float32" (or "bf16").',
-        )
+        raise no_tf32(str(device))
+
+
+def no_tf32(device: str, cell: str = "") -> DeviceError:
+    """What is said where TF32 is asked for and is not there."""
+    return DeviceError(
+        "precision tf32 needs an NVIDIA GPU of compute capability 8.0 or higher" + (f" ({cell})" if cell else ""),
+        where=device,
+        remedy='Train there, or set precision = "float32" (or "bf16").',
+    )
 
 
 def tell_slow_precision(precision: Precision, device: torch.device) -> None:

@@ -24,7 +24,7 @@ FOLDER = "gan-ablation-harness"
 _WAIT_S = 1.0
 """Between two looks at a lock that another process holds."""
 
-_NOT_KEPT = "what is measured about this machine cannot be kept, and is measured again by every process: %s"
+_NOT_KEPT = "what would be measured about this machine cannot be kept, and the usual choice is made: %s"
 
 _log = logging.getLogger("harness")
 
