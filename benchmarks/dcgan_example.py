@@ -25,7 +25,8 @@ def example_rows(script: Path, tell: Tell) -> list[Row]:
     """Seconds of a step at its own settings: RGB images of 64x64, latent 100, widths 64, batch 64; made-up images."""
     tell("PyTorch's DCGAN example")
     peers = example_seconds(script)
-    hp = Hyperparameters(latent_dim=100, generator_hidden_dim=64, discriminator_hidden_dim=64, resolution=64)
+    widths = {"latent_dim": 100, "generator_hidden_dim": 64, "discriminator_hidden_dim": 64}
+    hp = Hyperparameters(**widths, resolution=64, generator_activation="relu")
     contestant = Contestant("one run", hp, False, available_cores(), channels=3)
     tell("PyTorch's DCGAN example: ours")
     with Standing(contestant, WARM, TIMED) as standing:
@@ -53,17 +54,14 @@ def example_seconds(script: Path) -> list[float]:
     """Seconds between the lines that the example prints after every step."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-u", str(script.resolve()), "--dataset", "fake", "--niter", "1", "--outf", folder]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
         stamps: list[float] = []
-        try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
             for line in process.stdout or ():
                 if _STEP.match(line):
                     stamps.append(time.perf_counter())
                 if len(stamps) > WARM + TIMED:
                     break
-        finally:
             process.kill()
-            process.wait()
     if len(stamps) <= WARM + TIMED:
         raise SystemExit(f"error: {script} printed {len(stamps)} steps; is it PyTorch's DCGAN example?")
     return [later - earlier for earlier, later in zip(stamps[WARM:], stamps[WARM + 1 :], strict=False)]

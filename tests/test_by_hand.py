@@ -16,7 +16,7 @@ from harness.gan.randomness import random_stream
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
-by_hand, turns = (importlib.import_module(name) for name in ("by_hand", "turns"))
+by_hand, turns, dcgan_example = (importlib.import_module(name) for name in ("by_hand", "turns", "dcgan_example"))
 sys.path.remove(str(BENCHMARKS))
 
 HP = Hyperparameters(latent_dim=16, generator_hidden_dim=8, discriminator_hidden_dim=8)
@@ -58,3 +58,23 @@ def test_a_contestant_runs_when_it_is_its_turn(monkeypatch: pytest.MonkeyPatch, 
         assert standing.take(2) > 0
         assert standing.take(2) > 0
         assert standing.finish() > 0
+
+
+STEPS_OF_AN_EXAMPLE = """
+import sys
+assert "--dataset fake --niter 1" in " ".join(sys.argv)
+print("Random Seed: 1")
+for step in range({steps}):
+    print(f"[0/1][{{step}}/99] Loss_D: 1.0 Loss_G: 2.0 D(x): 0.5 D(G(z)): 0.5 / 0.5")
+"""
+
+
+def test_the_dcgan_example_is_timed_by_what_it_prints(tmp_path: Path) -> None:
+    script = tmp_path / "main.py"
+    script.write_text(STEPS_OF_AN_EXAMPLE.format(steps=20), encoding="utf-8")
+    seconds = dcgan_example.example_seconds(script)
+    assert len(seconds) == dcgan_example.TIMED
+    assert all(second >= 0 for second in seconds)
+    script.write_text(STEPS_OF_AN_EXAMPLE.format(steps=3), encoding="utf-8")
+    with pytest.raises(SystemExit, match="printed 3 steps"):
+        dcgan_example.example_seconds(script)
