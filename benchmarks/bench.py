@@ -109,12 +109,19 @@ def worse_ratios(committed: dict[str, Any], found: dict[str, Any], parts: Sequen
     return lines
 
 
+def existing(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"no such file: {text}")
+    return path
+
+
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     made = argparse.ArgumentParser(description="All benchmarks of speed as one table.", allow_abbrev=False)
     made.add_argument("--only", type=lambda text: tuple(text.split(",")), default=PARTS, help=f"of {','.join(PARTS)}")
     made.add_argument("--output", type=Path, help="JSON")
-    made.add_argument("--docs", type=Path, help="a page whose measured part is filled in")
-    made.add_argument("--check", type=Path, help="JSON of earlier figures; leaves with 1 where a ratio is worse")
+    made.add_argument("--docs", type=existing, help="a page whose measured part is filled in")
+    made.add_argument("--check", type=existing, help="JSON of earlier figures; leaves with 1 where a ratio is worse")
     options = made.parse_args(arguments)
     for part in options.only:
         if part not in PARTS:
