@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: run test test-faults test-long check format bench bench-check clean
+.PHONY: run test test-faults test-services test-long check format bench bench-check clean
 
 run: $(INSTALLED)
 	$(BIN)/harness run experiments/ablation.toml
@@ -14,6 +14,10 @@ test: $(INSTALLED)
 
 test-faults: $(INSTALLED)
 	$(BIN)/python -m pytest -m "faults and not long"
+
+# Beside Python: PostgreSQL, Slurm, nginx and Chromium. Tests whose program is missing skip, unless HARNESS_SERVICES=required.
+test-services: $(INSTALLED)
+	$(BIN)/python -m pytest -m "services and not long"
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long

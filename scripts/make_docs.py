@@ -35,6 +35,8 @@ from harness.design.experiment import (
     Grid,
     NamedCell,
     ReportSettings,
+    ResourceSettings,
+    SlurmSettings,
     TrainingSettings,
 )
 from harness.design.experiment_file import read_experiment_file
@@ -55,6 +57,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "report": ReportSettings,
     "claim": Claim,
     "cost": CostSettings,
+    "resources": ResourceSettings,
+    "slurm": SlurmSettings,
 }
 """Tables of the experiment file that have keys of their own, beside factors."""
 

@@ -114,8 +114,9 @@ def test_schema_is_a_json_schema_that_knows_aliases(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "tiny.toml", "--executor", "ray"], "ray executor is not part of this version"),
-        (["run", "tiny.toml", "--executor", "slurm"], "slurm executor is not part of this version"),
+        (["run", "tiny.toml", "--executor", "spark"], "'spark' is no executor; allowed: local, inline, ray, slurm"),
+        (["run", "tiny.toml", "--ray-address", "auto"], "the local executor has no address"),
+        (["run", "tiny.toml", "--submit"], "the local executor works while this command lives"),
         (["run", "tiny.toml", "--stall-timeout", "0"], "0 is no time to wait; allowed: more than 0"),
         (["evaluate", "tiny.toml", "--stall-timeout", "nan"], "nan is no time to wait"),
         (["run", "tiny.toml", "--executor", "inline", "--stall-timeout", "9"], "inline executor .* cannot watch"),

@@ -13,6 +13,21 @@ from harness.cli.closing import Ending, bring_report, check_output, closing_text
 from harness.cli.console import fail, say, show_json
 from harness.cli.damage import find_damage
 from harness.cli.documents import status_document
+from harness.cli.executors import (
+    Device,
+    Executor,
+    NoWait,
+    RayAddress,
+    StallTimeout,
+    Submit,
+    Threads,
+    Workers,
+    device_choice,
+    executor_name,
+    ray_address_of,
+    require_slurm,
+    stall_timeout_s,
+)
 from harness.cli.live import LiveScreen
 from harness.cli.options import (
     REPORTS,
@@ -31,40 +46,14 @@ from harness.cli.options import (
 )
 from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
-from harness.errors import HarnessError
 from harness.execution.events import Event
 from harness.execution.interruption import Interruption
-from harness.execution.options import (
-    STALL_TIMEOUT_S,
-    DeviceChoice,
-    ExecutorName,
-    RunOptions,
-    lacks_real_images,
-    open_runs,
-)
+from harness.execution.options import RunOptions, lacks_real_images, open_runs
 from harness.execution.spawning import start_loading
 from harness.execution.threads import thread_count, threads_before
 from harness.store.looks import Looks
 from harness.store.presence import folder_gone
 from harness.tracking.reader import ExperimentView
-
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: from the cores.")]
-Threads = Annotated[
-    int | None,
-    typer.Option("--threads", min=1, help="CPU threads of each worker; default: as at the first run, else by cores."),
-]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to train.")]
-Executor = Annotated[str, typer.Option("--executor", metavar="local|inline", help="Worker processes, or this process.")]
-StallTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--stall-timeout",
-        metavar="SECONDS",
-        help=f"Kill a worker that does nothing for so long, and go on; default: {STALL_TIMEOUT_S:g}.",
-        show_default=False,
-    ),
-]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave with exit 3 when another process holds a run.")]
 
 
 def run(
@@ -85,6 +74,8 @@ def run(
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
     no_wait: NoWait = False,
     stall_timeout: StallTimeout = None,
+    ray_address: RayAddress = None,
+    submit: Submit = False,
 ) -> None:
     """Do whatever is missing: train, evaluate, project into MLflow, report. Stopped, the same command goes on."""
     opened = open_file(file, sets)
@@ -94,13 +85,15 @@ def run(
         runs_dir=runs_dir,
         keys=chosen_keys(view, only, seeds),
         retry=frozenset(run.key for run in view.plan.runs if run.cell.name in retried),
-        executor=_executor(executor),
+        executor=executor_name(executor),
         workers=workers,
         threads=threads,
-        device=_device(device),
+        device=device_choice(device),
         wait=not no_wait,
         sets=tuple(sets or ()),
-        stall_timeout_s=_stall_timeout(stall_timeout, executor),
+        ray_address=ray_address_of(ray_address, executor),
+        submit=require_slurm(submit, executor),
+        stall_timeout_s=stall_timeout_s(stall_timeout, executor),
     )
     output = None if no_report else REPORTS / opened.experiment.name
     ending = _work(opened, view, options, tracking_uri, output)
@@ -123,6 +116,7 @@ def evaluate(
     seeds: SeedRange = None,
     no_wait: NoWait = False,
     stall_timeout: StallTimeout = None,
+    ray_address: RayAddress = None,
 ) -> None:
     """Do only the missing evaluations of checkpoints that exist; train nothing."""
     opened = open_file(file, sets)
@@ -130,12 +124,13 @@ def evaluate(
         runs_dir=runs_dir,
         keys=chosen_keys(view_of(opened, runs_dir), only, seeds),
         work="evaluate",
-        executor=_executor(executor),
+        executor=executor_name(executor),
         workers=workers,
-        device=_device(device),
+        device=device_choice(device),
         wait=not no_wait,
         sets=tuple(sets or ()),
-        stall_timeout_s=_stall_timeout(stall_timeout, executor),
+        ray_address=ray_address_of(ray_address, executor),
+        stall_timeout_s=stall_timeout_s(stall_timeout, executor),
     )
     ending = _work(opened, view_of(opened, runs_dir), options, "none", None)
     if as_json:
@@ -204,7 +199,8 @@ def _loading(view: ExperimentView, options: RunOptions) -> RunOptions:
     """Has torch loaded for the workers from now on, while this process loads it, too, and prepares."""
     if options.executor != "local":
         return options
-    threads = thread_count(options.threads, threads_before(view.manifest, view.directory), len(view.plan.runs))
+    cpus = view.plan.experiment.resources.cpus
+    threads = thread_count(options.threads, threads_before(view.manifest, view.directory), len(view.plan.runs), cpus)
     start_loading(threads)
     return replace(options, loading_for=threads)
 
@@ -234,32 +230,3 @@ def _execute(
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")
         return 3, failed
     return 1 if failed else 0, failed
-
-
-def _executor(name: str) -> ExecutorName:
-    if name in ("ray", "slurm"):
-        raise HarnessError(f"the {name} executor is not part of this version", where="--executor")
-    if name not in ("local", "inline"):
-        raise HarnessError(f"{name!r} is no executor; allowed: local, inline", where="--executor")
-    return "local" if name == "local" else "inline"
-
-
-def _stall_timeout(seconds: float | None, executor: str) -> float:
-    if seconds is None:
-        return STALL_TIMEOUT_S
-    if not seconds > 0:  # nan is not, too
-        raise HarnessError(f"{seconds:g} is no time to wait; allowed: more than 0", where="--stall-timeout")
-    if executor == "inline":
-        raise HarnessError(
-            "the inline executor works in this process and cannot watch over itself",
-            where="--stall-timeout",
-            remedy="Leave it out, or use --executor local.",
-        )
-    return seconds
-
-
-def _device(name: str) -> DeviceChoice:
-    match name:
-        case "auto" | "cpu" | "cuda" | "mps":
-            return name
-    raise HarnessError(f"{name!r} is no device; allowed: auto, cpu, cuda, mps", where="--device")

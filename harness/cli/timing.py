@@ -114,7 +114,9 @@ class Estimate:
 def time_plan(view: ExperimentView) -> Estimate:
     """Times what `view`'s plan asks for on the device and with the threads that `run` would use without options."""
     plan, own_code, left = view.plan, own_code_of(view.plan), runs_left(view)
-    threads = thread_count(None, threads_before(view.manifest, view.directory), len(plan.runs))
+    threads = thread_count(
+        None, threads_before(view.manifest, view.directory), len(plan.runs), plan.experiment.resources.cpus
+    )
     allow_determinism()
     name = choose_device("auto")
     device = torch.device(name)

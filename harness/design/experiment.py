@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from harness.design.evaluation_settings import EvaluationSettings
 from harness.design.factors import PLAIN, Hyperparameters, LevelLists, Levels, OwnPart
+from harness.design.machine_settings import ResourceSettings, SlurmSettings
 from harness.design.own_parts import is_own
 from harness.design.report_settings import Claim, ReportSettings
 from harness.design.settings import Count, Label, Model, Name, PathText
@@ -24,6 +25,8 @@ __all__ = [
     "Grid",
     "NamedCell",
     "ReportSettings",
+    "ResourceSettings",
+    "SlurmSettings",
     "TrainingSettings",
 ]
 
@@ -191,6 +194,8 @@ class Experiment(Model):
     claim: tuple[Claim, ...] = ()
     report: ReportSettings = Field(default_factory=ReportSettings)
     cost: CostSettings | None = Field(None, description="what a machine costs")
+    resources: ResourceSettings = Field(default_factory=ResourceSettings)
+    slurm: SlurmSettings = Field(default_factory=SlurmSettings)
     labels: dict[str, Label] = Field(default_factory=dict, description='"FACTOR=LEVEL" = "text in tables"')
 
     @field_validator("name")

@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.errors import DeviceError
-from harness.execution.options import DeviceChoice
+from harness.execution.options import DeviceChoice, ExecutorName
 
 if TYPE_CHECKING:
     from harness.design.expansion import Cell
+    from harness.design.experiment import ResourceSettings, SlurmSettings
 
 
 WORKERS_PER_GPU = 4
@@ -65,6 +66,23 @@ def choose_device(choice: DeviceChoice) -> str:
             remedy=_cuda_remedy(),
         )
     return "cpu"
+
+
+def cluster_device(
+    choice: DeviceChoice, executor: ExecutorName, resources: ResourceSettings, slurm: SlurmSettings
+) -> str:
+    """The device of runs on a cluster: what the file reserves, as this machine need not have any.
+
+    DeviceError where `choice` is another one.
+    """
+    reserves = bool(resources.gpus) or (executor == "slurm" and (slurm.gres or "").startswith("gpu"))
+    reserved = "cuda" if reserves else "cpu"
+    if choice in ("auto", reserved):
+        return reserved
+    if choice == "cpu":
+        return "cpu"  # on nodes with a GPU that stays idle: said outright
+    remedy = "Say [resources] gpus = 1 in the file." if choice == "cuda" else "Leave --device out."
+    raise DeviceError(f"the file reserves no {choice} device on the cluster", where=f"--device {choice}", remedy=remedy)
 
 
 def require_precisions(device: str, cells: Iterable[Cell]) -> None:

@@ -10,7 +10,7 @@ from harness.design.factors import Hyperparameters
 from harness.store.attempts import Work
 from harness.tracking.reader import ExperimentView, RunView
 
-ExecutorName = Literal["local", "inline"]
+ExecutorName = Literal["local", "inline", "ray", "slurm"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 STALL_TIMEOUT_S = 900.0
@@ -23,7 +23,8 @@ class RunOptions:
 
     damaged: keys of runs with files to be mended, whatever their state.
     stall_timeout_s: after which a worker without progress is killed; only the local executor can. loading_for: CPU
-    threads of the workers for which `spawning.start_loading` was called.
+    threads of the workers for which `spawning.start_loading` was called. ray_address: of a running Ray cluster, as
+    `ray.init` takes it; None: one of this command's own, on this machine. submit: hand the runs to Slurm and leave.
     """
 
     runs_dir: Path
@@ -39,6 +40,13 @@ class RunOptions:
     sets: tuple[str, ...] = ()
     stall_timeout_s: float = STALL_TIMEOUT_S
     loading_for: int | None = None
+    ray_address: str | None = None
+    submit: bool = False
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether runs train on other machines than this one."""
+        return self.executor in ("ray", "slurm")
 
 
 def open_runs(view: ExperimentView, options: RunOptions, tried: frozenset[str] = frozenset()) -> list[RunView]:

@@ -69,7 +69,7 @@ def prepare(
         earlier = threads_before(before, directory)
         manifest = ExperimentManifest(
             name=experiment.name,
-            threads=thread_count(threads, earlier, len(file.plan.runs)),
+            threads=thread_count(threads, earlier, len(file.plan.runs), experiment.resources.cpus),
             data_sha256=before.data_sha256 if before else {},
             weights_sha256={**(before.weights_sha256 if before else {}), **weights},
             image_counts=before.image_counts if before else {},
@@ -83,7 +83,7 @@ def prepare(
         if earlier not in (None, manifest.threads):
             text = f"threads change from {earlier} to {manifest.threads}: bit-identical weights are not promised"
             observe(Event("note", text=text))
-        usual = thread_count(None, None, len(file.plan.runs))
+        usual = thread_count(None, None, len(file.plan.runs), experiment.resources.cpus)
         if threads is None and manifest.threads > usual:
             text = (
                 f"{manifest.threads} threads for each worker, as at the first run; for as many runs as there are now "

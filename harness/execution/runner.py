@@ -15,10 +15,9 @@ from harness.errors import DataError
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
-from harness.execution.devices import choose_device, choose_workers, require_precisions
+from harness.execution.devices import require_precisions
 from harness.execution.events import Event, Observer
-from harness.execution.inline import InlineExecutor
-from harness.execution.local import LocalExecutor
+from harness.execution.executor import device_of, executor_of
 from harness.execution.options import RunOptions, cost, lacks_real_images, open_runs
 from harness.execution.prepare import Prepared, prepare
 from harness.store.pictures import asked_pictures
@@ -63,7 +62,7 @@ def run_experiment(
         if todo:
             if prepared is None:
                 with at_once():
-                    device = choose_device(options.device)
+                    device = device_of(options, file.experiment)
                     prepared = prepare(file, directory, observe, threads=options.threads, sets=options.sets)
                 continue  # now that the protocols are known, some runs may turn out to be complete
             checks = checks or NetworkChecks(file.experiment.data.channels, prepared.own_code)
@@ -75,8 +74,10 @@ def run_experiment(
             for assignment in assignments:
                 expected = cost(assignment.hyperparameters) * assignment.training.steps
                 observe(Event("queued", assignment.name, steps=assignment.training.steps, cost=expected))
-            executor = _executor(options, device, prepared.manifest.threads, len(todo))
+            executor = executor_of(options, file.experiment, device, prepared.manifest.threads, len(todo))
             results |= executor.run(assignments, observe, stop, save)
+            if options.submit:
+                break
             continue
         if lacks_real_images(view, options) and not looked_for_images:
             looked_for_images = True
@@ -106,13 +107,6 @@ def _trained(todo: Iterable[RunView], options: RunOptions) -> list[Cell]:
     if options.work == "evaluate":
         return []
     return [view.run.cell for view in todo if view.status.step < view.run.cell.training.steps]
-
-
-def _executor(options: RunOptions, device: str, threads: int, runs: int) -> InlineExecutor | LocalExecutor:
-    if options.executor == "inline":
-        return InlineExecutor(device, threads)
-    workers = min(options.workers or choose_workers(device, threads, runs), runs)
-    return LocalExecutor(workers, device, threads, options.stall_timeout_s, options.loading_for)
 
 
 def _assignment(

@@ -19,13 +19,14 @@ def threads_before(manifest: ExperimentManifest | None, directory: ExperimentDir
     return manifest.threads if manifest else _threads_of_runs(directory)
 
 
-def thread_count(asked: int | None, before: int | None, runs: int) -> int:
-    """asked: `--threads`; before: as `threads_before`; runs: that the whole file asks for, whichever are chosen.
+def thread_count(asked: int | None, before: int | None, runs: int, cpus: int | None = None) -> int:
+    """asked: `--threads`; before: as `threads_before`; runs: that the whole file asks for, whichever are chosen; cpus:
+    `[resources] cpus`.
 
     One, as workers with one thread each do more together than fewer with several; but where an experiment has fewer
     runs than the machine has cores, its workers share those that would stand idle.
     """
-    return asked or before or max(1, min(MOST_THREADS, available_cores() // max(1, runs)))
+    return asked or before or cpus or max(1, min(MOST_THREADS, available_cores() // max(1, runs)))
 
 
 def _threads_of_runs(directory: ExperimentDirectory) -> int | None:
