@@ -140,6 +140,10 @@ class ExperimentDirectory:
         """Data arrays and reference statistics; may be deleted at any time."""
         return self.root / "cache"
 
+    def storage_mark(self, word: str) -> Path:
+        """Left for a moment, so that another machine can tell whether it sees this folder."""
+        return self.cache / f"storage-{word}.mark"
+
     def source(self, sha256: str) -> Path:
         """The folder of an own source file with this SHA-256, and of what it imports, as runs use them."""
         return self.root / "source" / sha256[:8]

@@ -1,0 +1,38 @@
+"""Whether another machine sees this experiment's folder: a mark that one leaves there and the other reads."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from harness.store import atomic, reading
+from harness.store.rundir import ExperimentDirectory
+
+
+@dataclass(frozen=True)
+class StorageMark:
+    """A file in the experiment's cache folder with a content that nobody can guess."""
+
+    directory: ExperimentDirectory
+    word: str
+
+    def is_seen(self) -> bool:
+        """Whether this machine reads the mark's own word there; an older copy of the folder has none."""
+        try:
+            return reading.read_bytes(self.directory.storage_mark(self.word)) == self.word.encode()
+        except OSError:
+            return False
+
+
+@contextmanager
+def storage_mark(directory: ExperimentDirectory) -> Iterator[StorageMark]:
+    """Leaves a mark for the time of the block."""
+    mark = StorageMark(directory, secrets.token_hex(8))
+    path = directory.storage_mark(mark.word)
+    atomic.write_bytes(path, mark.word.encode())
+    try:
+        yield mark
+    finally:
+        path.unlink(missing_ok=True)
