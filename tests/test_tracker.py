@@ -15,7 +15,7 @@ from tracking_data import Laboratory, assert_mirrors, database
 from harness.cli import tracker as tracking
 from harness.cli.tracker import Tracker
 from harness.errors import StoreError
-from harness.tracking import connection, parent, projection, session
+from harness.tracking import parent, probes, projection, session
 from harness.tracking.reader import ExperimentView
 from harness.tracking.session import Asking
 from harness.tracking.stores import StoreAddress, resolve_address
@@ -70,7 +70,7 @@ def test_a_locked_file_is_told_and_brought_up_to_date_later(
     lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lab.complete(0)
-    monkeypatch.setattr(connection, "SQLITE_PATIENCE_S", 0.3)
+    monkeypatch.setattr(probes, "SQLITE_PATIENCE_S", 0.3)
     with closing(sqlite3.connect(database(lab), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert Tracker(address).finish(lab.view(), None) == "failed"

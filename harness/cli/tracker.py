@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.cli.console import say
 from harness.errors import HarnessError, TrackingError
-from harness.tracking.connection import REMEDY
 from harness.tracking.reader import ExperimentView
+from harness.tracking.refusals import REMEDY
 from harness.tracking.stores import StoreAddress, resolve_address
 
 if TYPE_CHECKING:
