@@ -15,7 +15,7 @@ from harness.tracking.stores import StoreAddress
 
 pytest_plugins = ["tracking_fixtures"]
 
-PER_NEW_RUN = 10
+PER_NEW_RUN = 8
 """Of a run with files, points, data sets and one logged model, however many files and points."""
 
 

@@ -9,20 +9,27 @@ from typing import TYPE_CHECKING
 
 from harness.store.rundir import RunDirectory
 from harness.tracking.committed import Committed, read_committed, record_metrics
-from harness.tracking.content import FILES, ChildContent, child_content, reported
+from harness.tracking.comparison import continues, dataset_words, files_told, matches, merged_points, model_roles
+from harness.tracking.content import FILES, ChildContent, child_content
 from harness.tracking.cursor import (
     ChildCursor,
-    Points,
     changed_files,
-    files_sha256,
-    hashes_of,
     read_cursor,
-    same_uploads,
     write_cursor,
 )
 from harness.tracking.models import LoggedModels, complete_models, make_models
 from harness.tracking.reader import RunView
-from harness.tracking.session import Session, Stored, changed_tags, get_active, log_all, stored_children, upload
+from harness.tracking.session import (
+    Session,
+    Stored,
+    changed_tags,
+    get_active,
+    log_all,
+    log_datasets,
+    stored_children,
+    upload,
+)
+from harness.tracking.step_images import with_images
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -38,33 +45,6 @@ class Written:
     rebuilt: bool = False
 
 
-def matches(cursor: ChildCursor, content: ChildContent) -> bool:
-    """Whether the store holds all of `content`, by what the cursor says."""
-    return (
-        cursor.settled
-        and (cursor.offset, cursor.reach) == (content.offset, content.offset)
-        and (not content.offset or cursor.reach_sha256 == content.sha256)
-        and (cursor.params, cursor.tags, cursor.name) == (content.params, content.tags, content.name)
-        and (cursor.status, cursor.ended_ms) == (content.status, content.ended_ms)
-        and cursor.models == _roles(content)
-        and _same_points(cursor, content)
-        and same_files(cursor, content)
-        and cursor.files_sha256 == _files_told(cursor, content)
-    )
-
-
-def same_files(cursor: ChildCursor, content: ChildContent) -> bool:
-    """Whether the files are up to date; what a run that is worked on lacks for now stays in the store."""
-    if content.is_running:
-        return not changed_files(content.files, cursor.uploads)
-    return same_uploads(content.files, cursor.uploads)
-
-
-def _files_told(cursor: ChildCursor, content: ChildContent) -> str:
-    """What the tag `FILES` has to say once all of `content` is in the store."""
-    return "" if content.is_running else files_sha256(hashes_of(cursor.uploads, reported(cursor.uploads)))
-
-
 def project_child(
     session: Session, view: RunView, directory: RunDirectory, parent: str, stored: Stored | None
 ) -> Written:
@@ -77,21 +57,24 @@ def project_child(
     cursor = read_cursor(ChildCursor, path, session.address)
     if cursor and _is_untouched(cursor, stored) and matches(cursor, content):
         return Written(cursor.run_id)
-    committed = read_committed(directory, content.offset)
+    committed, samples = read_committed(directory.metrics, content.offset), read_committed(directory.system)
+    placed = with_images(content, cursor.uploads if cursor else {}, committed.time_ms)
     is_new, rebuilt = False, False
-    if cursor is None or not _continues(session, cursor, content, committed, stored):
+    if cursor is None or not (continues(cursor, placed, committed, samples) and _is_there(session, cursor, stored)):
         rebuilt = _delete(session, content.key, cursor, stored)
-        cursor, is_new = _create(session, content), True
+        cursor, is_new, placed = _create(session, content), True, with_images(content, {}, committed.time_ms)
     intent = replace(
         cursor,
-        reach=len(committed.content),
+        reach=committed.size,
         reach_sha256=committed.sha256(),
-        points=_merged_points(cursor, content),
+        samples_reach=samples.size,
+        samples_sha256=samples.sha256(),
+        points=merged_points(cursor, content),
         settled=False,
     )
     write_cursor(path, intent)  # first: should this process die now, the next one knows what may be in the store
-    intent = _with_files(session, intent, content, path)
-    change = _Change(session, content, committed, cursor, intent, is_new)
+    intent = _with_files(session, intent, placed, path)
+    change = _Change(session, content, committed, samples, cursor, intent, is_new)
     count = _log(change)
     _end(change)
     write_cursor(path, _settled(intent, content))
@@ -108,11 +91,15 @@ def _is_untouched(cursor: ChildCursor, stored: Stored | None) -> bool:
 
 @dataclass(frozen=True)
 class _Change:
-    """What is being written of one run. before, intent: the cursor as it was found, and as it is meanwhile."""
+    """What is being written of one run.
+
+    samples: those of its process; before, intent: the cursor as it was found, and as it is meanwhile.
+    """
 
     session: Session
     content: ChildContent
     committed: Committed
+    samples: Committed
     before: ChildCursor
     intent: ChildCursor
     is_new: bool
@@ -123,7 +110,7 @@ class _Change:
 
     def told(self) -> dict[str, str]:
         """Tags that are not surely in the store."""
-        tags = self.content.tags | {FILES: _files_told(self.intent, self.content)}
+        tags = self.content.tags | {FILES: files_told(self.intent, self.content)}
         is_sure = self.is_new or self.before.settled
         return changed_tags(tags, self.before.tags | {FILES: self.before.files_sha256}) if is_sure else tags
 
@@ -148,12 +135,13 @@ def _with_files(session: Session, intent: ChildCursor, content: ChildContent, pa
 
 def _log(change: _Change) -> int:
     """Points, parameters and tags together, with the models that points name; returns how many points were new."""
-    content, fresh = change.content, change.fresh_points()
+    content, before, fresh = change.content, change.before, change.fresh_points()
     models = _models(change, fresh)
-    records = record_metrics(change.committed.after(change.before.offset))
-    points = _point_metrics(change, fresh, models.by_step)
-    params, tags = ({} if change.before.settled else content.params), change.told()
-    log_all(change.session, change.run_id, records + points, params, tags)
+    records = record_metrics([*change.committed.after(before.offset), *change.samples.after(before.samples)])
+    metrics = records + _point_metrics(change, fresh, models.by_step)
+    log_all(change.session, change.run_id, metrics, {} if before.settled else content.params, change.told())
+    if set(dataset_words(content)) - set(before.datasets if before.settled else ()):
+        log_datasets(change.session, change.run_id, content.datasets)
     if models.by_step:
         complete_models(change.session, change.run_id, models, is_new=change.is_new)
     return len(records) + len(fresh)
@@ -163,7 +151,7 @@ def _models(change: _Change, fresh: Collection[tuple[str, int]]) -> LoggedModels
     """The run's logged models, where anything of them is not surely in the store; else none."""
     content, before = change.content, change.before
     steps = {step for step, _ in content.models.values()}
-    is_sure = before.settled and before.models == _roles(content) and not any(step in steps for _, step in fresh)
+    is_sure = before.settled and before.models == model_roles(content) and not any(step in steps for _, step in fresh)
     if is_sure or not content.models:
         return LoggedModels({}, ())
     return make_models(change.session, change.run_id, content, is_new=change.is_new)
@@ -185,55 +173,21 @@ def _settled(intent: ChildCursor, content: ChildContent) -> ChildCursor:
     return replace(
         intent,
         offset=intent.reach,
+        samples=intent.samples_reach,
+        datasets=dataset_words(content),
         name=content.name,
         tags=content.tags,
         status=content.status,
         ended_ms=content.ended_ms,
-        models=_roles(content),
+        models=model_roles(content),
         settled=True,
-        files_sha256=_files_told(intent, content),
+        files_sha256=files_told(intent, content),
     )
-
-
-def _roles(content: ChildContent) -> dict[str, str]:
-    return {digest: role for digest, (_, role) in content.models.items()}
-
-
-def _continues(
-    session: Session, cursor: ChildCursor, content: ChildContent, committed: Committed, stored: Stored | None
-) -> bool:
-    """Whether what the store may hold of this run is a beginning of what it should hold."""
-    if committed.sha256(cursor.reach) != cursor.reach_sha256:
-        return False  # rolled back, or trained again
-    if cursor.params != content.params:
-        return False  # cannot be changed in MLflow
-    if not content.is_running and not cursor.uploads.keys() <= content.files.keys():
-        return False  # files cannot be taken back one by one
-    if not content.is_running and not _extends(content.points, cursor.points):
-        return False  # more repeats, or another checkpoint
-    return _is_there(session, cursor, stored)
 
 
 def _is_there(session: Session, cursor: ChildCursor, stored: Stored | None) -> bool:
     """Whether the cursor's run is undeleted; one that is not among `stored` may bear another folder's name."""
     return (stored is not None and cursor.run_id in stored) or get_active(session, cursor.run_id) is not None
-
-
-def _extends(points: Points, logged: Points) -> bool:
-    return all(
-        points.get(key, {}).get(step) == value for key, values in logged.items() for step, value in values.items()
-    )
-
-
-def _same_points(cursor: ChildCursor, content: ChildContent) -> bool:
-    """While a run is worked on, values that were logged stay; they are compared when it is done."""
-    return _merged_points(cursor, content) == cursor.points if content.is_running else cursor.points == content.points
-
-
-def _merged_points(cursor: ChildCursor, content: ChildContent) -> Points:
-    """What will be in the store: what is there, and what is new."""
-    keys = {**cursor.points, **content.points}
-    return {key: {**content.points.get(key, {}), **cursor.points.get(key, {})} for key in keys}
 
 
 def _delete(session: Session, key: str, cursor: ChildCursor | None, stored: Stored | None) -> bool:

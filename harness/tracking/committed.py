@@ -1,4 +1,4 @@
-"""The committed part of a run's records, as points of a tracking store."""
+"""Records of a run, as far as they count, as points of a tracking store."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.store.reading import read_bytes
 from harness.store.records import Record, scan
-from harness.store.rundir import RunDirectory
 from harness.tracking.content import milliseconds
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Committed:
-    """The committed part of metrics.jsonl, as far as it is whole: its bytes, its records, and where each ends."""
+    """The part of a file of records that counts, as far as it is whole: its bytes, its records, and where each ends."""
 
     content: bytes
     records: tuple[Record, ...]
@@ -28,6 +28,11 @@ class Committed:
     def sha256(self, end: int | None = None) -> str:
         """Of the first `end` bytes; of less where there is less, which is no beginning that was ever logged."""
         return hashlib.sha256(self.content[:end]).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.content)
 
     def after(self, offset: int) -> tuple[Record, ...]:
         """The records behind the first `offset` bytes."""
@@ -39,14 +44,15 @@ class Committed:
         return milliseconds(self.records[index - 1]["time"]) if index else 0
 
 
-def read_committed(directory: RunDirectory, offset: int) -> Committed:
+def read_committed(path: Path, end: int | None = None) -> Committed:
+    """Of the first `end` bytes, of all by default; an absent file has none."""
     try:
-        content = read_bytes(directory.metrics, offset)
+        content = read_bytes(path, end)
     except FileNotFoundError:
         content = b""
     found = list(scan(content))
-    end = found[-1][1] if found else 0
-    return Committed(content[:end], tuple(record for record, _ in found), tuple(end for _, end in found))
+    whole = found[-1][1] if found else 0
+    return Committed(content[:whole], tuple(record for record, _ in found), tuple(end for _, end in found))
 
 
 def record_metrics(fresh: Iterable[Record]) -> list[Metric]:

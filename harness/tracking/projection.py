@@ -15,7 +15,8 @@ from urllib.parse import quote
 from harness.errors import StoreError, TrackingError
 from harness.store.locks import held
 from harness.store.presence import require_experiment_folder
-from harness.tracking.children import Written, matches, project_child
+from harness.tracking.children import Written, project_child
+from harness.tracking.comparison import matches
 from harness.tracking.connection import connected
 from harness.tracking.content import child_content, parent_tags
 from harness.tracking.cursor import ChildCursor, ParentCursor, read_cursor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from harness.store.atomic import sha256_of
 from harness.tracking.content import DIRECTORY, KEY, PARENT_RUN, ROLE, experiment_identity
 from harness.tracking.cursor import LocalFile, UploadedFile, Uploads
+from harness.tracking.data_entries import DataEntry
 from harness.tracking.reader import ExperimentView
 from harness.tracking.stores import StoreAddress
 
@@ -159,6 +160,21 @@ def log_all(
         points, pairs, told = points[room:], pairs[PARAMS_PER_BATCH:], told[TAGS_PER_BATCH:]
 
 
+def log_datasets(session: Session, run_id: str, entries: Iterable[DataEntry]) -> None:
+    """One call for all; an entry that the run has already is left alone by the store."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(entry.name, entry.digest, "local", entry.source, profile=entry.profile),
+            tags=[InputTag("mlflow.data.context", entry.context)],
+        )
+        for entry in entries
+    ]
+    if inputs:
+        session.client.log_inputs(run_id, inputs)
+
+
 def changed_tags(tags: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
     """Those of `tags` that were other `before`."""
     return {name: value for name, value in tags.items() if before.get(name) != value}
@@ -184,7 +200,7 @@ def upload(session: Session, run_id: str, files: Mapping[str, LocalFile]) -> Ite
 def _staged(staging: Path, name: str, file: LocalFile) -> UploadedFile:
     mtime_ns = file.path.stat().st_mtime_ns  # before reading: a later change shows
     content = file.content()
-    place = staging / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
+    for place, part in {name: content, **file.beside(name, content)}.items():
+        (staging / place).parent.mkdir(parents=True, exist_ok=True)
+        (staging / place).write_bytes(part)
     return UploadedFile(len(content), mtime_ns, sha256_of(content))
