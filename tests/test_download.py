@@ -148,7 +148,7 @@ def test_a_projection_that_was_cut_short_is_refused(
     assert fetched(lab, address)[0] == "complete"
     lab.start(0)
     lab.end(0, "finished")
-    monkeypatch.setattr("harness.tracking.children._finished", lambda *_: 1 / 0)
+    monkeypatch.setattr("harness.tracking.children._log", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         project(lab.view(), address)
     monkeypatch.undo()

@@ -128,9 +128,12 @@ def test_deaths_at_every_call_to_the_store_leave_no_point_twice(
     lab.prepare()
     lab.start(0)
     deaths = 0
-    for step in (20, 40):
+    for phase in ("begun", "trained", "finished"):
+        step = 20 if phase == "begun" else 40
         lab.train(0, step)
         lab.measure(0)
+        if phase == "finished":
+            lab.end(0, "finished")  # from here on with logged models
         for calls in range(1, 40):
             left = calls
             try:
@@ -138,12 +141,11 @@ def test_deaths_at_every_call_to_the_store_leave_no_point_twice(
                 break
             except Died:
                 deaths += 1
-            if calls in (6, 10) and step == 40:
+            if calls in (4, 6) and phase == "trained":
                 lab.roll_back(0)  # and what had been logged of those steps is trained again, at another time
                 lab.train(0, 40)
                 lab.measure(0)
     left = 0
-    lab.end(0, "finished")
     project(lab.view(), address)
     finish(lab.view(), address, None)
     assert deaths > 15

@@ -80,7 +80,7 @@ def sync(
     """Project what the runs hold into MLflow; nothing else."""
     if tracking_uri == "none":
         raise HarnessError("there is nothing to sync into", where="--tracking-uri none")
-    from harness.tracking.projection import finish, project
+    from harness.tracking.projection import project_and_finish
     from harness.tracking.stores import resolve_address
 
     opened = open_file(file, sets)
@@ -92,12 +92,11 @@ def sync(
             remedy="Start where runs/ lies, or use --runs-dir.",
         )
     address = resolve_address(tracking_uri, runs_dir)
-    projected = project(view, address)
     output = REPORTS / opened.experiment.name
     report = current_report(view, output)
     if report is None and (output / "report.md").exists():
         say(f"left out: {output}: not the report of these runs as they are now; `harness report FILE` writes it")
-    finish(view, address, report)
+    projected = project_and_finish(view, address, report)
     unread = {run.run.name: run.status.reason for run in view.runs if run.directory and not run.status.is_readable}
     left_out = unread | {name: str(error) for name, error in projected.refused.items()}
     for name, reason in left_out.items():

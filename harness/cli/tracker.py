@@ -183,11 +183,9 @@ def _project(view: ExperimentView, address: StoreAddress, asking: Asking) -> Non
 
 
 def _finish(view: ExperimentView, address: StoreAddress, report_dir: Path | None, asking: Asking) -> None:
-    from harness.tracking.projection import finish, project
+    from harness.tracking.projection import project_and_finish
 
-    projected = project(view, address, asking)
-    finish(view, address, report_dir, asking)
-    _tell(projected)
+    _tell(project_and_finish(view, address, report_dir, asking))
 
 
 def _tell(projected: Projected) -> None:

@@ -22,6 +22,7 @@ from harness.execution.measure import LoadedExtractors, Save, Stop, draw_samples
 from harness.execution.mending import mend, without_training
 from harness.execution.pictures import draw_pictures
 from harness.execution.run_log import log_file
+from harness.execution.usage import sampled
 from harness.gan.checkpoints import described_key
 from harness.gan.networks.sizes import network_sizes
 from harness.gan.state import rewind
@@ -97,7 +98,7 @@ def _logged_attempt(
 ) -> WorkResult:
     run = assignment.directory
     machine = describe_machine(assignment.device, assignment.threads)
-    with log_file(run):
+    with log_file(run), sampled(run, assignment.device):
         begin_attempt(run, step=_step(run), machine=machine, work=assignment.work)
         _note_changes(run)
         _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))

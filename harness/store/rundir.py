@@ -66,6 +66,11 @@ class RunDirectory:
         return self.root / "metrics.jsonl"
 
     @property
+    def system(self) -> Path:
+        """Records of what the process took while it worked on the run; no report is made of them."""
+        return self.root / "system.jsonl"
+
+    @property
     def states(self) -> Path:
         return self.root / "state"
 

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.store.reading import read_bytes
-from harness.store.records import Record, scan
 from harness.store.rundir import RunDirectory
-from harness.tracking.content import FILES, ChildContent, child_content, milliseconds, reported
+from harness.tracking.committed import Committed, read_committed, record_metrics
+from harness.tracking.comparison import continues, dataset_words, files_told, matches, merged_points, model_roles
+from harness.tracking.content import FILES, ChildContent, child_content
 from harness.tracking.cursor import (
     ChildCursor,
-    Points,
     changed_files,
-    files_sha256,
-    hashes_of,
     read_cursor,
-    same_uploads,
     write_cursor,
 )
-from harness.tracking.models import log_models
+from harness.tracking.models import LoggedModels, complete_models, make_models
 from harness.tracking.reader import RunView
 from harness.tracking.session import (
     Session,
-    active_runs,
+    Stored,
+    changed_tags,
     get_active,
-    log_metrics,
-    log_params,
-    log_tags,
+    log_all,
+    log_datasets,
+    stored_children,
     upload,
 )
+from harness.tracking.step_images import with_images
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -41,101 +37,92 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
-    """What projecting one run did. points: logged now; rebuilt: the MLflow run was deleted and made anew."""
+    """What projecting one run did. run_id: MLflow's; points: logged now; rebuilt: the MLflow run was made anew."""
 
+    run_id: str
     points: int = 0
     changed: bool = False
     rebuilt: bool = False
 
 
-@dataclass(frozen=True)
-class Committed:
-    """The committed part of metrics.jsonl, as far as it is whole: its bytes, its records, and where each ends."""
-
-    content: bytes
-    records: tuple[Record, ...]
-    ends: tuple[int, ...]
-
-    def sha256(self, end: int | None = None) -> str:
-        """Of the first `end` bytes; of less where there is less, which is no beginning that was ever logged."""
-        return hashlib.sha256(self.content[:end]).hexdigest()
-
-    def after(self, offset: int) -> tuple[Record, ...]:
-        """The records behind the first `offset` bytes."""
-        return self.records[bisect_right(self.ends, offset) :]
-
-    def time_ms(self, step: int) -> int:
-        """When `step` was reached: the time of the last record up to it, the same at every call; 0 before any."""
-        index = bisect_right(self.records, step, key=lambda record: int(record["step"]))
-        return milliseconds(self.records[index - 1]["time"]) if index else 0
-
-
-def _read_committed(directory: RunDirectory, offset: int) -> Committed:
-    try:
-        content = read_bytes(directory.metrics, offset)
-    except FileNotFoundError:
-        content = b""
-    found = list(scan(content))
-    end = found[-1][1] if found else 0
-    return Committed(content[:end], tuple(record for record, _ in found), tuple(end for _, end in found))
-
-
-def matches(cursor: ChildCursor, content: ChildContent) -> bool:
-    """Whether the store holds all of `content`, by what the cursor says."""
-    return (
-        cursor.settled
-        and (cursor.offset, cursor.reach) == (content.offset, content.offset)
-        and (not content.offset or cursor.reach_sha256 == content.sha256)
-        and (cursor.params, cursor.tags, cursor.name) == (content.params, content.tags, content.name)
-        and (cursor.status, cursor.ended_ms) == (content.status, content.ended_ms)
-        and cursor.models == {digest: role for digest, (_, role) in content.models.items()}
-        and _same_points(cursor, content)
-        and same_files(cursor, content)
-        and cursor.files_sha256 == _files_told(cursor, content)
-    )
-
-
-def same_files(cursor: ChildCursor, content: ChildContent) -> bool:
-    """Whether the files are up to date; what a run that is worked on lacks for now stays in the store."""
-    if content.is_running:
-        return not changed_files(content.files, cursor.uploads)
-    return same_uploads(content.files, cursor.uploads)
-
-
-def _files_told(cursor: ChildCursor, content: ChildContent) -> str:
-    """What the tag `FILES` has to say once all of `content` is in the store."""
-    return "" if content.is_running else files_sha256(hashes_of(cursor.uploads, reported(cursor.uploads)))
-
-
 def project_child(
-    session: Session, view: RunView, directory: RunDirectory, parent: str, known: dict[str, str] | None
+    session: Session, view: RunView, directory: RunDirectory, parent: str, stored: Stored | None
 ) -> Written:
     """Brings the MLflow run of one run directory up to date.
 
-    known: status by MLflow run id of all undeleted runs, None where the store was not asked.
+    stored: what the store holds, None where it was not asked and cursors are believed.
     """
     content = child_content(session.view, view, directory, parent)
     path = directory.cursor(session.address.fingerprint)
     cursor = read_cursor(ChildCursor, path, session.address)
-    untouched = known is None or (cursor is not None and known.get(cursor.run_id) == content.status)
-    if cursor and untouched and matches(cursor, content):
-        return Written()
-    committed = _read_committed(directory, content.offset)
-    rebuilt = False
-    if cursor is None or not _continues(session, cursor, content, committed):
-        rebuilt = _delete(session, content.key, cursor)
-        cursor = _create(session, content)
-        write_cursor(path, cursor)
-    points = _merged_points(cursor, content)
+    if cursor and _is_untouched(cursor, stored) and matches(cursor, content):
+        return Written(cursor.run_id)
+    committed, samples = read_committed(directory.metrics, content.offset), read_committed(directory.system)
+    placed = with_images(content, cursor.uploads if cursor else {}, committed.time_ms)
+    is_new, rebuilt = False, False
+    if cursor is None or not (continues(cursor, placed, committed, samples) and _is_there(session, cursor, stored)):
+        rebuilt = _delete(session, content.key, cursor, stored)
+        cursor, is_new, placed = _create(session, content), True, with_images(content, {}, committed.time_ms)
     intent = replace(
-        cursor, reach=len(committed.content), reach_sha256=committed.sha256(), points=points, settled=False
+        cursor,
+        reach=committed.size,
+        reach_sha256=committed.sha256(),
+        samples_reach=samples.size,
+        samples_sha256=samples.sha256(),
+        points=merged_points(cursor, content),
+        settled=False,
     )
     write_cursor(path, intent)  # first: should this process die now, the next one knows what may be in the store
-    metrics = _record_metrics(committed.after(cursor.offset)) + _new_points(committed, cursor, points)
-    log_metrics(session, cursor.run_id, metrics)
-    intent = _with_files(session, intent, content, path)
-    write_cursor(path, _finished(session, intent, content, committed))
-    return Written(len(metrics), changed=True, rebuilt=rebuilt)
+    intent = _with_files(session, intent, placed, path)
+    change = _Change(session, content, committed, samples, cursor, intent, is_new)
+    count = _log(change)
+    _end(change)
+    write_cursor(path, _settled(intent, content))
+    return Written(cursor.run_id, count, changed=True, rebuilt=rebuilt)
+
+
+def _is_untouched(cursor: ChildCursor, stored: Stored | None) -> bool:
+    """Whether the store, if it was asked, says what the cursor says: nobody deleted the run or changed its status."""
+    if stored is None:
+        return True
+    found = stored.get(cursor.run_id)
+    return found is not None and found.status == cursor.status
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What is being written of one run.
+
+    samples: those of its process; before, intent: the cursor as it was found, and as it is meanwhile.
+    """
+
+    session: Session
+    content: ChildContent
+    committed: Committed
+    samples: Committed
+    before: ChildCursor
+    intent: ChildCursor
+    is_new: bool
+
+    @property
+    def run_id(self) -> str:
+        return self.intent.run_id
+
+    def told(self) -> dict[str, str]:
+        """Tags that are not surely in the store."""
+        tags = self.content.tags | {FILES: files_told(self.intent, self.content)}
+        is_sure = self.is_new or self.before.settled
+        return changed_tags(tags, self.before.tags | {FILES: self.before.files_sha256}) if is_sure else tags
+
+    def fresh_points(self) -> set[tuple[str, int]]:
+        """Aggregates of evaluations that are not surely in the store, by metric and step."""
+        sure = self.before.points if self.before.settled else {}
+        return {
+            (key, int(step))
+            for key, values in self.intent.points.items()
+            for step in values
+            if step not in sure.get(key, {})
+        }
 
 
 def _with_files(session: Session, intent: ChildCursor, content: ChildContent, path: Path) -> ChildCursor:
@@ -146,69 +133,68 @@ def _with_files(session: Session, intent: ChildCursor, content: ChildContent, pa
     return intent
 
 
-def _finished(session: Session, intent: ChildCursor, content: ChildContent, committed: Committed) -> ChildCursor:
-    """Writes everything but points and files; returns the cursor that says so."""
-    client, run_id = session.client, intent.run_id
-    log_params(session, run_id, content.params)
-    log_tags(session, run_id, content.tags, intent.tags)
-    if content.name != intent.name:
-        client.update_run(run_id, name=content.name)
-    if content.models:
-        log_models(session, run_id, content, committed.time_ms)
-    told = _files_told(intent, content)
-    if told != intent.files_sha256:
-        client.set_tag(run_id, FILES, told)
-    if content.is_running:
-        client.update_run(run_id, status="RUNNING")
-    else:
-        client.set_terminated(run_id, content.status, end_time=content.ended_ms)
+def _log(change: _Change) -> int:
+    """Points, parameters and tags together, with the models that points name; returns how many points were new."""
+    content, before, fresh = change.content, change.before, change.fresh_points()
+    models = _models(change, fresh)
+    records = record_metrics([*change.committed.after(before.offset), *change.samples.after(before.samples)])
+    metrics = records + _point_metrics(change, fresh, models.by_step)
+    log_all(change.session, change.run_id, metrics, {} if before.settled else content.params, change.told())
+    if set(dataset_words(content)) - set(before.datasets if before.settled else ()):
+        log_datasets(change.session, change.run_id, content.datasets)
+    if models.by_step:
+        complete_models(change.session, change.run_id, models, is_new=change.is_new)
+    return len(records) + len(fresh)
+
+
+def _models(change: _Change, fresh: Collection[tuple[str, int]]) -> LoggedModels:
+    """The run's logged models, where anything of them is not surely in the store; else none."""
+    content, before = change.content, change.before
+    steps = {step for step, _ in content.models.values()}
+    is_sure = before.settled and before.models == model_roles(content) and not any(step in steps for _, step in fresh)
+    if is_sure or not content.models:
+        return LoggedModels({}, ())
+    return make_models(change.session, change.run_id, content, is_new=change.is_new)
+
+
+def _end(change: _Change) -> None:
+    """The run's name and its status."""
+    client, content, before = change.session.client, change.content, change.before
+    if content.name != before.name:
+        client.update_run(change.run_id, name=content.name)
+    if not content.is_running:
+        client.set_terminated(change.run_id, content.status, end_time=content.ended_ms)
+    elif not change.is_new and (before.status != "RUNNING" or not before.settled):
+        client.update_run(change.run_id, status="RUNNING")
+
+
+def _settled(intent: ChildCursor, content: ChildContent) -> ChildCursor:
+    """The cursor that says that all of `content` was written."""
     return replace(
         intent,
         offset=intent.reach,
+        samples=intent.samples_reach,
+        datasets=dataset_words(content),
         name=content.name,
         tags=content.tags,
         status=content.status,
         ended_ms=content.ended_ms,
-        models={digest: role for digest, (_, role) in content.models.items()},
+        models=model_roles(content),
         settled=True,
-        files_sha256=told,
+        files_sha256=files_told(intent, content),
     )
 
 
-def _continues(session: Session, cursor: ChildCursor, content: ChildContent, committed: Committed) -> bool:
-    """Whether what the store may hold of this run is a beginning of what it should hold."""
-    if committed.sha256(cursor.reach) != cursor.reach_sha256:
-        return False  # rolled back, or trained again
-    if cursor.params != content.params:
-        return False  # cannot be changed in MLflow
-    if not content.is_running and not cursor.uploads.keys() <= content.files.keys():
-        return False  # files cannot be taken back one by one
-    if not content.is_running and not _extends(content.points, cursor.points):
-        return False  # more repeats, or another checkpoint
-    return get_active(session, cursor.run_id) is not None
+def _is_there(session: Session, cursor: ChildCursor, stored: Stored | None) -> bool:
+    """Whether the cursor's run is undeleted; one that is not among `stored` may bear another folder's name."""
+    return (stored is not None and cursor.run_id in stored) or get_active(session, cursor.run_id) is not None
 
 
-def _extends(points: Points, logged: Points) -> bool:
-    return all(
-        points.get(key, {}).get(step) == value for key, values in logged.items() for step, value in values.items()
-    )
-
-
-def _same_points(cursor: ChildCursor, content: ChildContent) -> bool:
-    """While a run is worked on, values that were logged stay; they are compared when it is done."""
-    return _merged_points(cursor, content) == cursor.points if content.is_running else cursor.points == content.points
-
-
-def _merged_points(cursor: ChildCursor, content: ChildContent) -> Points:
-    """What will be in the store: what is there, and what is new."""
-    keys = {**cursor.points, **content.points}
-    return {key: {**content.points.get(key, {}), **cursor.points.get(key, {})} for key in keys}
-
-
-def _delete(session: Session, key: str, cursor: ChildCursor | None) -> bool:
+def _delete(session: Session, key: str, cursor: ChildCursor | None, stored: Stored | None) -> bool:
     """Deletes whatever the store holds of a run, with its logged models; True where there was something."""
-    stale = {run.info.run_id for run in active_runs(session, "child", key)}
-    if cursor is not None and get_active(session, cursor.run_id) is not None:
+    found = stored_children(session, key) if stored is None else stored
+    stale = {run_id for run_id, run in found.items() if run.key == key}
+    if cursor is not None and _is_there(session, cursor, found):
         stale.add(cursor.run_id)
     for run_id in stale:
         delete_child(session, run_id)
@@ -238,27 +224,14 @@ def _create(session: Session, content: ChildContent) -> ChildCursor:
     )
 
 
-def _record_metrics(fresh: Iterable[Record]) -> list[Metric]:
-    """The points of training records: every field whose name has a `/`."""
+def _point_metrics(change: _Change, fresh: Collection[tuple[str, int]], models: Mapping[int, str]) -> list[Metric]:
+    """Those of evaluations that are `fresh`, and all that belong to one of `models` (id by step)."""
     from mlflow.entities import Metric
 
+    time_ms, run_id = change.committed.time_ms, change.run_id
     return [
-        Metric(name, value, milliseconds(record["time"]), record["step"])
-        for record in fresh
-        for name, value in record.items()
-        if "/" in name and value is not None
-    ]
-
-
-def _new_points(committed: Committed, cursor: ChildCursor, points: Points) -> list[Metric]:
-    """The points of evaluations that are not surely in the store."""
-    from mlflow.entities import Metric
-
-    sure = cursor.points if cursor.settled else {}
-    new = [
-        (key, int(step), value)
-        for key, values in points.items()
+        Metric(key, value, time_ms(int(step)), int(step), model_id=models.get(int(step)), run_id=run_id)
+        for key, values in change.intent.points.items()
         for step, value in values.items()
-        if step not in sure.get(key, {})
+        if (key, int(step)) in fresh or int(step) in models
     ]
-    return [Metric(key, value, committed.time_ms(step), step) for key, step, value in new]

@@ -16,6 +16,7 @@ from harness.design.metrics import METRICS
 from harness.store.evaluations import Evaluation
 from harness.store.rundir import ExperimentDirectory, RunDirectory
 from harness.tracking.cursor import LocalFile, Points
+from harness.tracking.data_entries import DataEntry, data_entries
 from harness.tracking.description import TEXT_LENGTH, description
 from harness.tracking.reader import ExperimentView, RunView
 
@@ -29,6 +30,10 @@ FILES = "harness.files"
 """Tag: the hash of all files of a run that reports are made of, as `cursor.files_sha256` gives it; written when all of
 them are there, empty while they are not."""
 LOG = "log.txt"
+IMAGES = "images"
+"""Where MLflow's page looks for pictures by step; no report is made of them."""
+LOGGED_IMAGES = "mlflow.loggedImages"
+"""The tag by which MLflow's page knows that a run has such pictures."""
 _NAME_LENGTH = 250
 """Characters of a run's name that every database of MLflow's takes."""
 _NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")
@@ -40,7 +45,9 @@ class ChildContent:
     """One run as the store should hold it, beside its records.
 
     offset, sha256: the committed part of metrics.jsonl; points: aggregates of evaluations; files by their path in the
-    store; models: checkpoints that become logged models, SHA-256 -> (step, role); times in ms since 1970.
+    store; models: checkpoints that become logged models, SHA-256 -> (step, role); times in ms since 1970;
+    images: sample pictures by the SHA-256 of their checkpoint, with its step; datasets: what it was trained on and
+    measured against; system: the file with what its process took.
     """
 
     key: str
@@ -55,6 +62,9 @@ class ChildContent:
     points: Points
     files: dict[str, LocalFile]
     models: dict[str, tuple[int, str]]
+    images: dict[str, tuple[int, Path]]
+    datasets: tuple[DataEntry, ...]
+    system: Path
 
     @property
     def is_running(self) -> bool:
@@ -66,11 +76,12 @@ def child_content(experiment: ExperimentView, view: RunView, directory: RunDirec
     run, attempts = view.run, view.status.attempts
     status = mlflow_status(view)
     points = evaluation_points(experiment, view, settled=status != "RUNNING")
+    images = _images(view, directory)
     return ChildContent(
         key=run.key,
         name=_run_name(run.cell.name, run.seed),
         params=_params(experiment, view),
-        tags=_tags(experiment, view) | {PARENT_RUN: parent},
+        tags=_tags(experiment, view) | {PARENT_RUN: parent} | ({LOGGED_IMAGES: "True"} if images else {}),
         status=status,
         started_ms=milliseconds(attempts[0].started) if attempts else None,
         ended_ms=None if status == "RUNNING" else _ended_ms(view),
@@ -79,6 +90,9 @@ def child_content(experiment: ExperimentView, view: RunView, directory: RunDirec
         points=points,
         files=_files(view, directory, settled=status != "RUNNING"),
         models=_models(experiment, view, points) if view.status.state == "complete" else {},
+        images=images,
+        datasets=data_entries(experiment, view),
+        system=directory.system,
     )
 
 
@@ -232,9 +246,14 @@ def _files(view: RunView, directory: RunDirectory, *, settled: bool) -> dict[str
     return files
 
 
+def _images(view: RunView, directory: RunDirectory) -> dict[str, tuple[int, Path]]:
+    found = ((digest, step, directory.samples(step)) for step, digest in view.checkpoints().items())
+    return {digest: (step, path) for digest, step, path in found if path.is_file()}
+
+
 def reported(names: Iterable[str]) -> list[str]:
     """Those of a run's files in the store that reports are made of."""
-    return [name for name in names if name != LOG]
+    return [name for name in names if name != LOG and not name.startswith(f"{IMAGES}/")]
 
 
 def _folder(folder: Path, pattern: str) -> list[Path]:

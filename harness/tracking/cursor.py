@@ -21,7 +21,7 @@ from harness.store import atomic
 from harness.store.reading import read_bytes
 from harness.tracking.stores import StoreAddress
 
-CURSOR_FORMAT = 1
+CURSOR_FORMAT = 2
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:e[+-]?[0-9]{1,2})?")
 """A number as JSON and the report's tables spell it."""
 
@@ -43,6 +43,10 @@ class LocalFile:
         """Bytes of `content`."""
         size = self.path.stat().st_size
         return size if self.end is None else min(self.end, size)
+
+    def beside(self, _name: str, _content: bytes) -> Mapping[str, bytes]:
+        """What goes into the store together with the file of this name and content, by its path there."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,9 @@ class ChildCursor:
     offset: bytes of metrics.jsonl that are surely in the store; reach, reach_sha256: bytes that may be there, and
     their hash; points: aggregates of evaluations that may be there; settled: everything said here was written,
     status and files too (False: a projection is under way, or died); models: role of each logged model by the
-    SHA-256 of its checkpoint; files_sha256: what the tag `FILES` says, empty where it says nothing.
+    SHA-256 of its checkpoint; files_sha256: what the tag `FILES` says, empty where it says nothing; datasets: the words
+    of entries that are there; samples, samples_reach, samples_sha256: of system.jsonl as offset, reach, reach_sha256 of
+    metrics.jsonl.
     """
 
     address: str
@@ -114,6 +120,10 @@ class ChildCursor:
     models: dict[str, str] = field(default_factory=dict)
     settled: bool = False
     files_sha256: str = ""
+    datasets: tuple[str, ...] = ()
+    samples: int = 0
+    samples_reach: int = 0
+    samples_sha256: str = atomic.sha256_of(b"")
     format: int = CURSOR_FORMAT
 
 
@@ -149,6 +159,8 @@ def read_cursor(kind: type[_Cursor], path: Path, address: StoreAddress) -> _Curs
         if document.get("format") != CURSOR_FORMAT or document.get("fingerprint") != address.fingerprint:
             return None
         document["uploads"] = {name: UploadedFile(**entry) for name, entry in document["uploads"].items()}
+        if "datasets" in document:
+            document["datasets"] = tuple(document["datasets"])
         return kind(**document)
     except (StoreError, FileNotFoundError, TypeError, KeyError):  # what cannot be read is told by who writes it
         return None

@@ -17,7 +17,7 @@ from harness.errors import DamagedFileError, TrackingError
 from harness.store import atomic
 from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_directory
 from harness.tracking.connection import connected
-from harness.tracking.content import COMMIT, DIRECTORY, FILES, KEY, LOG, PARENT_RUN, ROLE, experiment_identity
+from harness.tracking.content import COMMIT, DIRECTORY, FILES, IMAGES, KEY, LOG, PARENT_RUN, ROLE, experiment_identity
 from harness.tracking.cursor import files_sha256
 from harness.tracking.parent import REPORT, TABLES
 from harness.tracking.stores import StoreAddress
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SYNC = "`harness sync FILE`, where the runs lie, brings the store up to date."
 _AT_ONCE = 8
 _RUNS_PER_PAGE = 1000
-_NO_PART_OF_IT = frozenset({LOG, REPORT, TABLES})
+_NO_PART_OF_IT = frozenset({LOG, IMAGES, REPORT, TABLES})
 """Artifacts that no report is made of."""
 
 

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from harness.store.rundir import slug
 from harness.tracking.content import KEY, ChildContent
-from harness.tracking.session import Session, log_metrics
+from harness.tracking.session import Session
 
 CHECKPOINT, MODEL_ROLE = "harness.checkpoint", "harness.role"
 _EXTERNAL = "mlflow.model.isExternal"
 _SUPERSEDED = "superseded"
 
 
-def log_models(session: Session, run_id: str, content: ChildContent, timestamp: Callable[[int], int]) -> None:
-    """Makes sure that each of `content.models` is a logged model of the run, once, with its role and metrics.
+@dataclass(frozen=True)
+class LoggedModels:
+    """The logged models of a run. by_step: MLflow's id by the checkpoint's step; unfinished: those not surely READY."""
 
-    A model that was last or best before keeps its metrics and gets the role `superseded`. timestamp: of the points at
-    a step, as they were logged to the run.
+    by_step: dict[int, str]
+    unfinished: tuple[str, ...]
+
+
+def make_models(session: Session, run_id: str, content: ChildContent, *, is_new: bool) -> LoggedModels:
+    """Makes sure that each of `content.models` is a logged model of the run, once, with its role.
+
+    A model that was last or best before keeps its metrics and gets the role `superseded`. is_new: the run was made just
+    now, so that it has no models. Their metrics are points of the run that name them; `complete_models` comes last.
     """
     client = session.client
-    found = client.search_logged_models([session.experiment_id], f"source_run_id = '{run_id}'")
+    source = f"source_run_id = '{run_id}'"
+    found = [] if is_new else client.search_logged_models([session.experiment_id], source)
     by_checkpoint = {model.tags.get(CHECKPOINT): model for model in found}
+    by_step: dict[int, str] = {}
+    unfinished: list[str] = []
     for digest, (step, role) in content.models.items():
         model = by_checkpoint.pop(digest, None)
         if model is None:
@@ -34,26 +46,30 @@ def log_models(session: Session, run_id: str, content: ChildContent, timestamp: 
             )
         elif model.tags.get(MODEL_ROLE) != role:
             client.set_logged_model_tags(model.model_id, {MODEL_ROLE: role})
-        _complete(session, run_id, model.model_id, content, step, timestamp(step))
+        by_step[step] = model.model_id
+        unfinished += [model.model_id] if str(model.status) != "READY" else []
     for model in by_checkpoint.values():
         if model.tags.get(MODEL_ROLE) != _SUPERSEDED:
             client.set_logged_model_tags(model.model_id, {MODEL_ROLE: _SUPERSEDED})
+    return LoggedModels(by_step, tuple(unfinished))
 
 
-def _complete(session: Session, run_id: str, model_id: str, content: ChildContent, step: int, time_ms: int) -> None:
-    """Metrics, output of the run, status: each step may be repeated."""
-    from mlflow.entities import LoggedModelOutput, Metric
+def complete_models(session: Session, run_id: str, models: LoggedModels, *, is_new: bool) -> None:
+    """Names the models as outputs of the run, and says that they are whole; each step may be repeated."""
+    from mlflow.entities import LoggedModelOutput
 
-    values = {key: by_step[str(step)] for key, by_step in content.points.items() if str(step) in by_step}
-    log_metrics(
-        session,
-        run_id,
-        [Metric(key, value, time_ms, step, model_id=model_id, run_id=run_id) for key, value in values.items()],
-    )
+    known = set() if is_new else _outputs(session, run_id, models.by_step.values())
+    missing = [LoggedModelOutput(model, step) for step, model in models.by_step.items() if model not in known]
+    if missing:
+        session.client.log_outputs(run_id, missing)
+    for model in models.unfinished:
+        session.client.finalize_logged_model(model, "READY")
+
+
+def _outputs(session: Session, run_id: str, models: Iterable[str]) -> set[str]:
     outputs = session.client.get_run(run_id).outputs
-    if model_id not in {output.model_id for output in (outputs.model_outputs if outputs else [])}:
-        session.client.log_outputs(run_id, [LoggedModelOutput(model_id, step)])
-    session.client.finalize_logged_model(model_id, "READY")
+    named = {output.model_id for output in outputs.model_outputs} if outputs else set()
+    return named & set(models)
 
 
 def _model_tags(content: ChildContent, digest: str, step: int, role: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from harness.store.locks import is_held
 from harness.store.real_images import asked_real_images
 from harness.store.rundir import RunDirectory
 from harness.tracking.children import delete_child
-from harness.tracking.content import FILES, KEY, PARENT_RUN, MlflowStatus, parent_tags
+from harness.tracking.content import FILES, PARENT_RUN, MlflowStatus, parent_tags
 from harness.tracking.cursor import (
     ChildCursor,
     LocalFile,
@@ -28,7 +29,16 @@ from harness.tracking.cursor import (
 from harness.tracking.reader import ExperimentView
 from harness.tracking.report_files import NOTES, own_files
 from harness.tracking.report_files import TABLES as REPORT_TABLES
-from harness.tracking.session import Session, active_runs, get_active, log_tags, upload
+from harness.tracking.session import (
+    Session,
+    Stored,
+    active_runs,
+    changed_tags,
+    get_active,
+    log_all,
+    stored_children,
+    upload,
+)
 from harness.tracking.stores import StoreAddress
 
 if TYPE_CHECKING:
@@ -100,7 +110,7 @@ def project_parent(session: Session) -> ParentCursor:
         cursor = _adopt_or_create(session)
         write_cursor(path, cursor)
     tags, status = parent_tags(session.view), parent_status(session.view)
-    log_tags(session, cursor.run_id, tags, cursor.tags)
+    log_all(session, cursor.run_id, tags=changed_tags(tags, cursor.tags))
     if cursor.status != status or found is None or found.info.status != status:
         write_cursor(path, replace(cursor, status="RUNNING"))
         _set_status(session, cursor.run_id, status)
@@ -129,7 +139,8 @@ def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> N
 def _with_tags_of_files(session: Session, cursor: ParentCursor) -> ParentCursor:
     """Tells, in tags, which files all runs share, and which of the report's are tables."""
     told = _told_of_files(cursor)
-    log_tags(session, cursor.run_id, told, {FILES: cursor.files_sha256, _LOGGED_TABLES: cursor.tables})
+    before = {FILES: cursor.files_sha256, _LOGGED_TABLES: cursor.tables}
+    log_all(session, cursor.run_id, tags=changed_tags(told, before))
     return replace(cursor, files_sha256=told[FILES], tables=told[_LOGGED_TABLES])
 
 
@@ -138,7 +149,7 @@ def _with_age_of_report(session: Session, cursor: ParentCursor, *, is_new: bool)
     if is_new:
         cursor = replace(cursor, report_of=session.view.fingerprint())
     told = _age_of_report(session.view, cursor)
-    log_tags(session, cursor.run_id, {REPORT_IS: told}, {REPORT_IS: cursor.report_is})
+    log_all(session, cursor.run_id, tags=changed_tags({REPORT_IS: told}, {REPORT_IS: cursor.report_is}))
     return replace(cursor, report_is=told)
 
 
@@ -170,31 +181,35 @@ def is_attached(view: ExperimentView, cursor: ParentCursor, report_dir: Path | N
     return is_told and same_uploads(files, cursor.uploads)
 
 
-def sweep(session: Session, cursor: ParentCursor) -> None:
-    """Removes what a death between two calls made twice, and ends what no live process trains."""
+def sweep(session: Session, cursor: ParentCursor, run_ids: Mapping[str, str], stored: Stored | None) -> None:
+    """Removes what a death between two calls made twice, and ends what no live process trains.
+
+    run_ids: MLflow's ids of children by their keys, as far as they are known already; stored: what the store holds,
+    None where it is to be asked.
+    """
     for run in active_runs(session, "parent"):
         if run.info.run_id != cursor.run_id:
             session.client.delete_run(run.info.run_id)
-    expected = {}
+    expected = dict(run_ids)
     for view in session.view.runs:
-        child = (
-            read_cursor(ChildCursor, view.directory.cursor(session.address.fingerprint), session.address)
-            if view.directory
-            else None
-        )
-        if child is not None:
+        if view.directory and view.run.key not in expected and (child := _child_cursor(session, view.directory)):
             expected[view.run.key] = child.run_id
     directories = session.view.directory.runs()
-    for run in active_runs(session, "child"):
-        key = run.data.tags.get(KEY, "")
-        directory = directories.get(key[:8])
-        if expected.get(key, run.info.run_id) != run.info.run_id:
-            delete_child(session, run.info.run_id)
+    for run_id, found in (stored_children(session) if stored is None else stored).items():
+        directory = directories.get(found.key[:8])
+        if expected.get(found.key, run_id) != run_id:
+            delete_child(session, run_id)
             continue
-        if run.info.status == "RUNNING" and not (directory and _is_worked_on(directory)):
-            session.client.set_terminated(run.info.run_id, "KILLED")
-        if run.data.tags.get(PARENT_RUN) != cursor.run_id:
-            session.client.set_tag(run.info.run_id, PARENT_RUN, cursor.run_id)
+        if found.status == "RUNNING" and not (directory and _is_worked_on(directory)):
+            session.client.set_terminated(run_id, "KILLED")
+            if directory and (child := _child_cursor(session, directory)):
+                write_cursor(directory.cursor(session.address.fingerprint), replace(child, settled=False))
+        if found.parent != cursor.run_id:
+            session.client.set_tag(run_id, PARENT_RUN, cursor.run_id)
+
+
+def _child_cursor(session: Session, directory: RunDirectory) -> ChildCursor | None:
+    return read_cursor(ChildCursor, directory.cursor(session.address.fingerprint), session.address)
 
 
 def _is_worked_on(directory: RunDirectory) -> bool:

@@ -15,7 +15,8 @@ from urllib.parse import quote
 from harness.errors import StoreError, TrackingError
 from harness.store.locks import held
 from harness.store.presence import require_experiment_folder
-from harness.tracking.children import Written, matches, project_child
+from harness.tracking.children import Written, project_child
+from harness.tracking.comparison import matches
 from harness.tracking.connection import connected
 from harness.tracking.content import child_content, parent_tags
 from harness.tracking.cursor import ChildCursor, ParentCursor, read_cursor
@@ -28,7 +29,7 @@ from harness.tracking.parent import (
     sweep,
 )
 from harness.tracking.reader import ExperimentView, read_experiment
-from harness.tracking.session import Asking, Session, active_runs, watched
+from harness.tracking.session import Asking, Session, Stored, stored_children, watched
 from harness.tracking.stores import StoreAddress
 
 LOCK_PATIENCE_S = 60.0
@@ -78,26 +79,7 @@ def project(view: ExperimentView, address: StoreAddress, asking: Asking = nullco
     if not view.directory.root.is_dir():
         return Projected(0, 0, 0, 0, {})  # not prepared yet; or moved, which whoever works there says
     with _session(view, address, asking) as session:
-        known = None
-        if not session.any_running:
-            known = {run.info.run_id: run.info.status for run in active_runs(session, "child")}
-        parent = project_parent(session)
-        written: list[Written] = []
-        refused: dict[str, StoreError] = {}
-        for run in session.view.runs:
-            if run.directory is None or not run.status.is_readable:
-                continue
-            try:
-                written.append(project_child(session, run, run.directory, parent.run_id, known))
-            except StoreError as error:  # of this run's files; the others go on
-                refused[run.run.name] = error
-    return Projected(
-        runs=len(written),
-        changed=sum(child.changed for child in written),
-        rebuilt=sum(child.rebuilt for child in written),
-        points=sum(child.points for child in written),
-        refused=refused,
-    )
+        return _project(session, project_parent(session)).told()
 
 
 def finish(
@@ -109,8 +91,61 @@ def finish(
     """Attaches the experiment's files and the report to the parent run, and ends whatever no live process trains."""
     with _session(view, address, asking) as session:
         parent = project_parent(session)
-        sweep(session, parent)
+        sweep(session, parent, {}, None)
         attach(session, parent, report_dir)
+
+
+def project_and_finish(
+    view: ExperimentView,
+    address: StoreAddress,
+    report_dir: Path | None,
+    asking: Asking = nullcontext,
+) -> Projected:
+    """`project` and `finish` in one, which ask the store less than one after the other."""
+    if not view.directory.root.is_dir():
+        return Projected(0, 0, 0, 0, {})
+    with _session(view, address, asking) as session:
+        parent = project_parent(session)
+        done = _project(session, parent)
+        changed = any(child.changed for child in done.written.values())
+        sweep(session, parent, done.run_ids(), None if changed else done.stored)
+        attach(session, parent, report_dir)
+        return done.told()
+
+
+@dataclass(frozen=True)
+class _Children:
+    """The children of one projection, by their keys. stored: what was in the store before, None where not asked."""
+
+    written: dict[str, Written]
+    refused: dict[str, StoreError]
+    stored: Stored | None
+
+    def run_ids(self) -> dict[str, str]:
+        return {key: child.run_id for key, child in self.written.items()}
+
+    def told(self) -> Projected:
+        return Projected(
+            runs=len(self.written),
+            changed=sum(child.changed for child in self.written.values()),
+            rebuilt=sum(child.rebuilt for child in self.written.values()),
+            points=sum(child.points for child in self.written.values()),
+            refused=self.refused,
+        )
+
+
+def _project(session: Session, parent: ParentCursor) -> _Children:
+    stored = None if session.any_running else stored_children(session)
+    written: dict[str, Written] = {}
+    refused: dict[str, StoreError] = {}
+    for run in session.view.runs:
+        if run.directory is None or not run.status.is_readable:
+            continue
+        try:
+            written[run.run.key] = project_child(session, run, run.directory, parent.run_id, stored)
+        except StoreError as error:  # of this run's files; the others go on
+            refused[run.run.name] = error
+    return _Children(written, refused, stored)
 
 
 @contextmanager

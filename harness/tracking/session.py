@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
-from harness.store.atomic import sha256_of, write_bytes
-from harness.tracking.content import DIRECTORY, KEY, ROLE, experiment_identity
+from harness.store.atomic import sha256_of
+from harness.tracking.content import DIRECTORY, KEY, PARENT_RUN, ROLE, experiment_identity
 from harness.tracking.cursor import LocalFile, UploadedFile, Uploads
+from harness.tracking.data_entries import DataEntry
 from harness.tracking.reader import ExperimentView
 from harness.tracking.stores import StoreAddress
 
@@ -20,14 +22,16 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
-METRICS_PER_BATCH = 1000
-"""MLflow's limit; with keys of at most 250 characters a batch also stays below its limit of 1 MB."""
+ENTITIES_PER_BATCH = 1000
+"""MLflow's limit for points, parameters and tags together; with keys of at most 250 characters a batch also stays below
+its limit of 1 MB."""
 PARAMS_PER_BATCH = 100
 TAGS_PER_BATCH = 100
-FILES_PER_UPLOAD = 20
-"""What of them is in the store is noted after so many, so that a slow server gets there over several calls."""
+FILES_PER_UPLOAD = 500
+FILES_PER_UPLOAD_TO_A_SERVER = 10
+"""A server takes them one by one. What it has is noted after so many, so that a slow one gets there at last."""
+BYTES_PER_UPLOAD = 64 << 20
 _RUNS_PER_PAGE = 1000
-_Item = TypeVar("_Item")
 
 Asking = Callable[[], AbstractContextManager[None]]
 """Makes the block that stands around each single question to the store: who waits knows what the store owes."""
@@ -97,6 +101,27 @@ def active_runs(session: Session, role: str, key: str | None = None) -> list[Run
     return sorted(ours, key=lambda run: (run.info.start_time, run.info.run_id))
 
 
+@dataclass(frozen=True)
+class StoredRun:
+    """What a store says of an undeleted child run. key: of the run; parent: MLflow's id of its parent run."""
+
+    status: str
+    key: str
+    parent: str
+
+
+Stored = Mapping[str, StoredRun]
+"""All undeleted child runs of this runs folder, oldest first, by MLflow's id."""
+
+
+def stored_children(session: Session, key: str | None = None) -> Stored:
+    """Asks the store for its child runs, of one run's key or of all."""
+    return {
+        run.info.run_id: StoredRun(run.info.status, run.data.tags.get(KEY, ""), run.data.tags.get(PARENT_RUN, ""))
+        for run in active_runs(session, "child", key)
+    }
+
+
 def get_active(session: Session, run_id: str) -> Run | None:
     """The run with this id in this experiment, None where it is gone or deleted."""
     from mlflow.exceptions import MlflowException
@@ -113,44 +138,69 @@ def get_active(session: Session, run_id: str) -> Run | None:
     return run if same and run.info.lifecycle_stage == "active" else None
 
 
-def log_metrics(session: Session, run_id: str, metrics: Sequence[Metric]) -> None:
-    """Logs points in batches; one that is there already (same key, time, value, step) is left alone by the store."""
-    for batch in _batches(metrics, METRICS_PER_BATCH):
-        session.client.log_batch(run_id, metrics=batch, synchronous=True)
+def log_all(
+    session: Session,
+    run_id: str,
+    metrics: Sequence[Metric] = (),
+    params: Mapping[str, str] = MappingProxyType({}),
+    tags: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Logs all of it in as few calls as MLflow's limits allow.
+
+    A point that is there already (same key, time, value, step) is left alone by the store, and so is a parameter.
+    """
+    from mlflow.entities import Param, RunTag
+
+    points, pairs = list(metrics), [Param(name, value) for name, value in params.items()]
+    told = [RunTag(name, value) for name, value in tags.items()]
+    while points or pairs or told:
+        some = pairs[:PARAMS_PER_BATCH], told[:TAGS_PER_BATCH]
+        room = ENTITIES_PER_BATCH - len(some[0]) - len(some[1])
+        session.client.log_batch(run_id, metrics=points[:room], params=some[0], tags=some[1], synchronous=True)
+        points, pairs, told = points[room:], pairs[PARAMS_PER_BATCH:], told[TAGS_PER_BATCH:]
 
 
-def log_params(session: Session, run_id: str, params: Mapping[str, str]) -> None:
-    from mlflow.entities import Param
+def log_datasets(session: Session, run_id: str, entries: Iterable[DataEntry]) -> None:
+    """One call for all; an entry that the run has already is left alone by the store."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    for batch in _batches([Param(name, value) for name, value in params.items()], PARAMS_PER_BATCH):
-        session.client.log_batch(run_id, params=batch, synchronous=True)
+    inputs = [
+        DatasetInput(
+            Dataset(entry.name, entry.digest, "local", entry.source, profile=entry.profile),
+            tags=[InputTag("mlflow.data.context", entry.context)],
+        )
+        for entry in entries
+    ]
+    if inputs:
+        session.client.log_inputs(run_id, inputs)
 
 
-def log_tags(session: Session, run_id: str, tags: Mapping[str, str], before: Mapping[str, str]) -> None:
-    """Writes those of `tags` that were other `before`."""
-    from mlflow.entities import RunTag
-
-    changed = [RunTag(name, value) for name, value in tags.items() if before.get(name) != value]
-    for batch in _batches(changed, TAGS_PER_BATCH):
-        session.client.log_batch(run_id, tags=batch, synchronous=True)
+def changed_tags(tags: Mapping[str, str], before: Mapping[str, str]) -> dict[str, str]:
+    """Those of `tags` that were other `before`."""
+    return {name: value for name, value in tags.items() if before.get(name) != value}
 
 
 def upload(session: Session, run_id: str, files: Mapping[str, LocalFile]) -> Iterator[Uploads]:
-    """Uploads `files` under their names; gives, some files at a time, what each was like."""
-    for batch in _batches(list(files.items()), FILES_PER_UPLOAD):
-        yield {name: _upload(session, run_id, name, file) for name, file in batch}
+    """Uploads `files` under their names, a tree of several in each call; gives what each of them was like."""
+    is_local = (session.address.artifacts or "").startswith("file:")
+    most = FILES_PER_UPLOAD if is_local else FILES_PER_UPLOAD_TO_A_SERVER
+    waiting = list(files.items())
+    while waiting:
+        with tempfile.TemporaryDirectory(prefix="harness-") as staging:
+            uploads: Uploads = {}
+            size = 0
+            while waiting and len(uploads) < most and size < BYTES_PER_UPLOAD:
+                name, file = waiting.pop(0)
+                uploads[name] = _staged(Path(staging), name, file)
+                size += uploads[name].size
+            session.client.log_artifacts(run_id, staging)
+        yield uploads
 
 
-def _upload(session: Session, run_id: str, name: str, file: LocalFile) -> UploadedFile:
+def _staged(staging: Path, name: str, file: LocalFile) -> UploadedFile:
     mtime_ns = file.path.stat().st_mtime_ns  # before reading: a later change shows
     content = file.content()
-    folder, _, last = name.rpartition("/")
-    with tempfile.TemporaryDirectory(prefix="harness-") as staging:
-        write_bytes(Path(staging) / last, content)
-        session.client.log_artifacts(run_id, staging, folder or None)
+    for place, part in {name: content, **file.beside(name, content)}.items():
+        (staging / place).parent.mkdir(parents=True, exist_ok=True)
+        (staging / place).write_bytes(part)
     return UploadedFile(len(content), mtime_ns, sha256_of(content))
-
-
-def _batches(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
