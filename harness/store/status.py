@@ -41,7 +41,7 @@ class RunStatus:
     checkpoint and not there; lacks_networks: whether networks.json is not there, which bars no run from being complete;
     damage: files that do not hold;
     broken_commits: files that are not whole, so that the commit before counts;
-    is_stateless: whether its state stayed on the machine that it was brought from, so that it cannot be trained further;
+    is_stateless: whether its state stayed on the machine that it was brought from, so that it cannot go on;
     is_readable: False where something in the folder cannot be read, so that nothing but the reason is known.
     """
 
