@@ -53,6 +53,10 @@ COMMANDS = {
     "ui": CommandPlace("service", "Open MLflow's page on the projected runs."),
     "doctor": CommandPlace("service", "Say what this machine offers: versions, devices, cores, disk."),
     "prune": CommandPlace("service", "Remove run folders that the file no longer names (lists them first)."),
+    "pack": CommandPlace("packing", "Write runs and report into one zip file, to go on with them on another machine."),
+    "unpack": CommandPlace(
+        "packing", "Bring runs and report out of a zip of `harness pack`, as if they had been made here."
+    ),
     "eject": CommandPlace(
         "eject",
         "Write a cell's built-in network as one readable Python file, to be changed and used as a part of your own.",

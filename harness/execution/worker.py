@@ -31,8 +31,9 @@ from harness.store import atomic
 from harness.store.attempts import begin_attempt, end_attempt, read_attempts
 from harness.store.changes import BIT_RELEVANT, attempt_reports
 from harness.store.commits import Commit, metrics_match, newest_commit
-from harness.store.findings import Finding, mended_by_work
+from harness.store.findings import TRAINING_KINDS, Finding, mended_by_work
 from harness.store.inspection import inspect_run
+from harness.store.left_behind import cannot_go_on, lacks_on_purpose, left_behind
 from harness.store.locks import held
 from harness.store.manifest import RunManifest, read_run_manifest, require_own_folder, write_run_manifest
 from harness.store.networks import read_networks, write_networks
@@ -122,6 +123,7 @@ def _claimed_work(
     assignment: Assignment, extractors: LoadedExtractors, stop: Stop, save: Save, findings: Sequence[Finding]
 ) -> TrainingResult:
     _claim(assignment)
+    _refuse_beginning_again(assignment, findings)
     if read_networks(assignment.directory) is None:
         _write_networks(assignment)
     mend(assignment.directory, findings)
@@ -163,6 +165,20 @@ def _claim(assignment: Assignment) -> None:
         )
     if found.cell != assignment.cell:
         write_run_manifest(run, replace(found, cell=assignment.cell))
+
+
+def _refuse_beginning_again(assignment: Assignment, findings: Sequence[Finding]) -> None:
+    """StoreError where the run was brought here without its state and would now be trained from step 0."""
+    run, commit = assignment.directory, newest_commit(assignment.directory)
+    left = left_behind(run, commit) if commit else None
+    if commit is None or left is None:
+        return
+    if any(finding.kind in TRAINING_KINDS for finding in findings):
+        raise cannot_go_on(run, commit, "damaged")
+    if assignment.work != "evaluate" and commit.step < assignment.training.steps:
+        raise cannot_go_on(run, commit, "training")
+    if any(lacks_on_purpose(run, left, int(step)) for step in commit.checkpoints):
+        raise cannot_go_on(run, commit, "checkpoints")
 
 
 def _write_networks(assignment: Assignment) -> None:
@@ -213,6 +229,8 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
                 where=str(run.checkpoint(damaged)),
                 remedy="`harness run` makes it again.",
             )
+        if left_behind(run, commit):
+            raise cannot_go_on(run, commit, "damaged")
         _log.warning("%s: missing or damaged; it is made again", run.checkpoint(damaged))
         rewind(run, damaged)
     raise StoreError("checkpoints do not stay whole on this disk", where=str(run.checkpoints))
@@ -243,7 +261,8 @@ def _train(assignment: Assignment, stop: Stop, save: Save) -> TrainingResult:
 
 
 def _is_trained(run: RunDirectory, commit: Commit, steps: int) -> bool:
-    return commit.step >= steps and is_there(run.state(commit.step)) and metrics_match(run, commit)
+    has_state = is_there(run.state(commit.step)) or left_behind(run, commit) is not None
+    return commit.step >= steps and has_state and metrics_match(run, commit)
 
 
 def _damaged_checkpoint(run: RunDirectory, commit: Commit) -> int | None:

@@ -77,6 +77,14 @@ def _write_from(path: Path, write: Callable[[BufferedRandom], object]) -> None:
         raise
 
 
+def write_from(path: Path, write: Callable[[BufferedRandom], object]) -> None:
+    """As `write_bytes`, for content too large for memory: `write` puts it into the file that it is given.
+
+    Whatever `write` raises leaves the old file as it was; its OSErrors are taken for those of the disk.
+    """
+    _write_from(path, write)
+
+
 def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

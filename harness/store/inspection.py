@@ -19,6 +19,7 @@ from harness.store.attempts import Attempt, read_attempts
 from harness.store.commits import Commit, metrics_match, read_commit, read_commits, records_match
 from harness.store.evaluations import evaluation_damage
 from harness.store.findings import Finding, Kind
+from harness.store.left_behind import without_left
 from harness.store.locks import is_held
 from harness.store.manifest import read_run_manifest, require_own_folder
 from harness.store.pictures import PICTURE_KINDS
@@ -115,9 +116,9 @@ def _inspect_run(run: RunDirectory, key: str, pool: Executor) -> tuple[Finding, 
         checkpoints = {int(step): digest for step, digest in (newest.checkpoints if newest else {}).items()}
         weights = pool.map(_digest, [run.checkpoint(step) for step in checkpoints])
         return (
-            *_states(run, commits, states),
+            *without_left(run, newest, _states(run, commits, states)),
             *_metrics(run, commits),
-            *_checkpoints(run, checkpoints, weights),
+            *without_left(run, newest, _checkpoints(run, checkpoints, weights)),
             *_pictures(run, checkpoints),
             *_evaluations(run),
             *_manifest(run, newest),

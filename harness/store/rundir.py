@@ -71,6 +71,11 @@ class RunDirectory:
         return self.root / "system.jsonl"
 
     @property
+    def left_behind(self) -> Path:
+        """What stayed on the machine that the run was brought from (`left_behind.LeftBehind`)."""
+        return self.root / "unpacked.json"
+
+    @property
     def states(self) -> Path:
         return self.root / "state"
 

@@ -12,6 +12,7 @@ from harness.store.atomic import stored_hash
 from harness.store.attempts import Attempt, read_attempts
 from harness.store.commits import Commit, look_at_commits, metrics_match, records_match
 from harness.store.evaluations import read_evaluation
+from harness.store.left_behind import LeftBehind, lacks_on_purpose, left_behind
 from harness.store.locks import is_held
 from harness.store.manifest import require_own_folder
 from harness.store.networks import read_networks
@@ -40,6 +41,7 @@ class RunStatus:
     checkpoint and not there; lacks_networks: whether networks.json is not there, which bars no run from being complete;
     damage: files that do not hold;
     broken_commits: files that are not whole, so that the commit before counts;
+    is_stateless: whether its state stayed on the machine that it was brought from, so that it cannot go on;
     is_readable: False where something in the folder cannot be read, so that nothing but the reason is known.
     """
 
@@ -55,6 +57,7 @@ class RunStatus:
     damage: tuple[str, ...] = ()
     broken_commits: tuple[str, ...] = ()
     is_readable: bool = True
+    is_stateless: bool = False
     lacks_networks: bool = False
 
     @property
@@ -116,9 +119,10 @@ def stored_status(
     committed = look_at_commits(run)
     commit = committed.whole[0] if committed.whole else None
     step = commit.step if commit else 0
-    missing = missing_evaluations(run, commit, required or ())
+    left = left_behind(run, commit) if commit and run.has_weights else None
+    missing = missing_evaluations(run, commit, required or (), left)
     undrawn = _undrawn(run, commit, steps, pictures)
-    damage = damaged_files(run, commit) if commit else ()
+    damage = damaged_files(run, commit, left) if commit else ()
     broken = [str(run.commit(found)) for found in sorted(committed.broken)]
     last = next((attempt for attempt in reversed(attempts) if attempt.work != "evaluate"), None)
     outcome = last.outcome if last else None
@@ -142,6 +146,7 @@ def stored_status(
         metrics_sha256=commit.metrics_sha256 if commit else "",
         damage=damage,
         broken_commits=tuple(broken),
+        is_stateless=left is not None,
         lacks_networks=commit is not None and read_networks(run) is None,
     )
     if last and state == "failed":
@@ -151,8 +156,8 @@ def stored_status(
     return _with_damage(run, status)
 
 
-def damaged_files(run: RunDirectory, commit: Commit) -> tuple[str, ...]:
-    """Files that `commit` counts and that are missing or, as far as a quick look tells, damaged.
+def damaged_files(run: RunDirectory, commit: Commit, left: LeftBehind | None) -> tuple[str, ...]:
+    """Files that `commit` counts and that are missing or, as far as a quick look tells, damaged; not those in `left`.
 
     Records are read whole; of the state only its being there is asked, of checkpoints the noted hash. Their bytes are
     read by `inspection`, before any work.
@@ -160,10 +165,10 @@ def damaged_files(run: RunDirectory, commit: Commit) -> tuple[str, ...]:
     damaged = [] if metrics_match(run, commit) else [str(run.metrics)]
     if not run.has_weights:
         return tuple(damaged)
-    if not is_there(run.state(commit.step)):
+    if left is None and not is_there(run.state(commit.step)):
         damaged.append(str(run.state(commit.step)))
     for step, digest in commit.checkpoints.items():
-        if stored_hash(run.checkpoint(int(step))) != digest:
+        if stored_hash(run.checkpoint(int(step))) != digest and not lacks_on_purpose(run, left, int(step)):
             damaged.append(str(run.checkpoint(int(step))))
     return tuple(damaged)
 
@@ -196,7 +201,10 @@ def _with_damage(run: RunDirectory, status: RunStatus) -> RunStatus:
 
 
 def missing_evaluations(
-    run: RunDirectory, commit: Commit | None, required: Sequence[RequiredEvaluation]
+    run: RunDirectory,
+    commit: Commit | None,
+    required: Sequence[RequiredEvaluation],
+    left: LeftBehind | None = None,
 ) -> tuple[tuple[int, str], ...]:
     """(step, protocol) asked for at checkpoints that exist and not stored with all metrics and repeats and a floor."""
     written = {int(step): digest for step, digest in commit.checkpoints.items()} if commit else {}
@@ -205,7 +213,8 @@ def missing_evaluations(
         for step in block.steps:
             if step not in written:
                 continue  # the checkpoint interval was another when that step was trained: shown as missing
-            digest = None if run.has_weights else written[step]  # a checkpoint that is gone is made and measured again
+            is_elsewhere = not run.has_weights or lacks_on_purpose(run, left, step)
+            digest = written[step] if is_elsewhere else None  # a checkpoint that is gone is made and measured again
             evaluation = read_evaluation(run, step, block.protocol, digest)
             if evaluation is None or evaluation.floor is None or not evaluation.has(block.metrics, block.repeats):
                 missing.append((step, block.protocol))
