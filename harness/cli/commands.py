@@ -51,7 +51,7 @@ COMMANDS = {
         "service", "Bring the data set and the extractors' weights here, once, with their checksums."
     ),
     "ui": CommandPlace("service", "Open MLflow's page on the projected runs."),
-    "doctor": CommandPlace("service", "Say what this machine offers: versions, devices, cores, disk."),
+    "doctor": CommandPlace("doctor", "Check this machine, and with FILE what it needs: each finding with its remedy."),
     "prune": CommandPlace("service", "Remove run folders that the file no longer names (lists them first)."),
     "pack": CommandPlace("packing", "Write runs and report into one zip file, to go on with them on another machine."),
     "unpack": CommandPlace(

@@ -1,18 +1,14 @@
-"""Commands around the runs: fetch, ui, doctor, prune."""
+"""Commands around the runs: fetch, ui, prune."""
 
 from __future__ import annotations
 
-import platform
-import shutil
 import socket
 import subprocess
-from pathlib import Path
 from typing import Annotated
 
 import psutil
 import typer
 
-from harness import __version__
 from harness.cli.console import columns, say, show, show_json
 from harness.cli.options import RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, own_code_of, view_of
 from harness.design.own_parts import is_own
@@ -123,39 +119,6 @@ def _serve(command: list[str]) -> int:
                 server.kill()
             for child in psutil.wait_procs(children, timeout=2.0)[1]:
                 child.kill()
-
-
-def doctor(as_json: Json = False) -> None:
-    """Say what this machine offers: versions, devices, cores, disk."""
-    from importlib.metadata import version
-
-    import torch
-
-    from harness.execution.devices import available_cores, has_nvidia_gpu
-
-    nvidia = has_nvidia_gpu()
-    cuda = torch.cuda.is_available()
-    free = shutil.disk_usage(Path.cwd()).free
-    facts = {
-        "harness": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "mlflow": version("mlflow"),
-        "cores": str(available_cores()),
-        "cuda": torch.cuda.get_device_name()
-        if cuda
-        else "a GPU is there, but torch cannot use it"
-        if nvidia
-        else "none",
-        "mps": "yes" if torch.backends.mps.is_available() else "no",
-        "free disk": f"{free / 2**30:.0f} GiB",
-    }
-    if as_json:
-        show_json(facts)
-    else:
-        show(columns([[name, value] for name, value in facts.items()]))
-    if nvidia and not cuda:
-        raise typer.Exit(1)
 
 
 def prune(
