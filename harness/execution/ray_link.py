@@ -20,10 +20,10 @@ from harness.execution.ray_process import OUTPUT, START_REMEDY, TOKEN_REMEDY, cl
 from harness.execution.spawning import helpers_deaf
 
 KNOCK_S = 5.0
-JOIN_S = 60.0
+JOIN_S = 120.0
 """How long a cluster may take to let this command in, or to start."""
 
-ANSWERS_S = 150.0
+ANSWERS_S = 180.0
 """How long its nodes may then take to load torch and say what they are."""
 
 END_S = 15.0
