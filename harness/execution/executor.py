@@ -49,7 +49,7 @@ def executor_of(options: RunOptions, experiment: Experiment, device: str, thread
             workers = min(options.workers or choose_workers(device, threads, runs), runs)
             return LocalExecutor(workers, device, threads, options.stall_timeout_s, options.loading_for)
         case "ray":
-            from harness.execution.ray_cluster import RayExecutor
+            from harness.execution.ray_executor import RayExecutor
 
             return RayExecutor(options, experiment, device, threads)
         case "slurm":

@@ -1,0 +1,87 @@
+"""Whether a node of a cluster may work: the same versions as here, and the same run folders. No ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.errors import DeviceError, HarnessError, StoreError
+from harness.execution.ray_messages import Errand, Versions
+
+Answer = tuple[str, str, str, bool]
+"""Versions of harness, torch and Python there, and whether the mark is seen."""
+
+Probe = Callable[[str, bytes], Answer]
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What a node said of itself. node: its name for people."""
+
+    node: str
+    versions: Versions
+    sees_storage: bool
+
+
+def node_probe() -> Probe:
+    """A function that travels whole to a node, so that one with another harness, or none, can answer, too."""
+
+    def probe(path: str, word: bytes) -> tuple[str, str, str, bool]:
+        import importlib
+        import platform
+
+        versions = []
+        for name in ("harness", "torch"):
+            try:
+                versions.append(str(importlib.import_module(name).__version__))
+            except (ImportError, AttributeError) as error:
+                versions.append(f"none ({error})")
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 - it opens one file on a machine that may lack all else
+                seen = file.read() == word
+        except OSError:
+            seen = False
+        return versions[0], versions[1], ".".join(platform.python_version_tuple()[:2]), seen
+
+    return probe
+
+
+def probe_arguments(errand: Errand) -> tuple[str, bytes]:
+    return str(errand.mark.directory.storage_mark(errand.mark.word)), errand.mark.word.encode()
+
+
+def node_facts(node: str, answer: Answer) -> NodeFacts:
+    harness, torch, python, seen = answer
+    return NodeFacts(node, Versions(harness, torch, python), seen)
+
+
+def refusal(facts: Sequence[NodeFacts], errand: Errand) -> HarnessError | None:
+    """Why these nodes cannot work, each of them named; None where all can.
+
+    Another version may give other weights under the same key; a node without the folders would begin everything anew.
+    """
+    wrong = [difference for fact in facts if (difference := _difference(fact, errand.versions))]
+    if wrong:
+        return DeviceError(
+            "; ".join(wrong),
+            where="--executor ray",
+            remedy="Install the same versions of everything on all nodes, or take these out of the cluster.",
+        )
+    blind = [fact.node for fact in facts if not fact.sees_storage]
+    if blind:
+        return StoreError(
+            f"not seen by {', '.join(blind)}",
+            where=str(errand.mark.directory.root),
+            remedy="Choose a folder on storage that all nodes mount at the same path, with --runs-dir.",
+        )
+    return None
+
+
+def _difference(fact: NodeFacts, here: Versions) -> str:
+    pairs = (
+        ("harness", fact.versions.harness, here.harness),
+        ("torch", fact.versions.torch, here.torch),
+        ("Python", fact.versions.python, here.python),
+    )
+    told = ", ".join(f"{name} {there} (here {own})" for name, there, own in pairs if there != own)
+    return f"{fact.node} has {told}" if told else ""
