@@ -80,6 +80,14 @@ def idle_text(options: RunOptions, output: Path | None) -> str:
     return f"nothing to do: all {len(options.keys)} runs are done{report}"
 
 
+def submitted_text(file: Path) -> str:
+    """After `--submit`: what comes next, as nothing was projected or reported."""
+    return (
+        f"the jobs go on without this command. `harness status {file}` follows them; once they are done, or to submit "
+        f"again what was lost, the same command. `harness sync {file}` and `harness report {file}` bring the results."
+    )
+
+
 def closing_text(view: ExperimentView, options: RunOptions, failed: Mapping[str, str], seconds: float) -> str:
     """The last words: how many runs ended how, and the next command for those that failed.
 

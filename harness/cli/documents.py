@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from harness.cli.jobs import ShownJob
 from harness.tracking.reader import ExperimentView, RunView
 
 
@@ -42,8 +45,8 @@ def runs_left(view: ExperimentView) -> dict[str, int]:
     return left
 
 
-def status_document(view: ExperimentView) -> dict[str, Any]:
-    """`status --json`: one entry per run."""
+def status_document(view: ExperimentView, jobs: Mapping[str, ShownJob] | None = None) -> dict[str, Any]:
+    """`status --json`: one entry per run. jobs: by key, of runs that are or were in the hands of one."""
     return {
         "experiment": view.plan.experiment.name,
         "runs": [
@@ -57,6 +60,7 @@ def status_document(view: ExperimentView) -> dict[str, Any]:
                 "attempts": len(run.status.attempts),
                 "fid": last_fid(view, run),
                 "log": str(run.directory.log) if run.directory else None,
+                "job": asdict(job) if (job := (jobs or {}).get(run.run.key)) else None,
             }
             for run in view.runs
         ],

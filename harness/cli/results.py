@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from harness.cli.console import columns, say, show, show_json
 from harness.cli.documents import last_value, status_document
 from harness.cli.explain import explain_text
 from harness.cli.explanation import explanation_document, explanations
+from harness.cli.jobs import ShownJob, with_jobs
 from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, TrackingUri, open_file, view_of
 from harness.cli.reporting import current_report
 from harness.design.metrics import METRICS
@@ -30,23 +32,25 @@ def status(
     """One row per run: state, step, last FID, attempts, log."""
     view = view_of(open_file(file, sets), runs_dir)
     note_absence(view)
+    view, jobs = with_jobs(view)
     found = explanations(view) if explain else []
     if as_json:
-        document = status_document(view)
+        document = status_document(view, jobs)
         for entry, explanation in zip(document["runs"], found, strict=False):
             entry["explain"] = explanation_document(explanation)
         show_json(document)
         return
-    show(status_text(view))
+    show(status_text(view, jobs))
     if found:
         show(f"\n{explain_text(found)}")
 
 
-def status_text(view: ExperimentView) -> str:
+def status_text(view: ExperimentView, jobs: Mapping[str, ShownJob] | None = None) -> str:
+    """jobs: by key, of runs that are or were in the hands of one; without any, there is no column for them."""
     metric = _shown_metric(view)
     title = METRICS[metric].title
     column = f"{title} ({view.blocks[0].title})" if view.blocks else title
-    rows = [["cell", "seed", "state", "step", column, "attempts", "log"]]
+    rows = [["cell", "seed", "state", "step", column, "attempts", *(["job"] if jobs else []), "log"]]
     for run in view.runs:
         value = last_value(view, run, metric)
         rows.append(
@@ -57,6 +61,7 @@ def status_text(view: ExperimentView) -> str:
                 f"{run.status.step}/{run.run.cell.training.steps}",
                 "" if value is None else f"{value:.4g}",
                 str(len(run.status.attempts)),
+                *([jobs[run.run.key].text if run.run.key in jobs else ""] if jobs else []),
                 _relative(run.directory.log) if run.directory else "",
             ]
         )

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.closing import Ending, bring_report, check_output, closing_text, idle_text
+from harness.cli.closing import Ending, bring_report, check_output, closing_text, idle_text, submitted_text
 from harness.cli.console import fail, say, show_json
 from harness.cli.damage import find_damage
 from harness.cli.documents import status_document
@@ -28,6 +28,7 @@ from harness.cli.executors import (
     require_slurm,
     stall_timeout_s,
 )
+from harness.cli.jobs import with_jobs
 from harness.cli.live import LiveScreen
 from harness.cli.options import (
     REPORTS,
@@ -95,11 +96,11 @@ def run(
         submit=require_slurm(submit, executor),
         stall_timeout_s=stall_timeout_s(stall_timeout, executor),
     )
-    output = None if no_report else REPORTS / opened.experiment.name
+    output = None if no_report or submit else REPORTS / opened.experiment.name
     ending = _work(opened, view, options, tracking_uri, output)
     if as_json:
         report = output / "report.md" if output and not ending.error else None
-        document: dict[str, Any] = status_document(view_of(opened, runs_dir))
+        document: dict[str, Any] = status_document(*with_jobs(view_of(opened, runs_dir)))
         show_json({**document, "report": str(report) if report and report.exists() else None})
     ending.leave()
 
@@ -134,7 +135,7 @@ def evaluate(
     )
     ending = _work(opened, view_of(opened, runs_dir), options, "none", None)
     if as_json:
-        show_json(status_document(view_of(opened, runs_dir)))
+        show_json(status_document(*with_jobs(view_of(opened, runs_dir))))
     ending.leave()
 
 
@@ -146,7 +147,7 @@ def _work(
     output: Path | None,
 ) -> Ending:
     """Runs, reports, projects; returns how it ended. Does nothing, and says so, where nothing is missing."""
-    tracker = Tracker.of(tracking_uri, options.runs_dir)
+    tracker = Tracker.of("none" if options.submit else tracking_uri, options.runs_dir)
     code = 0
     failed: dict[str, str] = {}
     with Interruption() as interruption:
@@ -165,6 +166,9 @@ def _work(
             if is_work:
                 code, failed = _execute(file, options, tracker, interruption, live)
                 if code >= 128:
+                    return Ending(code)
+                if options.submit:
+                    say(submitted_text(file.path))
                     return Ending(code)
                 view = view_of(file, options.runs_dir, Looks())
                 if not view.directory.root.is_dir():

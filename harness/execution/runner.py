@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 
 from harness.data.own_code import OwnCode
 from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
@@ -20,6 +20,8 @@ from harness.execution.events import Event, Observer
 from harness.execution.executor import device_of, executor_of
 from harness.execution.options import RunOptions, cost, lacks_real_images, open_runs
 from harness.execution.prepare import Prepared, prepare
+from harness.execution.slurm_following import forget_gone
+from harness.execution.slurm_queue import look_at_queue
 from harness.store.pictures import asked_pictures
 from harness.store.rundir import experiment_directory
 from harness.tracking.reader import RunView, read_experiment
@@ -56,6 +58,9 @@ def run_experiment(
     checks: NetworkChecks | None = None
     device, looked_for_images = "", False
     directory = experiment_directory(options.runs_dir, file.experiment.name)
+    if options.executor == "slurm":
+        with suppress(HarnessError):  # where Slurm is away, heartbeats go stale by themselves
+            forget_gone(directory, look_at_queue(file.experiment.name))
     while not stop():
         view = read_experiment(file.plan, options.runs_dir)
         todo = open_runs(view, options, frozenset(key for key, result in results.items() if result.outcome in ENDED))
@@ -84,7 +89,7 @@ def run_experiment(
             with at_once():
                 _add_real_images(file, options, observe)
         elsewhere = [run for run in view.runs if run.run.key in options.keys and run.status.state == "running"]
-        if not elsewhere:
+        if not elsewhere or options.submit:
             break
         if not options.wait:
             return Summary(results, tuple(run.run.name for run in elsewhere))

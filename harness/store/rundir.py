@@ -61,6 +61,11 @@ class RunDirectory:
         return self.root / "lock"
 
     @property
+    def heartbeat(self) -> Path:
+        """Left by a job on another machine while it works on the run (`heartbeat.Heartbeat`); locally there is none."""
+        return self.root / "heartbeat"
+
+    @property
     def metrics(self) -> Path:
         """Records of training, one per log interval. Only the part up to the newest commit's offset counts."""
         return self.root / "metrics.jsonl"
@@ -153,6 +158,29 @@ class ExperimentDirectory:
     def storage_mark(self, word: str) -> Path:
         """Left for a moment, so that another machine can tell whether it sees this folder."""
         return self.cache / f"storage-{word}.mark"
+
+    @property
+    def jobs(self) -> Path:
+        """What was handed to Slurm: a record per submission (`jobs.Submission`), by the command that submitted."""
+        return self.root / "slurm" / "jobs.jsonl"
+
+    @property
+    def jobs_lock(self) -> Path:
+        """Held while a command looks which runs have no job, and submits some."""
+        return self.root / "slurm" / "lock"
+
+    @property
+    def job_logs(self) -> Path:
+        """What Slurm and submitit write: scripts, payloads and the output of jobs."""
+        return self.root / "slurm" / "jobs"
+
+    def job_log(self, job: str) -> Path:
+        """What the job wrote on its standard error, as submitit names it."""
+        return self.job_logs / f"{job}_0_log.err"
+
+    def job_report(self, job: str) -> Path:
+        """How far a job came with its runs (`jobs.JobReport`), by the job."""
+        return self.root / "slurm" / f"{job}.json"
 
     def source(self, sha256: str) -> Path:
         """The folder of an own source file with this SHA-256, and of what it imports, as runs use them."""

@@ -12,6 +12,7 @@ from harness.store.atomic import stored_hash
 from harness.store.attempts import Attempt, read_attempts
 from harness.store.commits import Commit, look_at_commits, metrics_match, records_match
 from harness.store.evaluations import read_evaluation
+from harness.store.heartbeat import is_beating
 from harness.store.left_behind import LeftBehind, lacks_on_purpose, left_behind
 from harness.store.locks import is_held
 from harness.store.manifest import require_own_folder
@@ -81,7 +82,8 @@ def run_status(
     """
     if run is None:
         return NEVER_STARTED
-    is_running = is_held(run.lock)  # before the files: what ends in between is then told by them
+    # Before the files: what ends in between is then told by them.
+    is_running = is_held(run.lock) or is_beating(run)
     status = stored_status(run, steps, required, pictures)
     if not is_running:
         return status
