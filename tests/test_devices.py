@@ -52,26 +52,18 @@ def test_workers_fill_the_cores_and_never_exceed_the_runs(monkeypatch: pytest.Mo
     assert choose_workers("mps", 1, 100) == 1
 
 
-@pytest.mark.parametrize(
-    ("gpus", "cores", "threads", "runs", "workers"),
-    [
-        (1, 16, 1, 100, 4),
-        (1, 3, 1, 100, 3),
-        (1, 1, 1, 100, 1),
-        (1, 16, 8, 100, 2),
-        (4, 8, 1, 100, 8),
-        (4, 6, 1, 100, 4),
-        (4, 2, 1, 100, 4),
-        (8, 256, 1, 100, 32),
-        (8, 256, 1, 5, 5),
-    ],
-)
-def test_gpus_share_the_cores_up_to_a_cap(
-    gpus: int, cores: int, threads: int, runs: int, workers: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("harness.execution.devices.available_cores", lambda: cores)
-    monkeypatch.setattr("harness.execution.devices.gpu_count", lambda: gpus)
-    assert choose_workers("cuda", threads, runs) == workers
+def test_an_estimate_for_gpus_counts_the_runs_that_are_sure_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.execution.devices.gpu_count", lambda: 4)
+    assert [choose_workers("cuda", 1, runs) for runs in (1, 3, 100)] == [1, 3, 4]
+    assert [choose_workers("cuda", 1, runs, runs_per_gpu=3) for runs in (5, 100)] == [5, 12]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch can use the GPU here")
+def test_a_variable_that_may_hide_the_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with pytest.raises(DeviceError, match="cannot use a CUDA GPU") as caught:
+        choose_device("cuda")
+    assert caught.value.remedy.startswith("CUDA_VISIBLE_DEVICES is '7'")
 
 
 def test_cores_are_those_that_this_process_may_use() -> None:

@@ -131,7 +131,7 @@ def time_plan(view: ExperimentView) -> Estimate:
     return Estimate(
         name,
         threads,
-        choose_workers(name, threads, max(1, sum(left.values()))),
+        choose_workers(name, threads, max(1, sum(left.values())), plan.experiment.resources.runs_per_gpu),
         cells,
         sum(_reference_images(settings, plan) * found.image_s for settings, found in blocks),
         tuple(f"{settings.extractor_name}: {found.absent}" for settings, found in blocks if found.absent),

@@ -16,6 +16,8 @@ from harness.store.pictures import AskedPicture
 from harness.store.rundir import RunDirectory
 
 WorkOutcome = Literal["finished", "interrupted", "diverged", "failed", "elsewhere"]
+Trouble = Literal["none", "memory", "device", "no device"]
+"""What failed a run besides itself: memory that ran out, an error of its GPU, or a GPU that cannot be used at all."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Assignment:
     training: what this cell trains; own_code: copies of the files that parts of one's own come from; sources:
     SHA-256 of each own file, by FILE; images: the cached array at the run's resolution; device:
     `cpu`, `mps`, `cuda` or `cuda:1`; retry: train though it diverged before; threads: CPU threads of torch;
-    pictures: of the last checkpoint.
+    pictures: of the last checkpoint; alone: it ran out of memory beside other runs, and now has its GPU to itself.
     """
 
     directory: RunDirectory
@@ -61,6 +63,7 @@ class Assignment:
     device: str
     threads: int
     pictures: tuple[AskedPicture, ...] = ()
+    alone: bool = False
 
     @property
     def name(self) -> str:
@@ -74,3 +77,4 @@ class WorkResult:
     outcome: WorkOutcome
     step: int = 0
     reason: str = ""
+    trouble: Trouble = "none"

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from harness.design.experiment import ResourceSettings, SlurmSettings
 
 
-WORKERS_PER_GPU = 4
-"""At most so many runs side by side on one GPU, as each holds a CUDA context and an extractor; unmeasured."""
-
-
 def available_cores() -> int:
     """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -97,16 +93,11 @@ def require_precisions(device: str, cells: Iterable[Cell]) -> None:
             raise no_tf32(device, f"cell {cell.name}")
 
 
-def choose_workers(device: str, threads: int, runs: int) -> int:
-    """Worker processes for `runs` runs: one per `threads` cores, on GPUs at most WORKERS_PER_GPU for each.
-
-    A small network leaves most of a GPU idle, and its worker draws noise on a core of its own. Each GPU has at least
-    one worker, however few the cores are.
-    """
+def choose_workers(device: str, threads: int, runs: int, runs_per_gpu: int | None = None) -> int:
+    """Worker processes that `runs` runs start with: one per `threads` cores, on GPUs one each unless the file says
+    more; a probe may find room for further ones."""
     if device == "cuda":
-        gpus = max(1, gpu_count())
-        per_gpu = available_cores() // (threads * gpus)
-        return max(1, min(runs, gpus * max(1, min(WORKERS_PER_GPU, per_gpu))))
+        return max(1, min(runs, gpu_count() * (runs_per_gpu or 1)))
     if device == "mps":
         return 1
     return max(1, min(runs, available_cores() // threads))
@@ -127,7 +118,9 @@ def allow_determinism() -> None:
 def _cuda_remedy() -> str:
     import torch
 
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     return (
-        f"torch {torch.__version__} was built for CUDA {torch.version.cuda}; install a torch that fits the driver "
+        ("" if hidden is None else f"CUDA_VISIBLE_DEVICES is {hidden!r}: does it name a GPU of `nvidia-smi -L`? Else ")
+        + f"torch {torch.__version__} was built for CUDA {torch.version.cuda}; install a torch that fits the driver "
         "(`nvidia-smi` shows it), or choose the CPU with --device cpu."
     )

@@ -10,6 +10,7 @@ from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.devices import choose_device, choose_workers, cluster_device
 from harness.execution.events import Observer
 from harness.execution.options import RunOptions
+from harness.execution.placement import Places, on_gpus, on_this_machine
 from harness.store.rundir import experiment_directory
 
 
@@ -46,8 +47,8 @@ def executor_of(options: RunOptions, experiment: Experiment, device: str, thread
         case "local":
             from harness.execution.local import LocalExecutor
 
-            workers = min(options.workers or choose_workers(device, threads, runs), runs)
-            return LocalExecutor(workers, device, threads, options.stall_timeout_s, options.loading_for)
+            places = _places(options, experiment, device, threads, runs)
+            return LocalExecutor(places, device, threads, options.stall_timeout_s, options.loading_for)
         case "ray":
             from harness.execution.ray_executor import RayExecutor
 
@@ -57,3 +58,10 @@ def executor_of(options: RunOptions, experiment: Experiment, device: str, thread
 
             directory = experiment_directory(options.runs_dir, experiment.name)
             return SlurmExecutor(options, experiment, directory, device, threads)
+
+
+def _places(options: RunOptions, experiment: Experiment, device: str, threads: int, runs: int) -> Places:
+    """Where worker processes of this machine work. DeviceError where no GPU is left that they could use."""
+    if device == "cuda":
+        return on_gpus(threads, runs, options.workers, experiment.resources.runs_per_gpu)
+    return on_this_machine(min(options.workers or choose_workers(device, threads, runs), runs))

@@ -71,11 +71,15 @@ class _Answers:
             self._connection.send(message)
 
 
-def worker_process(connection: Connection, device: str, threads: int, beat_s: float = 1.0) -> None:
+def worker_process(
+    connection: Connection, device: str, threads: int, beat_s: float = 1.0, gpu: str | None = None
+) -> None:
     """Works on assignments until the pipe closes; answers each with a WorkResult.
 
-    While work goes on it sends a Beat, at most one in `beat_s` seconds.
+    While work goes on it sends a Beat, at most one in `beat_s` seconds. gpu: the UUID of the one GPU that it sees.
     """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # CUDA reads it when it starts, which nothing has made it do yet
     orders = Orders()
     inbox: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
     _obey_signals(orders, inbox)

@@ -13,10 +13,10 @@ from harness import __version__
 from harness.data.cache import open_images, to_device, training_indices
 from harness.data.own_code import OwnCode
 from harness.design.keys import TRAINING_VERSION, key_parts
-from harness.errors import DamagedFileError, DataError, HarnessError, StoreError
+from harness.errors import DamagedFileError, DataError, DeviceError, HarnessError, StoreError
 from harness.evaluation.protocol import required_evaluation
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.ending import Ending, ending_of
+from harness.execution.ending import Ending, ending_of, trouble_of
 from harness.execution.machine import describe_machine
 from harness.execution.measure import LoadedExtractors, Save, Stop, draw_samples, leave_if_asked, measure
 from harness.execution.mending import mend, without_training
@@ -71,6 +71,9 @@ def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop, sa
                 reduced = without_training(assignment, status, findings)
                 return _logged_attempt(reduced, extractors, stop, save, findings)
             return _settled_meanwhile(assignment, status) or _logged_attempt(assignment, extractors, stop, save)
+    except DeviceError as error:  # before the attempt began
+        trouble = trouble_of(error)
+        return WorkResult("failed", reason=str(error), trouble="no device" if trouble == "device" else trouble)
     except (HarnessError, OSError) as error:  # the run's own folder refuses: nothing can be noted there
         return WorkResult("failed", reason=str(error))
 
@@ -103,11 +106,11 @@ def _logged_attempt(
         begin_attempt(run, step=_step(run), machine=machine, work=assignment.work)
         _note_changes(run)
         _log.info("attempt from step %d: %s", _step(run), ", ".join(f"{name} {machine[name]}" for name in BIT_RELEVANT))
-        ending = ending_of(run, lambda: _claimed_work(assignment, extractors, stop, save, findings))
+        ending = ending_of(run, lambda: _claimed_work(assignment, extractors, stop, save, findings), assignment.alone)
         step = _step(run) if ending.step is None else ending.step
         _note_ending(run, ending, step)
         _log.info("%s at step %d%s", ending.outcome, step, f": {ending.reason}" if ending.reason else "")
-    return WorkResult(ending.outcome, step, ending.reason)
+    return WorkResult(ending.outcome, step, ending.reason, ending.trouble)
 
 
 def _note_ending(run: RunDirectory, ending: Ending, step: int) -> None:
