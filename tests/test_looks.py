@@ -77,3 +77,34 @@ def test_nothing_is_held_of_an_absent_file_or_of_a_failure(file: Path, looks: Lo
 def test_without_looks_each_look_is_anew(file: Path) -> None:
     count = iter(range(9))
     assert [look_at(None, file, "count", lambda: next(count)) for _ in range(3)] == [0, 1, 2]
+
+
+def test_what_rests_on_several_files_is_looked_at_again_where_one_of_them_or_their_folder_changed(
+    file: Path, looks: Looks
+) -> None:
+    other, count = file.with_name("other"), iter(range(9))
+
+    def look() -> int:
+        return looks.at_all("both", lambda: next(count), lambda _: (file, other, file.parent))
+
+    assert [look() for _ in range(4)] == [0, 1, 1, 1]  # the first look says which files to watch
+    other.write_bytes(b"it appeared")
+    assert [look(), look()] == [2, 2]
+    file.write_bytes(b"other")  # of the same size
+    assert [look(), look()] == [3, 3]
+
+
+def test_what_names_no_files_or_others_than_before_is_looked_at_each_time(file: Path, looks: Looks) -> None:
+    count = iter(range(9))
+    assert [looks.at_all("none", lambda: next(count), lambda _: ()) for _ in range(3)] == [0, 1, 2]
+
+    def places(found: int) -> tuple[Path, ...]:
+        return (file.with_name(str(found)),)
+
+    assert [looks.at_all("another", lambda: next(count), places) for _ in range(3)] == [3, 4, 5]
+
+
+def test_several_files_are_read_again_where_one_was_changed_a_moment_ago(file: Path) -> None:
+    file.write_bytes(b"young")
+    looks, count = Looks(), iter(range(9))
+    assert [looks.at_all("it", lambda: next(count), lambda _: (file,)) for _ in range(3)] == [0, 1, 2]

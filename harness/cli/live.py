@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 LEAST_APART_S = 2.0
 """Between two writings, however much happens."""
+MOST_SHARE = 0.05
+"""Of the time that goes to writing the page, however many runs are to be read."""
+SLOWEST_S = 30.0
+"""Between two writings of a page that takes long; its reader takes an older one for that of a stopped command."""
 MOST_APART_S = 10.0
 """Between two writings, though nothing happens that is told: steps go on, and an old page looks like a stopped one."""
 LEFT_OVER_S = 60.0
@@ -100,8 +105,10 @@ class LiveScreen:
             self._due.clear()
             if self._over.is_set() or self._path is None:
                 return
+            began = time.monotonic()
             self._write(self._path, is_running=True)
-            self._over.wait(LEAST_APART_S)
+            pause_s = (time.monotonic() - began) / MOST_SHARE
+            self._over.wait(min(max(LEAST_APART_S, pause_s), SLOWEST_S))
 
     def _write(self, path: Path, *, is_running: bool, ended: str = "") -> bool:
         """Reads the runs and replaces the page by one move; False where it could not, which is told once."""
@@ -131,8 +138,8 @@ class LiveScreen:
         atomic.write_bytes(path, render_live(page, runs, path.parent).encode("utf-8", "replace"))
 
     def _told(self, runs: Sequence[LiveRun], is_running: bool, ended: str) -> str:
-        states = [live.state for live in runs]
-        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        states = Counter(live.state for live in runs)
+        counts = ", ".join(f"{count} {state}" for state, count in states.items())
         if is_running:
             left = self._seconds_left(runs)
             return f"{len(runs)} runs: {counts}" + (f"; about {duration(left)} left" if left is not None else "")

@@ -216,8 +216,10 @@ def _execute(
     from harness.cli.display import display
     from harness.execution.runner import run_experiment
 
+    looks = Looks()
+
     def read() -> ExperimentView:
-        return view_of(file, options.runs_dir)
+        return view_of(file, options.runs_dir, looks)
 
     with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
 

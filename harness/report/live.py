@@ -7,11 +7,13 @@ lines of its own (`svg_chart`); the report's figures are drawn when all is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -23,6 +25,9 @@ from harness.report.live_reader import LOSSES, LiveRun
 from harness.report.palette import cell_colors
 from harness.report.policy import source_hash
 from harness.report.svg_chart import Chart, Series, chart, thinned
+from harness.store.status import RunState
+
+_Shown = TypeVar("_Shown")
 
 REFRESH_S = 5
 """How often a browser reads the page again while the command runs."""
@@ -30,6 +35,10 @@ OLD_S = 60
 """Age of the page from which it says that the command may have stopped."""
 MOST_POINTS = 12_000
 """Points of all loss curves together."""
+MOST_RUNS = 300
+"""Runs that get a line of their own, and MOST_CELLS cells curves and pictures, however many there are."""
+MOST_CELLS = 60
+_RANKS: tuple[RunState, ...] = ("running", "failed", "diverged", "interrupted", "complete", "pending")
 GRAY = "#555555"
 DASHES = "5 2"
 """Of the discriminator's loss; the generator's is a solid line in the cell's color, as in the report."""
@@ -62,26 +71,49 @@ class _Card:
 
 
 def render_live(page: LivePage, runs: Sequence[LiveRun], folder: Path) -> str:
-    """The page as HTML. runs: in the plan's order; folder: where the page will lie, for the addresses of pictures."""
-    cells = list(dict.fromkeys(live.run.cell.name for live in runs))
-    by_cell = {name: [live for live in runs if live.run.cell.name == name] for name in cells}
-    of_cell = {name: of[0].run.cell for name, of in by_cell.items()}
-    labels = _labels(list(of_cell.values()))
-    colors = dict(zip(cells, cell_colors([of_cell[name].is_baseline for name in cells]), strict=True))
+    """The page as HTML. runs: in the plan's order; folder: where the page will lie, for the addresses of pictures.
+
+    Of more than MOST_RUNS runs and MOST_CELLS cells, those that are worked on or went wrong come before others.
+    """
+    by_cell: dict[str, list[LiveRun]] = {}
+    for live in runs:
+        by_cell.setdefault(live.run.cell.name, []).append(live)
+    shown = _first(runs, MOST_RUNS, _rank)
+    cells = _first(list(by_cell), MOST_CELLS, lambda name: min(map(_rank, by_cell[name])))
+    told = {name: by_cell[name][0].run.cell for name in {*cells, *(live.run.cell.name for live in shown)}}
+    labels = _labels([cell for cell in (of[0].run.cell for of in by_cell.values()) if cell.name in told])
+    are_baseline = [of[0].run.cell.is_baseline for of in by_cell.values()]
+    colors = dict(zip(by_cell, cell_colors(are_baseline), strict=True))
     end = max((live.steps for live in runs), default=1)
     points = max(30, min(200, MOST_POINTS // (2 * max(1, len(cells)))))
-    means = [Series(labels[name], colors[name], _means(of)) for name, of in by_cell.items()]
+    means = [Series(labels[name], colors[name], _means(by_cell[name])) for name in cells]
     return _template().render(
         page=page,
         refresh_s=REFRESH_S,
         old_s=OLD_S,
-        rows=[_row(live, labels[live.run.cell.name], colors[live.run.cell.name]) for live in runs],
+        rows=[_row(live, labels[live.run.cell.name], colors[live.run.cell.name]) for live in shown],
+        runs_left_out=len(runs) - len(shown),
+        cells_left_out=len(by_cell) - len(cells),
         measured=chart([one for one in means if one.points], end, 720, 260),
-        cards=[_card(labels[name], colors[name], of, folder, points) for name, of in by_cell.items()],
+        cards=[_card(labels[name], colors[name], by_cell[name], folder, points) for name in cells],
         discriminator=(GRAY, DASHES),
         script=Markup(_script()),
         script_hash=source_hash(_script()),
     )
+
+
+def _rank(live: LiveRun) -> int:
+    """Whom the page has room for first: what is worked on, what a person should look at, what there is to see."""
+    return _RANKS.index(live.state)
+
+
+def _first(all_of_them: Sequence[_Shown], most: int, rank: Callable[[_Shown], int]) -> list[_Shown]:
+    """At most so many, lowest rank first; in the order in which they came."""
+    if len(all_of_them) <= most:
+        return list(all_of_them)
+    ranks = [rank(one) for one in all_of_them]
+    chosen = sorted(range(len(all_of_them)), key=ranks.__getitem__)[:most]
+    return [all_of_them[index] for index in sorted(chosen)]
 
 
 def address(path: Path, folder: Path) -> str:
@@ -105,8 +137,8 @@ def time_text(seconds: float | None) -> str:
 def _labels(cells: Sequence[Cell]) -> dict[str, str]:
     """Labels by cell name; where two cells are labeled alike, the name is added."""
     plain = {cell.name: " ".join(cell.label.split()) or cell.name for cell in cells}
-    labels = list(plain.values())
-    return {name: label if labels.count(label) == 1 else f"{label} ({name})" for name, label in plain.items()}
+    counts = Counter(plain.values())
+    return {name: label if counts[label] == 1 else f"{label} ({name})" for name, label in plain.items()}
 
 
 def _row(live: LiveRun, label: str, color: str) -> dict[str, str]:
@@ -151,7 +183,7 @@ def _card(name: str, color: str, runs: Sequence[LiveRun], folder: Path, points: 
         for loss, (told, of, dash) in zip(LOSSES, looks, strict=True)
         if loss in shown.losses
     ]
-    pictured = next((live for live in (shown, *begun) if live.samples), None)
+    pictured = next((live for live in (shown, *runs) if live.samples), None)
     step, path = pictured.samples if pictured and pictured.samples else (0, None)
     drawn = chart(curves, shown.steps, 300, 170)
     return _Card(name, color, shown.run.seed, drawn, address(path, folder) if path else "", step)

@@ -19,6 +19,8 @@ from harness.tracking.reader import ExperimentView, RunView, read_experiment
 
 Point = tuple[float, float]
 LOSSES = ("loss/generator", "loss/discriminator")
+MOST_CURVES = 60
+"""Cells whose losses are kept of a run that is over; however many runs there are, memory holds no more of them."""
 
 _Signature = tuple[tuple[int, int], ...]
 
@@ -27,9 +29,9 @@ _Signature = tuple[tuple[int, int], ...]
 class LiveRun:
     """One run as it stands now.
 
-    step: of the last record, committed or not; losses: by metric, (step, mean of the log interval); measured: (step,
-    mean over repeats) of the metric that the page shows; samples: the newest sample grid and its step;
-    seconds_per_step: in the last log interval.
+    step: of the last record, committed or not; losses: by metric, (step, mean of the log interval), of a run that is
+    over only where it stands for its cell; measured: (step, mean over repeats) of the metric that the page shows;
+    samples: the newest sample grid and its step; seconds_per_step: in the last log interval.
     """
 
     run: Run
@@ -70,27 +72,48 @@ class LiveReader:
         self._plan = plan
         self._runs_dir = runs_dir
         self._known: dict[str, _Known] = {}
+        self._curve_of: dict[str, str] = {}
         self.metric = _shown_metric(plan)
         """Title of the metric that `LiveRun.measured` holds, empty where nothing is measured."""
 
     def look(self) -> list[LiveRun]:
         """Every run in the plan's order. StoreError where what all runs share cannot be read."""
         found = experiment_directory(self._runs_dir, self._plan.experiment.name).runs()
-        return [self._look_at(run, found.get(run.key[:8])) for run in self._plan.runs]
+        present = [(run, found[run.key[:8]]) for run in self._plan.runs if run.key[:8] in found]
+        signatures = {run.key: _signature(directory) for run, directory in present}
+        changed = tuple(run for run, _ in present if not self._is_known(run, signatures[run.key]))
+        if changed:  # one reading for all: it lists the folder of the runs
+            experiment = read_experiment(replace(self._plan, runs=changed), self._runs_dir)
+            for view in experiment.runs:
+                self._look_at(experiment, view, signatures[view.run.key])
+        return [
+            self._known[run.key].seen if run.key in signatures else LiveRun(run, "pending", 0)
+            for run in self._plan.runs
+        ]
 
-    def _look_at(self, run: Run, directory: RunDirectory | None) -> LiveRun:
-        if directory is None:
-            return LiveRun(run, "pending", 0)
+    def _is_known(self, run: Run, signature: _Signature) -> bool:
         known = self._known.get(run.key)
-        signature = _signature(directory)
-        if known and known.signature == signature and known.seen.state != "running":
-            return known.seen
-        experiment = read_experiment(replace(self._plan, runs=(run,)), self._runs_dir)
-        records = known.records if known else _Records(directory.metrics)
+        return known is not None and known.signature == signature and known.seen.state != "running"
+
+    def _look_at(self, experiment: ExperimentView, view: RunView, signature: _Signature) -> None:
+        key, known = view.run.key, self._known.get(view.run.key)
+        metrics = view.directory.metrics if view.directory else Path()
+        records = known.records if known and known.records else _Records(metrics)
         records.look()
-        seen = _live_run(experiment, experiment.runs[0], records)
-        self._known[run.key] = _Known(signature, records, seen)
-        return seen
+        seen = _live_run(experiment, view, records)
+        if self._keeps_losses(seen):
+            self._known[key] = _Known(signature, records, seen)
+        else:
+            self._known[key] = _Known(signature, None, replace(seen, losses={}))
+
+    def _keeps_losses(self, live: LiveRun) -> bool:
+        """Of every run that is not over; else of one run of a cell, of so many cells."""
+        if not live.is_over:
+            return True
+        cell = live.run.cell.name
+        if cell not in self._curve_of and live.losses and len(self._curve_of) < MOST_CURVES:
+            self._curve_of[cell] = live.run.key
+        return self._curve_of.get(cell) == live.run.key
 
 
 class _Records:
@@ -133,10 +156,10 @@ class _Records:
 
 @dataclass(frozen=True)
 class _Known:
-    """A run as it was at the last look, and what its files looked like then."""
+    """A run as it was at the last look, and what its files looked like then. records: None where they are not kept."""
 
     signature: _Signature
-    records: _Records
+    records: _Records | None
     seen: LiveRun
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.errors import StoreError
-from harness.store.atomic import stored_hash
+from harness.store.atomic import note_of, stored_hash
 from harness.store.attempts import Attempt, read_attempts
 from harness.store.commits import Commit, look_at_commits, metrics_match, records_match
 from harness.store.evaluations import read_evaluation
@@ -100,14 +100,38 @@ def isolated_status(
 ) -> RunStatus:
     """As `run_status` for the run `key`; failed, with the reason, where its folder is another's or cannot be read.
 
-    One run that cannot be read says nothing about the others.
+    One run that cannot be read says nothing about the others. A settled one is read again only where a file or folder
+    that its state rests on changed, and the run's `looks` hold what was found.
     """
-    try:
+
+    def look() -> RunStatus:
         if run is not None:
             require_own_folder(run, key)
         return run_status(run, steps, required, pictures)
+
+    try:
+        if run is None or run.looks is None or is_held(run.lock):
+            return look()
+        question = (run.root, run.has_weights, key, steps, None if required is None else tuple(required), (*pictures,))
+        return run.looks.at_all(question, look, lambda found: _rests_on(run, found, required or (), pictures))
     except StoreError as error:
         return RunStatus("failed", 0, (), None, (), reason=str(error), is_readable=False)
+
+
+def _rests_on(
+    run: RunDirectory, status: RunStatus, required: Sequence[RequiredEvaluation], pictures: Sequence[AskedPicture]
+) -> list[Path]:
+    """Every file that was read for a settled run's status, and the folders where others appear; none of other runs."""
+    if not status.is_settled or status.commit is None:
+        return []
+    commit = status.commit
+    checkpoints = [run.checkpoint(int(step)) for step in commit.checkpoints]
+    evaluations = [run.evaluation(step, block.protocol) for block in required for step in block.steps]
+    drawn = [run.picture(commit.step, picture.kind) for picture in pictures]
+    folders = (run.root, run.states, run.checkpoints, run.evaluations, run.pictures)
+    files = (run.run_json, run.networks, run.attempts, run.metrics, run.state(commit.step))
+    commits = map(run.commit, run.committed_steps())
+    return [*folders, *files, *commits, *checkpoints, *map(note_of, checkpoints), *evaluations, *drawn]
 
 
 def stored_status(

@@ -161,7 +161,8 @@ def _session(view: ExperimentView, address: StoreAddress, asking: Asking) -> Ite
             )
         with connected(address) as client:
             client = watched(client, asking)
-            fresh = read_experiment(view.plan, view.directory.root.parent)  # runs may have ended while we waited
+            place, looks = view.directory.root.parent, view.directory.looks
+            fresh = read_experiment(view.plan, place, looks=looks)  # runs may have ended while we waited
             experiment_id = open_experiment(client, view.plan.experiment.name, address)
             yield Session(client, address, fresh, experiment_id, asking)
 
