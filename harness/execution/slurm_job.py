@@ -129,11 +129,14 @@ class _Work:
 
     def _train(self, mine: list[Assignment], observe: Observer) -> None:
         from harness.execution.local import LocalExecutor
+        from harness.execution.placement import on_gpus, on_this_machine
 
         if not mine or self.orders.stopping:
             return
         task = self.task
-        executor = LocalExecutor(len(mine), task.device, task.threads, task.stall_timeout_s)
+        runs = len(mine)  # all side by side: so many were asked for in one job
+        places = on_gpus(task.threads, runs, runs, runs) if task.device == "cuda" else on_this_machine(runs)
+        executor = LocalExecutor(places, task.device, task.threads, task.stall_timeout_s)
         executor.run(mine, observe, self.orders.stop, self.orders.save)
 
     def _is_open(self, assignment: Assignment) -> bool:
