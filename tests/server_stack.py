@@ -224,14 +224,20 @@ class Postgres:
 
 
 @contextmanager
-def mlflow_server(folder: Path, store: str, destination: str, *overlays: Path, **environment: str) -> Iterator[str]:
-    """`mlflow server` with the compose file's very flags and environment; only addresses are others. Gives its own."""
-    port = free_port()
+def mlflow_server(
+    folder: Path, store: str, destination: str, *overlays: Path, more_hosts: str = "", **environment: str
+) -> Iterator[str]:
+    """`mlflow server` with the compose file's very flags and environment; only addresses are others. Gives its own.
+
+    more_hosts: what is appended to the hosts that it takes requests for.
+    """
+    port, flags = free_port(), server_flags({}, *overlays)
     replaced = {
         "--backend-store-uri": store,
         "--artifacts-destination": destination,
         "--host": "127.0.0.1",
         "--port": str(port),
+        "--allowed-hosts": flags[flags.index("--allowed-hosts") + 1] + more_hosts,
     }
     command = [sys.executable, "-m", "mlflow", "server", *server_flags(replaced, *overlays)]
     address = f"http://127.0.0.1:{port}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,6 +153,22 @@ def test_a_backup_is_restored_beside_it_and_gives_the_same_report(trained: Train
             other.command("pg_restore", "--exit-on-error", "--no-owner", "--dbname=mlflow", stdin=content)
         with mlflow_server(tmp_path, other.uri, str(restored)) as server:
             assert_same_reports(trained.file, server, tmp_path)
+
+
+def test_what_a_backup_lacks_is_brought_back_once_nothing_is_believed_to_be_there(trained: Trained) -> None:
+    """As after a restore: the server holds less than the cursors say."""
+    sync = ("sync", str(trained.file), "--tracking-uri", trained.server)
+    assert harness(*sync, cwd=trained.file.parent).returncode == 0
+    whole = points(trained.database)
+    trained.database.command("psql", "--dbname=mlflow", "--command=DELETE FROM metrics WHERE step > 3000")
+    folders = [folder for folder in (trained.file.parent / "runs").rglob("tracking") if folder.is_dir()]
+    assert len(folders) == RUNS + 1
+    for folder in folders:
+        shutil.rmtree(folder)
+    done = harness(*sync, cwd=trained.file.parent)
+    assert done.returncode == 0, done.stderr
+    alive = "SELECT count(*), count(DISTINCT (run_uuid, key, step)) FROM metrics JOIN runs USING (run_uuid) "
+    assert trained.database.rows(f"{alive} WHERE lifecycle_stage = 'active'") == [(whole, whole)]
 
 
 def assert_same_reports(file: Path, server: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tracking_data import Laboratory, children, database
+from tracking_data import OLDER_SCHEMA, Laboratory, children, database, make_older_store
 
 from harness.errors import TrackingError
 from harness.tracking.connection import connected
@@ -22,9 +22,6 @@ from harness.tracking.projection import project
 from harness.tracking.stores import StoreAddress, resolve_address
 
 pytest_plugins = ["tracking_fixtures"]
-
-OLDER = "17e22815139b"
-"""A revision of MLflow's schema behind which tables were added: MLflow adds them in silence."""
 
 
 @contextmanager
@@ -64,28 +61,13 @@ def refusal(address: str | StoreAddress) -> TrackingError:
     return caught.value
 
 
-def older_store(path: Path) -> Path:
-    """An SQLite store as an older MLflow made it: by MLflow's own migrations, up to one that is not the last."""
-    lines = [
-        "import sys, sqlalchemy",
-        "from alembic import command",
-        "from mlflow.store.db.utils import _get_alembic_config",
-        "from mlflow.store.tracking.dbmodels.initial_models import Base",
-        "engine = sqlalchemy.create_engine(sys.argv[1])",
-        "Base.metadata.create_all(engine)",
-        "command.upgrade(_get_alembic_config(sys.argv[1]), sys.argv[2])",
-    ]
-    command = [sys.executable, "-c", "\n".join(lines), f"sqlite:///{path}", OLDER]
-    subprocess.run(command, check=True, capture_output=True)
-    return path
-
-
 def test_an_older_store_is_not_upgraded_unasked(tmp_path: Path) -> None:
-    path = older_store(tmp_path / "old.db")
+    path = tmp_path / "old.db"
+    make_older_store(f"sqlite:///{path}")
     before = path.read_bytes()
     address = resolve_address(f"sqlite:///{path}", tmp_path)
     error = refusal(address)
-    assert "older" in error.what and OLDER in error.what
+    assert "older" in error.what and OLDER_SCHEMA in error.what
     assert f"`mlflow db upgrade sqlite:///{path}`" in error.remedy and "copy" in error.remedy
     assert path.read_bytes() == before
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{path}"]

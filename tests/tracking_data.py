@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing, contextmanager
@@ -35,6 +37,8 @@ from harness.tracking.reader import ExperimentView, read_experiment
 
 LOG_EVERY, CHECKPOINT_EVERY, STEPS = 10, 20, 40
 RECORDED = ("loss/generator", "loss/discriminator", "prob/real")
+OLDER_SCHEMA = "17e22815139b"
+"""A revision of MLflow's schema behind which tables were added: MLflow adds them in silence."""
 Point = tuple[str, int]
 
 
@@ -245,3 +249,16 @@ def assert_mirrors(lab: Laboratory) -> dict[str, StoredRun]:
 
 def artifact_folder(uri: str) -> Path:
     return Path(unquote(urlparse(uri).path))
+
+
+def make_older_store(uri: str) -> None:
+    """The tables of an older MLflow at `uri`: by MLflow's own migrations, up to one that is not the last."""
+    lines = [
+        "import sys, sqlalchemy",
+        "from alembic import command",
+        "from mlflow.store.db.utils import _get_alembic_config",
+        "from mlflow.store.tracking.dbmodels.initial_models import Base",
+        "Base.metadata.create_all(sqlalchemy.create_engine(sys.argv[1]))",
+        "command.upgrade(_get_alembic_config(sys.argv[1]), sys.argv[2])",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines), uri, OLDER_SCHEMA], check=True, capture_output=True)
