@@ -55,10 +55,9 @@ def _state(view: ExperimentView) -> dict[str, Any]:
         "runsHiddenMode": "SHOW_ALL" if len(view.runs) <= _MANY_RUNS else "FIRST_20_RUNS",
         "hideEmptyCharts": True,
         "isAccordionReordered": True,  # else the page sorts the sections by their names
-        "compareRunCharts": _charts(metric, varied),
+        "compareRunCharts": _charts(metric, varied, max(run.run.cell.training.steps for run in view.runs)),
         "compareRunSections": [
-            {"uuid": _id(name), "name": name, "display": True, "isReordered": False, "deleted": False}
-            for name in _SECTIONS
+            {"uuid": _id(name), "name": name, "display": True, "isReordered": False, "columns": 2} for name in _SECTIONS
         ],
     }
 
@@ -74,7 +73,7 @@ def varied_parameters(view: ExperimentView) -> tuple[str, ...]:
     return tuple(columns.values())
 
 
-def _charts(metric: str, varied: tuple[str, ...]) -> list[dict[str, Any]]:
+def _charts(metric: str, varied: tuple[str, ...], step: int) -> list[dict[str, Any]]:
     """The section `_COMPARISON`; the page itself adds a chart of every other metric, in sections by their names."""
     return [
         _chart(
@@ -86,7 +85,7 @@ def _charts(metric: str, varied: tuple[str, ...]) -> list[dict[str, Any]]:
         ),
         _line(metric.removeprefix("eval/"), metric),
         _line("losses", *_LOSSES),
-        _chart("IMAGE", SAMPLES, imageKeys=[SAMPLES], step=0, showRunParams=True),
+        _chart("IMAGE", SAMPLES, imageKeys=[SAMPLES], step=step, showRunParams=False),
     ]
 
 
