@@ -6,6 +6,7 @@ import re
 import statistics
 
 from harness.tracking.reader import ExperimentView, RunView
+from harness.tracking.shared_view import VIEW
 
 TEXT_LENGTH = 5000
 """Characters of a tag's value that every store takes."""
@@ -30,6 +31,22 @@ def description(experiment: ExperimentView) -> str:
             break
         lines.append(row)
     return "\n".join(lines)
+
+
+def experiment_note(experiment: ExperimentView, experiment_id: str, parent: str) -> str:
+    """What MLflow shows above the runs, as Markdown: where the runs stand side by side, and where the report lies.
+
+    experiment_id, parent: MLflow's ids of the experiment and of the parent run.
+    """
+    page = f"#/experiments/{experiment_id}"
+    return (
+        f"The runs of the ablation {_plain(experiment.plan.experiment.name)}.\n\n"
+        f"- [All runs side by side]({page}/runs?viewStateShareKey={VIEW}&compareRunsMode=CHART): parallel coordinates "
+        "of what varies, curves, samples by step.\n"
+        f"- [The report and its tables]({page}/runs/{parent}/artifacts): among the artifacts of the parent run, whose "
+        f"[description]({page}/runs/{parent}) holds a table of the cells.\n\n"
+        "All of this is a copy of run directories, and is made again by `harness sync FILE`."
+    )
 
 
 def _has_one_protocol(experiment: ExperimentView, block: int) -> bool:

@@ -13,7 +13,7 @@ from harness.store.locks import is_held
 from harness.store.real_images import asked_real_images
 from harness.store.rundir import RunDirectory
 from harness.tracking.children import delete_child
-from harness.tracking.content import FILES, PARENT_RUN, MlflowStatus, parent_tags
+from harness.tracking.content import FILES, NOTE, PARENT_RUN, MlflowStatus, parent_tags
 from harness.tracking.cursor import (
     ChildCursor,
     LocalFile,
@@ -26,6 +26,7 @@ from harness.tracking.cursor import (
     same_uploads,
     write_cursor,
 )
+from harness.tracking.description import experiment_note
 from harness.tracking.reader import ExperimentView
 from harness.tracking.report_files import NOTES, own_files
 from harness.tracking.report_files import TABLES as REPORT_TABLES
@@ -39,6 +40,7 @@ from harness.tracking.session import (
     stored_children,
     upload,
 )
+from harness.tracking.shared_view import VIEW_TAG, shared_view
 from harness.tracking.stores import StoreAddress
 
 if TYPE_CHECKING:
@@ -114,9 +116,17 @@ def project_parent(session: Session) -> ParentCursor:
     if cursor.status != status or found is None or found.info.status != status:
         write_cursor(path, replace(cursor, status="RUNNING"))
         _set_status(session, cursor.run_id, status)
-    cursor = replace(cursor, tags=tags, status=status)
+    shared = experiment_tags(session.view, session.experiment_id, cursor.run_id)
+    for name, value in changed_tags(shared, cursor.experiment_tags).items():
+        session.client.set_experiment_tag(session.experiment_id, name, value)
+    cursor = replace(cursor, tags=tags, status=status, experiment_tags=shared)
     write_cursor(path, cursor)
     return cursor
+
+
+def experiment_tags(view: ExperimentView, experiment_id: str, run_id: str) -> dict[str, str]:
+    """Tags of MLflow's experiment: a note that says where to look, and the view of its runs beside each other."""
+    return {NOTE: experiment_note(view, experiment_id, run_id), VIEW_TAG: shared_view(view)}
 
 
 def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> None:

@@ -22,6 +22,7 @@ from harness.tracking.content import child_content, parent_tags
 from harness.tracking.cursor import ChildCursor, ParentCursor, read_cursor
 from harness.tracking.parent import (
     attach,
+    experiment_tags,
     is_attached,
     open_experiment,
     parent_status,
@@ -56,6 +57,8 @@ def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path 
     """
     parent = read_cursor(ParentCursor, view.directory.tracking(address.fingerprint), address)
     if parent is None or (parent.status, parent.tags) != (parent_status(view), parent_tags(view)):
+        return False
+    if parent.experiment_tags != experiment_tags(view, parent.experiment_id, parent.run_id):
         return False
     if not is_attached(view, parent, report_dir):
         return False

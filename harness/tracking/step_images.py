@@ -13,9 +13,8 @@ from pathlib import Path
 
 from harness.tracking.content import IMAGES, ChildContent
 from harness.tracking.cursor import LocalFile, Uploads
+from harness.tracking.shared_view import SAMPLES
 
-KEY = "samples"
-"""What the grids are called on MLflow's page."""
 _NAMES = uuid.UUID("6f3c5a0e-7d0b-5d0c-9a54-2f0f4c1d8e77")
 _THUMBNAIL_PX = 256
 
@@ -46,8 +45,8 @@ def with_images(content: ChildContent, uploads: Uploads, time_ms: Callable[[int]
     taken = {_word(name): name for name in uploads if name.startswith(f"{IMAGES}/")}
     images: dict[str, LocalFile] = {}
     for checkpoint, (step, path) in content.images.items():
-        word = str(uuid.uuid5(_NAMES, f"{KEY} {checkpoint}"))
-        name = taken.get(word) or f"{IMAGES}/{KEY}+step+{step}+timestamp+{time_ms(step)}+{word}.png"
+        word = str(uuid.uuid5(_NAMES, f"{SAMPLES} {checkpoint}"))
+        name = taken.get(word) or f"{IMAGES}/{SAMPLES}+step+{step}+timestamp+{time_ms(step)}+{word}.png"
         images[name] = StepImage(Path(path))
     return replace(content, files=content.files | images)
 

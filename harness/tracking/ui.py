@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import sys
-from urllib.parse import quote
 
-from harness.design.metrics import METRICS
 from harness.errors import TrackingError
 from harness.tracking.cursor import ParentCursor, read_cursor
 from harness.tracking.reader import ExperimentView
+from harness.tracking.shared_view import VIEW
 from harness.tracking.stores import StoreAddress
 
 
 def comparison_page(view: ExperimentView, address: StoreAddress) -> str:
     """The part of MLflow's address, behind its host, where the runs of an experiment stand beside each other.
 
-    Sorted by the first metric, since MLflow folds them away under their parent otherwise; as charts. Empty where
-    nothing was projected yet.
+    Through the view that was put there with the runs: sorted by the first metric, since MLflow folds them away under
+    their parent otherwise, with parallel coordinates and charts. Empty where nothing was projected yet.
     """
     cursor = read_cursor(ParentCursor, view.directory.tracking(address.fingerprint), address)
     if cursor is None:
         return ""
-    key, ascending = "loss/generator", True
-    if view.blocks:
-        metric = view.blocks[0].settings.metrics[0]
-        key, ascending = f"eval/{metric}.{view.blocks[0].key}", METRICS[metric].better != "higher"
-    order = quote(f"metrics.`{key}`", safe="")
-    chosen = f"orderByKey={order}&orderByAsc={str(ascending).lower()}&compareRunsMode=CHART"
-    return f"/#/experiments/{cursor.experiment_id}/runs?{chosen}"
+    return f"/#/experiments/{cursor.experiment_id}/runs?viewStateShareKey={VIEW}&compareRunsMode=CHART"
 
 
 def ui_command(address: StoreAddress, port: int) -> list[str]:
