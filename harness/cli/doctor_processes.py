@@ -64,8 +64,9 @@ def _listen(process: subprocess.Popen[str], index: int, lines: queue.SimpleQueue
 def _ended(check: _Check, limit_s: float) -> list[Finding]:
     """What is to be said where a check did not come to its end by itself."""
     if not check.is_over:
-        what = f"no answer within {limit_s:g} s on {'all of ' if check.found else ''}this"
-        return [Finding(check.topic, "problem", what, f"Try again with --time-limit {4 * limit_s:g}.")]
+        what = f"{'nothing more' if check.found else 'no answer'} within {limit_s:g} s"
+        again = f"Try again with --time-limit {4 * limit_s:g}."
+        return [Finding(check.topic, "problem", what, f"{_likely(check.topic)} {again}".strip())]
     try:
         code = check.process.wait(timeout=CLEANING_S)
     except subprocess.TimeoutExpired:
@@ -74,6 +75,19 @@ def _ended(check: _Check, limit_s: float) -> list[Finding]:
         return []
     how = f"signal {-code}" if code < 0 else f"exit {code}"
     return [Finding(check.topic, "problem", f"this check ended with {how} before it had an answer")]
+
+
+def _likely(topic: Topic) -> str:
+    """Why a check may take so long."""
+    match topic:
+        case "disk" | "data" | "cache" | "temporary files" | "tracking":
+            return "A file system whose server is away hangs like this: does ls of that folder come back?"
+        case "devices":
+            return "A GPU's driver that hangs looks like this: does nvidia-smi come back? Else restart the machine."
+        case "imports" | "networks" | "weights" | "fonts":
+            return "Packages on slow storage take long to load, most of all the first time."
+        case "ray" | "slurm" | "versions" | "machine":
+            return ""
 
 
 @contextmanager
