@@ -66,7 +66,7 @@ def doctor(
     topics = [topic for topic in TOPICS if topic not in OF_FILES or request.opened is not None]
     with Interruption() as interruption, interruption.at_once():
         found = look(topics, request, time_limit)
-    findings = [one for one in found if isinstance(one, Finding)]
+    findings = together([one for one in found if isinstance(one, Finding)])
     if as_json:
         show_json(document([one for one in found if isinstance(one, Fact)], findings))
     else:
@@ -80,6 +80,12 @@ def document(facts: Sequence[Fact], findings: Sequence[Finding]) -> dict[str, An
     """`doctor --json`: the facts by name, null where one was not found out, and all findings."""
     known: dict[str, str | None] = dict.fromkeys(FACTS)
     return {**known, **{fact.name: fact.value for fact in facts}, "findings": [asdict(one) for one in findings]}
+
+
+def together(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings on one topic one after the other, topics as they first come."""
+    topics = list(dict.fromkeys(one.topic for one in findings))
+    return sorted(findings, key=lambda one: topics.index(one.topic))
 
 
 def page(findings: Sequence[Finding]) -> str:

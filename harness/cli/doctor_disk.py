@@ -37,7 +37,7 @@ def _room(folder: Path, mount: Mount | None) -> Iterator[Found]:
     free = shutil.disk_usage(folder).free
     yield Fact("free disk", f"{free / GIB:.0f} GiB")
     kind = f" ({mount.kind})" if mount and mount.kind else ""
-    text = f"{_size(free)} free for runs at {folder}{kind}"
+    text = f"{size(free)} free for runs at {folder}{kind}"
     remedy = "Make room, or choose another folder with --runs-dir."
     if free < FULL:
         yield Finding("disk", "problem", text, remedy)
@@ -102,7 +102,7 @@ def temporary(_request: Request) -> Iterator[Finding]:
         yield Finding(
             "disk",
             "note",
-            f"{_size(free)} free for temporary files at {folder}",
+            f"{size(free)} free for temporary files at {folder}",
             "Make room, or name another folder with the variable TMPDIR.",
         )
 
@@ -122,5 +122,6 @@ def cache(_request: Request) -> Iterator[Finding]:
         yield Finding("disk", "ok", f"cache folder {folder}")
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
+    """`70.5 GiB`, `12 MiB`."""
     return f"{count / GIB:,.1f} GiB" if count >= GIB / 10 else f"{count / 2**20:.0f} MiB"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.cli.doctor_disk import size
 from harness.cli.doctor_request import Request
 from harness.data import image_folder, published
 from harness.data.sources import content_sha256, is_present
@@ -42,12 +43,12 @@ def data(request: Request) -> Iterator[Finding]:
         )
         return
     try:
-        text, size = _images(settings)
+        text, length = _images(settings)
     except DataError as error:
         yield problem("data", error)
         return
     yield Finding("data", "ok", text)
-    yield from _as_before(request, request.opened, size)
+    yield from _as_before(request, request.opened, length)
 
 
 def _images(settings: DataSettings) -> tuple[str, int]:
@@ -76,7 +77,7 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def _as_before(request: Request, opened: ExperimentFile, size: int) -> Iterator[Finding]:
+def _as_before(request: Request, opened: ExperimentFile, length: int) -> Iterator[Finding]:
     """Whether the images are those of the experiment's first run, where it had one."""
     settings = opened.experiment.data
     try:
@@ -84,7 +85,7 @@ def _as_before(request: Request, opened: ExperimentFile, size: int) -> Iterator[
         before = manifest.data_sha256_of(settings.declared()) if manifest else None
         if before is None:
             return
-        if size > MOST_HASHED_BYTES:
+        if length > MOST_HASHED_BYTES:
             yield Finding("data", "note", "not compared with the first run's: too many; `harness run` compares them")
             return
         now = content_sha256(settings)
@@ -114,7 +115,7 @@ def weights(request: Request) -> Iterator[Finding]:
         if settings.extractor_name not in seen:
             seen.add(settings.extractor_name)
             yield _of_block(settings)
-    if not any(settings.extractor == "inception" for settings in blocks):
+    if request.opened is None:
         yield _inception_of_machine()
 
 
@@ -128,7 +129,8 @@ def _of_block(settings: EvaluationSettings) -> Finding:
                 "weights",
                 "note",
                 f"inception: not there yet ({error.where})",
-                f"harness fetch FILE downloads it now, else the first run does; without a network: {error.remedy}",
+                "harness fetch FILE downloads it now, else the first run that measures with it does. Without a "
+                f"network, bring pytorch-fid's file there, or name it with the variable {INCEPTION_VARIABLE}.",
             )
         return _missing(settings, error)
     try:
@@ -160,7 +162,7 @@ def parts(request: Request) -> Iterator[Finding]:
     if request.opened is None:
         return
     from harness.cli.documents import runs_left
-    from harness.cli.preflight import bytes_text, check_plan, disk_of
+    from harness.cli.preflight import check_plan, disk_of
     from harness.tracking.reader import read_experiment
 
     plan = request.opened.plan
@@ -179,7 +181,7 @@ def parts(request: Request) -> Iterator[Finding]:
         yield problem("disk", error)
         return
     free = shutil.disk_usage(existing(request.runs)).free
-    text = f"{bytes_text(needed.total)} needed for {needed.runs} runs that are not done, {bytes_text(free)} free"
+    text = f"{size(needed.total)} needed for {needed.runs} runs that are not done, {size(free)} free"
     if needed.total > free:
         remedy = "Raise checkpoint_every, or choose another folder with --runs-dir."
         yield Finding("disk", "problem", text, remedy)

@@ -21,12 +21,17 @@ CLEANING_S = 1.0
 """How long a check that is ended may take to remove its temporary files."""
 
 
+_Lines = queue.SimpleQueue[tuple[int, str | None]]
+"""What checks say: the check's place, and a line; None when it says no more."""
+
+
 @dataclass
 class _Check:
     """One running check. found: so far; is_over: whether it said all."""
 
     topic: Topic
     process: subprocess.Popen[str]
+    listener: threading.Thread
     found: list[Found] = field(default_factory=list)
     is_over: bool = False
 
@@ -34,10 +39,8 @@ class _Check:
 def look(topics: Iterable[Topic], request: Request, limit_s: float) -> list[Found]:
     """What all `topics` find, in their order; one that takes longer than `limit_s` seconds is told as a problem."""
     deadline = time.monotonic() + limit_s
-    lines: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
-    with _started(topics, request) as checks:
-        for index, check in enumerate(checks):
-            threading.Thread(target=_listen, args=(check.process, index, lines), daemon=True).start()
+    lines: _Lines = queue.SimpleQueue()
+    with _started(topics, request, lines) as checks:
         while not all(check.is_over for check in checks) and (left := deadline - time.monotonic()) > 0:
             try:
                 index, line = lines.get(timeout=min(left, 0.2))  # short, so that Ctrl-C comes through everywhere
@@ -52,10 +55,10 @@ def look(topics: Iterable[Topic], request: Request, limit_s: float) -> list[Foun
     return [found for check in checks for found in check.found]
 
 
-def _listen(process: subprocess.Popen[str], index: int, lines: queue.SimpleQueue[tuple[int, str | None]]) -> None:
+def _listen(process: subprocess.Popen[str], index: int, lines: _Lines) -> None:
     assert process.stdout is not None
-    with suppress(OSError, ValueError):
-        for line in process.stdout:
+    with suppress(OSError, ValueError), process.stdout as pipe:
+        for line in pipe:
             if line.endswith("\n"):
                 lines.put((index, line))
     lines.put((index, None))
@@ -64,8 +67,9 @@ def _listen(process: subprocess.Popen[str], index: int, lines: queue.SimpleQueue
 def _ended(check: _Check, limit_s: float) -> list[Finding]:
     """What is to be said where a check did not come to its end by itself."""
     if not check.is_over:
-        what = f"no answer within {limit_s:g} s on {'all of ' if check.found else ''}this"
-        return [Finding(check.topic, "problem", what, f"Try again with --time-limit {4 * limit_s:g}.")]
+        what = f"{'nothing more' if check.found else 'no answer'} within {limit_s:g} s"
+        again = f"Try again with --time-limit {4 * limit_s:g}."
+        return [Finding(check.topic, "problem", what, f"{_likely(check.topic)} {again}".strip())]
     try:
         code = check.process.wait(timeout=CLEANING_S)
     except subprocess.TimeoutExpired:
@@ -76,22 +80,47 @@ def _ended(check: _Check, limit_s: float) -> list[Finding]:
     return [Finding(check.topic, "problem", f"this check ended with {how} before it had an answer")]
 
 
+def _likely(topic: Topic) -> str:
+    """Why a check may take so long."""
+    match topic:
+        case "disk" | "data" | "cache" | "temporary files" | "tracking":
+            return "A file system whose server is away hangs like this: does ls of that folder come back?"
+        case "devices":
+            return "A GPU's driver that hangs looks like this: does nvidia-smi come back? Else restart the machine."
+        case "imports" | "networks" | "weights" | "fonts":
+            return "Packages on slow storage take long to load, most of all the first time."
+        case "ray" | "slurm" | "versions" | "machine":
+            return ""
+
+
 @contextmanager
-def _started(topics: Iterable[Topic], request: Request) -> Iterator[list[_Check]]:
+def _started(topics: Iterable[Topic], request: Request, lines: _Lines) -> Iterator[list[_Check]]:
     """Runs the checks; whatever is still running at the end of the block is ended, and not waited for long."""
     checks: list[_Check] = []
     try:
-        for topic in topics:
-            checks.append(_Check(topic, _start(topic, request)))
+        for index, topic in enumerate(topics):
+            process = _start(topic, request)
+            listener = threading.Thread(target=_listen, args=(process, index, lines), daemon=True)
+            listener.start()
+            checks.append(_Check(topic, process, listener))
         yield checks
     finally:
         running = [check.process for check in checks if check.process.poll() is None]
         _signal_all(running, signal.SIGTERM)
+        _wait(running)
+        left = [process for process in running if process.poll() is None]
+        _signal_all(left, _KILL)
+        _wait(left)
         deadline = time.monotonic() + CLEANING_S
-        for process in running:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=max(0.0, deadline - time.monotonic()))
-        _signal_all([process for process in running if process.poll() is None], _KILL)
+        for check in checks:
+            check.listener.join(timeout=max(0.0, deadline - time.monotonic()))
+
+
+def _wait(processes: Iterable[subprocess.Popen[str]]) -> None:
+    deadline = time.monotonic() + CLEANING_S
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):  # one that hangs in the kernel does not even die
+            process.wait(timeout=max(0.0, deadline - time.monotonic()))
 
 
 _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)

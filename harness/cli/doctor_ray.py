@@ -17,7 +17,7 @@ from harness.execution.programs import ask
 from harness.store.checkup import Finding, FindingState
 
 KNOCK_SECONDS = 5.0
-STATUS_SECONDS = 15.0
+STATUS_SECONDS = 20.0
 PORT = 6379
 """Of a head node, unless said otherwise."""
 _STATUS_CODE = "from ray.scripts.scripts import main; main()"
@@ -98,7 +98,10 @@ def _knock(place: tuple[str, int], origin: str, wanted: FindingState) -> Finding
 def _nodes(place: tuple[str, int]) -> Iterator[Finding]:
     """Ray's own report on the cluster, from a process that can be left behind."""
     shown = f"{place[0]}:{place[1]}"
-    answer = ask([sys.executable, "-c", _STATUS_CODE, "status", f"--address={shown}"], STATUS_SECONDS)
+    # ray.init takes a token that lies there by itself; `ray status` has to be told.
+    mode = os.environ.get("RAY_AUTH_MODE") or ("token" if _has_token() else "disabled")
+    command = [sys.executable, "-c", _STATUS_CODE, "status", f"--address={shown}"]
+    answer = ask(command, STATUS_SECONDS, RAY_AUTH_MODE=mode)
     if answer.code is None:
         yield Finding(
             "ray",
@@ -113,13 +116,15 @@ def _nodes(place: tuple[str, int]) -> Iterator[Finding]:
             "ray",
             "problem" if is_refused else "note",
             f"the cluster at {shown} does not let this machine in" if is_refused else f"no cluster answers at {shown}",
-            "Set RAY_AUTH_MODE=token and bring the head node's token (RAY_AUTH_TOKEN_PATH, else ~/.ray/auth_token)."
+            "Bring the head node's token (ray get-auth-token shows it) into RAY_AUTH_TOKEN or ~/.ray/auth_token, or "
+            "name its file with RAY_AUTH_TOKEN_PATH."
             if is_refused
             else f"Is that the port of Ray's head node? ray status --address={shown} says more.",
         )
     else:
         usage = [" ".join(line.split()) for line in answer.out.splitlines() if re.match(r"\s*[\d.]+/[\d.]+ ", line)]
-        nodes = len(re.findall(r"\bnode_\w+", answer.out.partition("Pending:")[0]))
+        active = answer.out.partition("Active:")[2].partition("Pending:")[0]
+        nodes = sum(int(count) for count in re.findall(r"^\s*(\d+) \S", active, re.MULTILINE))
         count = f"{nodes} node{'s' if nodes != 1 else ''}" if nodes else "nodes unknown"
         resources = [line for line in usage if line.split()[-1] in ("CPU", "GPU")]
         yield Finding("ray", "ok", ", ".join([count, *(f"{line} in use" for line in resources)]))
@@ -128,9 +133,7 @@ def _nodes(place: tuple[str, int]) -> Iterator[Finding]:
 def _token(host: str, wanted: FindingState) -> Iterator[Finding]:
     """Whether this machine has the token that a cluster asks for."""
     mode = os.environ.get("RAY_AUTH_MODE", "").lower()
-    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    file = Path(named).expanduser() if named else Path("~/.ray/auth_token").expanduser()
-    has_token = bool(os.environ.get("RAY_AUTH_TOKEN")) or _has_content(file)
+    named, file, has_token = os.environ.get("RAY_AUTH_TOKEN_PATH"), _token_file(), _has_token()
     if named and not os.environ.get("RAY_AUTH_TOKEN") and not has_token:
         yield Finding(
             "ray",
@@ -145,9 +148,9 @@ def _token(host: str, wanted: FindingState) -> Iterator[Finding]:
             f"RAY_AUTH_MODE=token, but no token is in RAY_AUTH_TOKEN or {file}",
             "Copy the head node's token there (ray get-auth-token shows it), readable for you alone.",
         )
-    elif mode == "token":
-        yield Finding("ray", "ok", "a token is there (RAY_AUTH_MODE=token)")
-    elif not has_token and host not in ("127.0.0.1", "localhost", "::1"):
+    elif has_token and mode in ("", "token"):
+        yield Finding("ray", "ok", "a token is there")
+    elif host not in ("127.0.0.1", "localhost", "::1"):
         yield Finding(
             "ray",
             "note",
@@ -156,8 +159,14 @@ def _token(host: str, wanted: FindingState) -> Iterator[Finding]:
         )
 
 
-def _has_content(file: Path) -> bool:
+def _token_file() -> Path:
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token").expanduser()
+
+
+def _has_token() -> bool:
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
     try:
-        return bool(file.read_text(encoding="utf-8").strip())
+        return bool(_token_file().read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,8 +28,11 @@ class Answer:
         return lines[0].strip()[:300] if lines else f"exit {self.code}"
 
 
-def ask(command: Sequence[str], seconds: float) -> Answer:
-    """What `command` says within `seconds`; one that cannot be started has the shell's exit status 127."""
+def ask(command: Sequence[str], seconds: float, **variables: str) -> Answer:
+    """What `command` says within `seconds`; one that cannot be started has the shell's exit status 127.
+
+    variables: of its environment, beside those of this process.
+    """
     try:
         process = subprocess.Popen(
             command,
@@ -37,6 +41,7 @@ def ask(command: Sequence[str], seconds: float) -> Answer:
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
+            env={**os.environ, **variables},
         )
     except OSError as error:
         return Answer(127, err=error.strerror or str(error))
