@@ -75,6 +75,12 @@ class DeviceError(HarnessError):
     """The asked-for device is not usable."""
 
 
+class ClusterError(HarnessError):
+    """A cluster is away in the middle of the work; the runs are as if they had been interrupted."""
+
+    exit_code = 1
+
+
 class TrackingError(HarnessError):
     """MLflow is missing, away, or refuses."""
 

@@ -69,14 +69,14 @@ class Cluster:
             if self.nodes
             else ["--head", f"--port={self.port}", f"--temp-dir={self.folder}", "--include-dashboard=false"]
         )
-        command = [*prefix, str(Path(sys.executable).with_name("ray")), "start", *place, "--block"]
+        command = [*prefix, sys.executable, str(Path(__file__).with_name("ray_node.py")), "start", *place, "--block"]
         command += ["--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", f"--node-name={name}", "--disable-usage-stats"]
         command += ["--object-store-memory=100000000"]
         log = (self.folder / f"{name}.txt").open("wb")
         with log:
             process = subprocess.Popen(
                 command,
-                env={**self.environment, **environment},
+                env={**self.environment, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1", **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -111,6 +111,7 @@ def ray_cluster() -> Iterator[Cluster]:
     environment = kept | {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": TOKEN,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # for commands: the loopback address is this machine's own
         "RAY_USAGE_STATS_ENABLED": "0",
     }
     with tempfile.TemporaryDirectory(prefix="hrt-", dir="/tmp", ignore_cleanup_errors=True) as folder:

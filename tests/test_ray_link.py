@@ -13,9 +13,10 @@ from ray_servers import free_port
 from experiments import TINY, opened, run_here, write_file
 from harness.errors import DeviceError, HarnessError, StoreError
 from harness.execution.deaths import Deaths
+from harness.execution.ray_board import Board, Flight, feel_all
 from harness.execution.ray_executor import reservation_of
 from harness.execution.ray_link import require_address, scratch_folder
-from harness.execution.ray_messages import GIB, Errand, Reservation, Versions
+from harness.execution.ray_messages import GIB, Errand, Pulse, Reservation, Versions, Wishes
 from harness.execution.ray_nodes import NodeFacts, node_facts, node_probe, probe_arguments, refusal
 from harness.execution.storage import StorageMark, storage_mark
 from harness.store.rundir import ExperimentDirectory
@@ -132,3 +133,28 @@ def test_the_scratch_folder_is_short_private_and_gone_afterwards() -> None:
         assert folder.is_dir() and folder.stat().st_mode & 0o077 == 0
         assert len(str(folder / "session_2026-01-01_00-00-00_000000_1234567" / "sockets" / "plasma_store")) < 107
     assert not folder.exists()
+
+
+def test_a_task_begins_with_its_first_pulse_and_stalls_when_its_work_does_not_go_on() -> None:
+    flights = [Flight(1, None), Flight(2, None)]  # type: ignore[arg-type]
+
+    def look(passed_s: float, **asked: int) -> tuple[list[int], list[int]]:
+        pulses = [Pulse(int(name[1:]), "n", 1, 0.0, count) for name, count in asked.items()]
+        begun, stalled = feel_all(flights, pulses, passed_s, 3.0)
+        return [flight.ticket for flight in begun], [flight.ticket for flight in stalled]
+
+    assert look(2.0) == ([], [])
+    assert look(2.0, t1=0) == ([1], [])
+    assert look(2.0, t1=5, t2=1) == ([2], [])
+    assert look(2.0, t1=9, t2=1) == ([], [])
+    assert look(2.0, t1=9) == ([], [2])  # one says the same again, the other nothing at all
+    assert look(2.0, t1=9, t2=1) == ([], [1])
+
+
+def test_the_board_gives_pulses_once_and_passes_wishes_on() -> None:
+    board = Board()
+    pulse = Pulse(1, "n", 1, 0.0, 4)
+    assert board.tell(pulse) == Wishes()
+    assert board.look(Wishes(saves=1)) == [pulse]
+    assert board.look(Wishes(saves=1)) == []
+    assert board.tell(pulse) == Wishes(saves=1)

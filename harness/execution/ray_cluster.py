@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,8 +17,9 @@ import psutil
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from harness.errors import DeviceError, HarnessError
+from harness.errors import ClusterError, DeviceError, HarnessError
 from harness.execution.assignment import Assignment, WorkResult
+from harness.execution.ray_board import Board, Flight, feel_all
 from harness.execution.ray_messages import (
     Begun,
     Capacity,
@@ -36,16 +36,22 @@ from harness.execution.ray_messages import (
     ToCluster,
     Told,
     Wishes,
-    resources_text,
 )
-from harness.execution.ray_nodes import node_facts, node_probe, probe_arguments, refusal
+from harness.execution.ray_nodes import (
+    kill_process,
+    node_facts,
+    node_name,
+    node_probe,
+    nothing_fits,
+    probe_arguments,
+    refusal,
+)
 from harness.execution.ray_process import START_REMEDY, TOKEN_REMEDY, task_variables
 
 ADDRESS = "--ray-address"
 
 LEAVE_S = 7.0
 """How long tasks may take to save their states once they are asked to leave."""
-
 TURN_S = 0.05
 LOOK_S = 0.25
 NODES_S = 2.0
@@ -58,35 +64,6 @@ AWAKE_S = 2.0
 
 OBJECTS_BYTES = 128 * 2**20
 """Of a cluster of one's own: assignments and results are small."""
-
-
-@dataclass
-class _Flight:
-    """A task that was handed to Ray. pulse: its newest; silent_s: since when its work did not go on."""
-
-    ticket: int
-    assignment: Assignment
-    pulse: Pulse | None = None
-    silent_s: float = 0.0
-    stalled: bool = False
-
-
-class Board:
-    """An actor: tasks tell it how far they are and read what is wished; the command reads and writes the other way."""
-
-    def __init__(self) -> None:
-        self._pulses: dict[int, Pulse] = {}
-        self._wishes = Wishes()
-
-    def tell(self, pulse: Pulse) -> Wishes:
-        self._pulses[pulse.ticket] = pulse
-        return self._wishes
-
-    def look(self, wishes: Wishes) -> list[Pulse]:
-        """Pulses since the last look."""
-        self._wishes = wishes
-        pulses, self._pulses = list(self._pulses.values()), {}
-        return pulses
 
 
 def work(ticket: int, assignment: Assignment, errand: Errand, board: Any) -> WorkResult | HarnessError:
@@ -104,14 +81,6 @@ def work(ticket: int, assignment: Assignment, errand: Errand, board: Any) -> Wor
         return wishes
 
     return work_in_task(f"node {socket.gethostname()} ({node[:8]})", assignment, errand, tell)
-
-
-def kill_process(pid: int, created: float) -> None:
-    """A task: ends another one's process on the same node, which may hear nothing any more."""
-    with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        if process.create_time() == created:
-            process.kill()
 
 
 def serve(connection: Connection, errand: Errand) -> None:
@@ -159,9 +128,10 @@ class _Cluster:
         self._connection = connection
         self._errand = errand
         self._wishes = Wishes()
-        self._flights: dict[Any, _Flight] = {}
+        self._flights: dict[Any, Flight] = {}
         self._names: dict[str, str] = {}
         self._capacity: Capacity | None = None
+        self._here = ray.get_runtime_context().get_node_id()
         self._head = ray.get_runtime_context().gcs_address
         self._head_seen = time.monotonic()
         reservation = errand.reservation
@@ -175,8 +145,7 @@ class _Cluster:
     def serve(self) -> None:
         self._look_at_nodes()
         self._check_nodes()
-        here = ray.get_runtime_context().get_node_id()
-        self._board = _pinned(ray.remote(num_cpus=0, max_restarts=-1)(Board), here).remote()
+        self._board = _pinned(ray.remote(num_cpus=0, max_restarts=-1)(Board), self._here).remote()
         if self._capacity:
             self._send(self._capacity)
         looked = nodes_at = time.monotonic()
@@ -188,8 +157,8 @@ class _Cluster:
                 self._look(min(now - looked, AWAKE_S))
                 looked = now
             if now - nodes_at >= NODES_S:
-                self._require_head()
-                self._look_at_nodes()
+                if self._hears_head():
+                    self._look_at_nodes()
                 nodes_at = time.monotonic()
         self._leave()
         if problem:
@@ -209,7 +178,7 @@ class _Cluster:
             match message:
                 case Submit(ticket, assignment):
                     ref = self._work.remote(ticket, assignment, self._errand, self._board)
-                    self._flights[ref] = _Flight(ticket, assignment)
+                    self._flights[ref] = Flight(ticket, assignment)
                 case SaveStates():
                     self._wishes = Wishes(self._wishes.stop, self._wishes.saves + 1)
                 case Leave():
@@ -228,6 +197,8 @@ class _Cluster:
             try:
                 result = ray.get(ref, timeout=30.0)
             except ray.exceptions.RayError as error:
+                if _is_death_of_node(error) and flight.pulse and flight.pulse.node == self._here:
+                    self._give_up("the Ray node of this machine died", self._names[self._here])
                 self._send(Died(flight.ticket, self._how_it_died(flight, error)))
                 continue
             if isinstance(result, HarnessError):
@@ -235,14 +206,14 @@ class _Cluster:
             self._send(Ended(flight.ticket, result))
         return None
 
-    def _how_it_died(self, flight: _Flight, error: Exception) -> str:
+    def _how_it_died(self, flight: Flight, error: Exception) -> str:
         node = self._names.get(flight.pulse.node, flight.pulse.node[:8]) if flight.pulse else "a node"
         if flight.stalled:
             return f"no progress for {self._errand.stall_timeout_s:g} s (--stall-timeout)"
         match error:
             case ray.exceptions.OutOfMemoryError():
                 return f"ended by Ray, as {node} was out of memory"
-            case ray.exceptions.NodeDiedError() | ray.exceptions.LocalRayletDiedError():
+            case _ if _is_death_of_node(error):
                 return f"{node} died"
             case ray.exceptions.WorkerCrashedError():
                 return f"its process on {node} was killed"
@@ -255,26 +226,19 @@ class _Cluster:
             pulses: list[Pulse] = ray.get(self._board.look.remote(self._wishes), timeout=5.0)
         except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
             return  # it is restarted, and tasks tell it all again
-        by_ticket = {pulse.ticket: pulse for pulse in pulses}
-        for flight in self._flights.values():
-            before, now = flight.pulse, by_ticket.get(flight.ticket, flight.pulse)
-            if now is None:
-                continue
-            if before is None:
-                self._send(Begun(flight.ticket))
-            goes_on = before is None or now.asked != before.asked
-            flight.silent_s = 0.0 if goes_on else flight.silent_s + passed_s
-            flight.pulse = now
-            if flight.silent_s > self._errand.stall_timeout_s and not flight.stalled:
-                flight.stalled = True
-                _pinned(ray.remote(num_cpus=0, max_retries=0)(kill_process), now.node).remote(now.pid, now.created)
+        begun, stalled = feel_all(self._flights.values(), pulses, passed_s, self._errand.stall_timeout_s)
+        for flight in begun:
+            self._send(Begun(flight.ticket))
+        for pulse in [flight.pulse for flight in stalled if flight.pulse]:
+            _pinned(ray.remote(num_cpus=0, max_retries=0)(kill_process), pulse.node).remote(pulse.pid, pulse.created)
 
     def _look_at_nodes(self) -> None:
         """Tells of the capacity where it changed."""
         fitting = []
         for node in _nodes():
-            name = node["NodeName"] if node["NodeName"] != node["NodeManagerAddress"] else node["NodeManagerHostname"]
-            self._names[node["NodeID"]] = f"node {name} ({node['NodeID'][:8]})"
+            self._names[node["NodeID"]] = node_name(node)
+            if not node["Alive"] and node["NodeID"] == self._here:
+                self._give_up("the Ray node of this machine died", self._names[self._here])
             if node["Alive"]:
                 fitting.append(self._errand.reservation.fits(node["Resources"]))
         capacity = Capacity(sum(fitting), sum(1 for runs in fitting if runs))
@@ -282,16 +246,26 @@ class _Cluster:
             self._send(capacity)
         self._capacity = capacity
 
-    def _require_head(self) -> None:
-        """Ray itself would wait for a minute and then end this process."""
+    def _hears_head(self) -> bool:
+        """Whether the head takes connections. When it has not for long, this process ends with words.
+
+        Ray itself would wait for a minute in its next question, and then end the process without any.
+        """
         host, port = self._head.rsplit(":", 1)
         try:
-            socket.create_connection((host, int(port)), timeout=2.0).close()
-            self._head_seen = time.monotonic()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
         except OSError:
             if time.monotonic() - self._head_seen > HEAD_GONE_S:
-                self._send(Refused(head_gone(self._head)))
-                os._exit(1)  # without a head, Ray cannot even leave
+                self._give_up("the head of the Ray cluster is gone", self._head)
+            return False
+        self._head_seen = time.monotonic()
+        return True
+
+    def _give_up(self, what: str, where: str) -> None:
+        """Ends this process with words: without a head, or a node on this machine, Ray cannot even leave."""
+        remedy = "Start it again, then the same command: every run goes on from its newest state."
+        self._send(Refused(ClusterError(what, where=where, remedy=remedy)))
+        os._exit(1)
 
     def _check_nodes(self) -> None:
         """HarnessError where no node could ever take a run, or one that could may not."""
@@ -299,11 +273,7 @@ class _Cluster:
         reservation = self._errand.reservation
         able = [node for node in alive if reservation.fits(node["Resources"])]
         if not able:
-            raise DeviceError(
-                f"no node has what one run reserves ({reservation}); there are " + "; ".join(map(self._offer, alive)),
-                where="--executor ray",
-                remedy="Lower [resources] or --threads, or add a node that has it.",
-            )
+            raise nothing_fits(reservation, {self._names[node["NodeID"]]: node["Resources"] for node in alive})
         probe = ray.remote(num_cpus=0, max_retries=0)(node_probe())
         arguments = probe_arguments(self._errand)
         asked = {_pinned(probe, node["NodeID"]).remote(*arguments): node["NodeID"] for node in able}
@@ -318,12 +288,6 @@ class _Cluster:
         problem = refusal(facts, self._errand)
         if problem:
             raise problem
-
-    def _offer(self, node: dict[str, Any]) -> str:
-        has = node["Resources"]
-        return f"{self._names[node['NodeID']]}: " + resources_text(
-            has.get("CPU", 0), has.get("GPU", 0), has.get("memory")
-        )
 
     def _leave(self) -> None:
         """Asks all tasks to save their states and end, waits for them, and ends what is left."""
@@ -343,12 +307,8 @@ class _Cluster:
         ray.kill(self._board)
 
 
-def head_gone(address: str) -> HarnessError:
-    return HarnessError(
-        "the head of the Ray cluster is gone",
-        where=address,
-        remedy="Start it again, then the same command: every run goes on from its newest state.",
-    )
+def _is_death_of_node(error: Exception) -> bool:
+    return isinstance(error, ray.exceptions.NodeDiedError | ray.exceptions.LocalRayletDiedError)
 
 
 def _pinned(what: Any, node: str) -> Any:

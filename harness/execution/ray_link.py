@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
 
-from harness.errors import HarnessError
+from harness.errors import ClusterError, HarnessError
 from harness.execution.ray_messages import Capacity, Errand, FromCluster, Joined, Leave, Refused, ToCluster
 from harness.execution.ray_process import OUTPUT, START_REMEDY, TOKEN_REMEDY, cluster_process
 from harness.execution.spawning import helpers_deaf
@@ -146,11 +146,11 @@ class ClusterLink:
     def _where(self) -> str:
         return f"--ray-address {self._errand.address}" if self._errand.address else "--executor ray"
 
-    def _lost(self) -> HarnessError:
+    def _lost(self) -> ClusterError:
         self._process.join(timeout=5.0)
         lines = [line for line in self._output().splitlines() if line.strip()]
         said = f"; it said last: {lines[-1].strip()[:300]}" if lines else ""
-        return HarnessError(
+        return ClusterError(
             f"the connection to the Ray cluster was lost{said}",
             where=self._where,
             remedy="The same command goes on from the newest state of every run.",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
+
+import psutil
 
 from harness.errors import DeviceError, HarnessError, StoreError
-from harness.execution.ray_messages import Errand, Versions
+from harness.execution.ray_messages import Errand, Reservation, Versions, resources_text
 
 Answer = tuple[str, str, str, bool]
 """Versions of harness, torch and Python there, and whether the mark is seen."""
@@ -85,3 +89,30 @@ def _difference(fact: NodeFacts, here: Versions) -> str:
     )
     told = ", ".join(f"{name} {there} (here {own})" for name, there, own in pairs if there != own)
     return f"{fact.node} has {told}" if told else ""
+
+
+def node_name(node: Mapping[str, Any]) -> str:
+    """For people: the name that it was given, or its machine's, and the beginning of its id. node: as Ray tells it."""
+    named = node["NodeName"] != node["NodeManagerAddress"]
+    return f"node {node['NodeName'] if named else node['NodeManagerHostname']} ({node['NodeID'][:8]})"
+
+
+def nothing_fits(reservation: Reservation, nodes: Mapping[str, Mapping[str, float]]) -> DeviceError:
+    """nodes: resources of each, by its name."""
+    offers = [
+        f"{name}: {resources_text(has.get('CPU', 0.0), has.get('GPU', 0.0), has.get('memory'))}"
+        for name, has in nodes.items()
+    ]
+    return DeviceError(
+        f"no node has what one run reserves ({reservation}); there are {'; '.join(offers)}",
+        where="--executor ray",
+        remedy="Lower [resources] or --threads, or add a node that has it.",
+    )
+
+
+def kill_process(pid: int, created: float) -> None:
+    """A task: ends another one's process on the same node, which may hear nothing any more."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.create_time() == created:
+            process.kill()
