@@ -10,12 +10,12 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
 from harness.store.atomic import make_folder
 from harness.store.locks import held
+from harness.tracking.network_files import network_file_system
 from harness.tracking.stores import StoreAddress
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ PROBE_SECONDS = 8
 SQLITE_PATIENCE_S = 10.0
 """How long another program may keep an SQLite file locked before this projection is given up."""
 CREATION_WAIT_SECONDS = 120
-_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "lustre", "gpfs", "afs", "9p", "fuse.sshfs", "beegfs", "ceph")
 _LOUD_LOGGERS = ("mlflow", "alembic", "urllib3")
 
 
@@ -182,7 +181,7 @@ def _create_sqlite(address: StoreAddress) -> None:
         fresh.unlink(missing_ok=True)
         uri = f"sqlite:///{fresh.as_posix()}"
         MlflowClient(uri, registry_uri=uri)
-        if not _on_network(path.parent):
+        if not network_file_system(path.parent):  # where WAL damages databases
             with closing(sqlite3.connect(fresh)) as database:
                 database.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer; once is for ever
         for ending in ("-wal", "-shm", "-journal"):
@@ -213,12 +212,3 @@ def _probe_sqlite(address: StoreAddress) -> None:
             remedy="Move it away: the next `harness run FILE`, or `harness sync FILE`, makes it anew from the run "
             "directories.",
         ) from error
-
-
-def _on_network(folder: Path) -> bool:
-    """Whether `folder` is on a network file system, where SQLite's WAL damages databases."""
-    import psutil
-
-    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
-    kind = next((mounts[parent] for parent in (folder, *folder.parents) if parent in mounts), "")
-    return kind.startswith(_NETWORK_FILE_SYSTEMS)
