@@ -23,13 +23,15 @@ from harness.store.rundir import ExperimentDirectory, RunDirectory, experiment_d
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
 
-PATIENCE_S = 240.0
+PATIENCE_S = 400.0
 ALONE = TINY[: TINY.index("[[grid]]")]
 LONG = (
-    ALONE.replace("steps = 24", "steps = 1500")
-    .replace("every = 12", "every = 500")
-    .replace("log_every = 4", "log_every = 20")
+    ALONE.replace("steps = 24", "steps = 800")
+    .replace("checkpoint_every = 12", "checkpoint_every = 50")
+    .replace("samples = 64", "samples = 64\nat = 'last'")
 )
+"""A state after each fiftieth step, far from the end on any machine."""
+EARLY = 50
 
 
 @pytest.fixture(scope="module")
@@ -75,15 +77,15 @@ def _only_run(path: Path) -> RunDirectory:
     return run
 
 
-def _wait_for_state(path: Path, step: int = 1) -> RunDirectory:
-    """The only run, once it has a state of at least `step` that counts."""
+def _wait_for_state(path: Path) -> RunDirectory:
+    """The only run, once it has a state that counts of step EARLY or later."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         runs = list(run_directories(path).values())
-        if runs and any(committed >= step for committed in runs[0].committed_steps()):
+        if runs and any(committed >= EARLY for committed in runs[0].committed_steps()):
             return runs[0]
         time.sleep(0.3)
-    raise AssertionError(f"no state of step {step} within {PATIENCE_S} s")
+    raise AssertionError(f"no state of step {EARLY} within {PATIENCE_S} s")
 
 
 def _wait_for_end(path: Path) -> list[dict[str, Any]]:
@@ -164,11 +166,11 @@ def test_submit_returns_and_status_follows(tmp_path: Path, cluster: SlurmCluster
 def test_near_its_time_limit_a_job_saves_and_goes_on(tmp_path: Path, cluster: SlurmCluster) -> None:
     path = write_file(tmp_path, LONG)
     assert _run(path, "--submit").returncode == 0
-    run = _wait_for_state(path, 500)
+    run = _wait_for_state(path)
     cluster.call("scancel", "--batch", "--signal=USR2", _job(path))  # what --signal sends near the limit
     (found,) = _wait_for_end(path)
     first, second = _attempts(run)
-    assert first.outcome == "interrupted" and first.end_step >= 500
+    assert first.outcome == "interrupted" and first.end_step >= EARLY
     assert second.start_step == first.end_step
     assert second.outcome == "finished"
     assert found["state"] == "complete" and found["job"]["state"] == "ended"
@@ -178,11 +180,11 @@ def test_near_its_time_limit_a_job_saves_and_goes_on(tmp_path: Path, cluster: Sl
 def test_a_preempted_job_goes_on_from_its_newest_state(tmp_path: Path, cluster: SlurmCluster) -> None:
     path = write_file(tmp_path, LONG)
     assert _run(path, "--submit").returncode == 0
-    run = _wait_for_state(path, 500)
+    run = _wait_for_state(path)
     cluster.call("sbatch", "--partition=high", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 3")
     (found,) = _wait_for_end(path)
     first, second = _attempts(run)
-    assert first.outcome == "interrupted" and first.end_step >= 500
+    assert first.outcome == "interrupted" and first.end_step >= EARLY
     assert second.start_step == first.end_step
     assert found["state"] == "complete"
     assert len(_submitted(path)) == 1
@@ -191,7 +193,7 @@ def test_a_preempted_job_goes_on_from_its_newest_state(tmp_path: Path, cluster: 
 def test_a_job_killed_by_somebody_is_submitted_again(tmp_path: Path, cluster: SlurmCluster) -> None:
     path = write_file(tmp_path, LONG)
     assert _run(path, "--submit").returncode == 0
-    run = _wait_for_state(path, 500)
+    run = _wait_for_state(path)
     assert run.heartbeat.read_text().splitlines()[0] == _job(path)
     waiting = _in_background(path)
     try:
@@ -204,7 +206,7 @@ def test_a_job_killed_by_somebody_is_submitted_again(tmp_path: Path, cluster: Sl
     assert waiting.returncode == 0, told
     assert len(_submitted(path)) == 2
     first, second = _attempts(run)
-    assert first.outcome is None and second.start_step >= 500
+    assert first.outcome is None and second.start_step >= EARLY
     assert second.outcome == "finished"
 
 
@@ -213,7 +215,7 @@ def test_ctrl_c_ends_own_jobs_alone_and_saves(tmp_path: Path, cluster: SlurmClus
     path = write_file(tmp_path, LONG)
     waiting = _in_background(path)
     try:
-        run = _wait_for_state(path, 500)
+        run = _wait_for_state(path)
         waiting.send_signal(signal.SIGINT)
         _, told = waiting.communicate(timeout=PATIENCE_S)
     finally:
@@ -222,7 +224,7 @@ def test_ctrl_c_ends_own_jobs_alone_and_saves(tmp_path: Path, cluster: SlurmClus
     assert cluster.wait_for(_job(path), "COMPLETED", "CANCELLED")
     assert cluster.states()[foreign] == "RUNNING"
     (attempt,) = _attempts(run)
-    assert attempt.outcome == "interrupted" and attempt.end_step >= 500
+    assert attempt.outcome == "interrupted" and attempt.end_step >= EARLY
     (found,) = _status(path)
     assert found["state"] == "interrupted" and found["job"]["state"] == "gone"
 
