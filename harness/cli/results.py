@@ -17,6 +17,7 @@ from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, Tracki
 from harness.cli.reporting import current_report
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
+from harness.tracking.network_files import why_no_default_store
 from harness.tracking.reader import ExperimentView
 
 
@@ -85,6 +86,12 @@ def sync(
     """Project what the runs hold into MLflow; nothing else."""
     if tracking_uri == "none":
         raise HarnessError("there is nothing to sync into", where="--tracking-uri none")
+    if reason := why_no_default_store(tracking_uri, runs_dir):
+        raise HarnessError(
+            f"the default store is left out: {reason}",
+            where="--tracking-uri",
+            remedy="Name a server, or a file on a local disk: --tracking-uri sqlite:////LOCAL/mlflow.db",
+        )
     from harness.tracking.projection import project_and_finish
     from harness.tracking.stores import resolve_address
 

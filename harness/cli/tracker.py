@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.cli.console import say
 from harness.errors import HarnessError, TrackingError
+from harness.tracking.network_files import why_no_default_store
 from harness.tracking.reader import ExperimentView
 from harness.tracking.refusals import REMEDY
 from harness.tracking.stores import StoreAddress, resolve_address
@@ -41,7 +42,13 @@ class Tracker:
 
     @classmethod
     def of(cls, tracking_uri: str | None, runs_dir: Path) -> Tracker:
-        return cls(None if tracking_uri == "none" else resolve_address(tracking_uri, runs_dir))
+        """The default store is left out, and that is told, where it would be SQLite on a network file system."""
+        if tracking_uri == "none":
+            return cls(None)
+        if reason := why_no_default_store(tracking_uri, runs_dir):
+            say(f"MLflow is left out: {reason}; `harness sync FILE --tracking-uri URI` brings the results into a store")
+            return cls(None)
+        return cls(resolve_address(tracking_uri, runs_dir))
 
     def note(self) -> str:
         """What the display should tell about tracking; empty when all is well."""

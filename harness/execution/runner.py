@@ -89,7 +89,10 @@ def run_experiment(
             with at_once():
                 _add_real_images(file, options, observe)
         elsewhere = [run for run in view.runs if run.run.key in options.keys and run.status.state == "running"]
-        if not elsewhere or options.submit:
+        if not elsewhere:
+            break
+        if options.submit:
+            observe(Event("note", text=f"worked on already: {', '.join(run.run.name for run in elsewhere)}"))
             break
         if not options.wait:
             return Summary(results, tuple(run.run.name for run in elsewhere))

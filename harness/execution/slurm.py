@@ -12,12 +12,14 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from typing import Any
 
 from harness.design.experiment import Experiment
 from harness.errors import HarnessError, StoreError
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.events import Event, Observer
+from harness.execution.interruption import signals_blocked
 from harness.execution.options import RunOptions
 from harness.execution.slurm_following import Following, Handed, forget_gone
 from harness.execution.slurm_job import JobTask, versions, work
@@ -45,9 +47,9 @@ class SlurmExecutor:
     ) -> None:
         _require_slurm()
         self._options = options
+        self._experiment = experiment
         self._directory = directory
         self._name = job_name(experiment.name)
-        self._runs_per_job = experiment.slurm.runs_per_job
         self._device = device
         self._threads = threads
         self._parameters = sbatch_parameters(self._name, experiment.slurm, experiment.resources, threads, device)
@@ -108,7 +110,7 @@ class SlurmExecutor:
 
     def _submit(self, assignments: Sequence[Assignment], observe: Observer) -> dict[str, str]:
         """Jobs by key, recorded array by array; HarnessError with sbatch's words."""
-        size = self._runs_per_job
+        size = self._experiment.slurm.runs_per_job
         groups = [tuple(assignments[start : start + size]) for start in range(0, len(assignments), size)]
         jobs: dict[str, str] = {}
         for start in range(0, len(groups), MOST_JOBS):
@@ -124,15 +126,17 @@ class SlurmExecutor:
         from submitit import SlurmExecutor as Submitter
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        task = [JobTask(group, self._device, self._threads, self._options.stall_timeout_s) for group in groups]
+        options = replace(self._options, executor="local", submit=False)
+        tasks = [JobTask(group, options, self._experiment, self._device, self._threads) for group in groups]
+        payloads = [pickle.dumps(task) for task in tasks]
         roots: list[Any] = [str(self._directory.root)] * len(groups)
         told = io.StringIO()  # submitit prints what sbatch says, and raises it as well
         atomic.make_folder(self._directory.job_logs)
         submitter = Submitter(self._directory.job_logs, python=f"exec {shlex.quote(sys.executable)}")
         submitter.update_parameters(**self._parameters)
         try:
-            with redirect_stderr(told):
-                jobs = submitter.map_array(work, roots, [versions()] * len(groups), [pickle.dumps(one) for one in task])
+            with redirect_stderr(told), signals_blocked(also_interrupts=True):  # Ctrl-C reaches sbatch, too
+                jobs = submitter.map_array(work, roots, [versions()] * len(groups), payloads)
         except (FailedJobError, FailedSubmissionError) as error:
             raise refusal(str(error)) from error
         except OSError as error:

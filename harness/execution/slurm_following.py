@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from harness.errors import HarnessError, StoreError
+from harness.errors import HarnessError
 from harness.execution.assignment import Assignment, WorkOutcome, WorkResult
 from harness.execution.events import Event, Observer, finished
-from harness.execution.progress import ProgressReader, count_evaluations
+from harness.execution.progress import ProgressReader
 from harness.execution.slurm_queue import QueuedJob, cancel, look_at_queue, signal_jobs
-from harness.store.attempts import end_attempt
-from harness.store.commits import newest_commit
+from harness.execution.slurm_standing import Standing, note_failure, standing
 from harness.store.heartbeat import end_heartbeat, read_heartbeat
 from harness.store.jobs import JobReport, JobResult, log_tail, read_job_report
-from harness.store.locks import held, is_held
+from harness.store.locks import is_held
 from harness.store.rundir import ExperimentDirectory
 
 POLL_S = 0.25
@@ -27,17 +26,6 @@ LEAVE_S = 30.0
 """How long own jobs may take to save their states after Ctrl-C; a second Ctrl-C leaves at once."""
 
 _OUTCOMES: tuple[WorkOutcome, ...] = get_args(WorkOutcome)
-
-Standing = tuple[int, int]
-"""The step of a run's newest commit, and how many evaluations are stored."""
-
-
-def standing(assignment: Assignment) -> Standing:
-    try:
-        commit = newest_commit(assignment.directory)
-    except StoreError:
-        commit = None  # the worker fails of it, and says why
-    return commit.step if commit else 0, count_evaluations(assignment.directory)
 
 
 @dataclass(frozen=True)
@@ -185,7 +173,7 @@ class Following:
         log = self._directory.job_log(run.job)
         tail = log_tail(log) or f"no log at {log}: do the nodes see this folder?"
         reason = f"its jobs ended twice without progress ({', then '.join(deaths)}): {tail if report is None else log}"
-        _note_failure(assignment, stands[0], reason)
+        note_failure(assignment, reason)
         self._end(key, run, WorkResult("failed", stands[0], reason))
         return False
 
@@ -220,12 +208,3 @@ def forget_gone(directory: ExperimentDirectory, queue: Mapping[str, QueuedJob]) 
         heartbeat = read_heartbeat(run)
         if heartbeat and not ((job := queue.get(heartbeat.job)) and job.is_alive):
             end_heartbeat(run, heartbeat.job)
-
-
-def _note_failure(assignment: Assignment, step: int, reason: str) -> None:
-    run = assignment.directory
-    if not run.root.is_dir():
-        return
-    with held(run.lock, timeout_s=1.0) as mine:
-        if mine:
-            end_attempt(run, "failed", step=step, reason=reason)

@@ -20,14 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.execution.slurm_queue import requeue
+from harness.execution.slurm_standing import note_failure, standing
 from harness.store.heartbeat import EVERY_S, Heartbeat, beat, end_heartbeat, is_beating, read_heartbeat
 from harness.store.jobs import JobReport, JobResult, read_job_report, write_job_report
 from harness.store.reading import is_there
 from harness.store.rundir import ExperimentDirectory
 
 if TYPE_CHECKING:
+    from harness.design.experiment import Experiment
     from harness.execution.assignment import Assignment
     from harness.execution.events import Event, Observer
+    from harness.execution.options import RunOptions
 
 MOST_FRUITLESS = 2
 """Time limits in a row without progress after which a job is not queued again."""
@@ -35,12 +38,16 @@ MOST_FRUITLESS = 2
 
 @dataclass(frozen=True)
 class JobTask:
-    """Runs for one job. workers side by side, with `threads` CPU threads each, on `device`."""
+    """Runs for one job, side by side, with `threads` CPU threads each, on `device`.
+
+    options: of the local executor that works inside the job.
+    """
 
     assignments: tuple[Assignment, ...]
+    options: RunOptions
+    experiment: Experiment
     device: str
     threads: int
-    stall_timeout_s: float
 
 
 @dataclass
@@ -111,32 +118,32 @@ class _Work:
         report = JobReport(self.node, fruitless=before.fruitless if before else 0)
         self._write(report)
         mine = [assignment for assignment in self.task.assignments if not self._is_elsewhere(assignment)]
-        keys = {assignment.name: assignment.key for assignment in mine}
-        stood = _standings(mine)
+        by_name = {assignment.name: assignment for assignment in mine}
+        stood = [standing(assignment) for assignment in mine]
 
         def observe(event: Event) -> None:
             _tell(
                 " ".join(str(part) for part in (event.kind, event.run, event.step, event.outcome, event.text) if part)
             )
             if event.kind == "finished":
-                self.results[keys[event.run]] = JobResult(event.outcome, event.step, event.text)
+                self.results[by_name[event.run].key] = JobResult(event.outcome, event.step, event.text)
+                end_heartbeat(by_name[event.run].directory, self.job)  # before anybody takes the result
                 self._write(report)
 
         with self._heartbeats(mine):
             self._train(mine, observe)
         if self.orders.time_is_up and any(self._is_open(assignment) for assignment in mine):
-            self._requeue(report, mine, made_progress=_standings(mine) != stood)
+            made_progress = stood != [standing(assignment) for assignment in mine]
+            self._requeue(report, mine, made_progress=made_progress)
 
     def _train(self, mine: list[Assignment], observe: Observer) -> None:
-        from harness.execution.local import LocalExecutor
-        from harness.execution.placement import on_gpus, on_this_machine
+        from harness.execution.executor import executor_of
 
         if not mine or self.orders.stopping:
             return
         task = self.task
-        runs = len(mine)  # all side by side: so many were asked for in one job
-        places = on_gpus(task.threads, runs, runs, runs) if task.device == "cuda" else on_this_machine(runs)
-        executor = LocalExecutor(places, task.device, task.threads, task.stall_timeout_s)
+        options = replace(task.options, workers=len(mine))
+        executor = executor_of(options, task.experiment, task.device, task.threads, len(mine))
         executor.run(mine, observe, self.orders.stop, self.orders.save)
 
     def _is_open(self, assignment: Assignment) -> bool:
@@ -156,9 +163,9 @@ class _Work:
         fruitless = 0 if made_progress else report.fruitless + 1
         if fruitless >= MOST_FRUITLESS:
             reason = f"no progress within the time limit of the job, {fruitless} times; raise slurm.time"
-            self.results |= {
-                assignment.key: JobResult("failed", 0, reason) for assignment in mine if self._is_open(assignment)
-            }
+            for assignment in mine:
+                if self._is_open(assignment):
+                    self.results[assignment.key] = note_failure(assignment, reason)
             self._write(replace(report, fruitless=fruitless))
             return
         self._write(replace(report, fruitless=fruitless))
@@ -223,12 +230,6 @@ def _needed(task: JobTask) -> Iterator[Path]:
         yield assignment.images
         for evaluation in assignment.evaluations:
             yield evaluation.reference_images
-
-
-def _standings(assignments: list[Assignment]) -> list[tuple[int, int]]:
-    from harness.execution.slurm_following import standing
-
-    return [standing(assignment) for assignment in assignments]
 
 
 def _refuse(directory: ExperimentDirectory, job: str, report: JobReport) -> None:

@@ -109,14 +109,14 @@ def _order(command: Sequence[str], jobs: Iterable[str]) -> None:
     for start in range(0, len(ids), MOST_IDS):
         part = [*command, *ids[start : start + MOST_IDS]]
         try:
-            subprocess.run(part, capture_output=True, timeout=ORDER_TIMEOUT_S, check=False)
+            _run(part, ORDER_TIMEOUT_S)
         except (OSError, subprocess.TimeoutExpired):
             return  # Slurm is away; what then becomes of the jobs is seen in the queue
 
 
 def _call(command: Sequence[str], timeout_s: float) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        done = _run(command, timeout_s)
     except subprocess.TimeoutExpired as error:
         raise HarnessError(
             f"{command[0]} did not answer within {timeout_s:g} s", where="Slurm", remedy="Try again when it does."
@@ -135,3 +135,10 @@ def _call(command: Sequence[str], timeout_s: float) -> str:
             remedy="`sinfo` shows whether Slurm is up.",
         )
     return done.stdout
+
+
+def _run(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
+    """In a session of its own, which Ctrl-C does not reach."""
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout_s, check=False, start_new_session=True
+    )

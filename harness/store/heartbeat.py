@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from harness.store.locks import is_held
 from harness.store.rundir import RunDirectory
 
 EVERY_S = 30.0
@@ -43,6 +44,11 @@ def end_heartbeat(run: RunDirectory, job: str) -> None:
     if found is not None and found.job == job:
         with suppress(OSError):
             run.heartbeat.unlink()
+
+
+def is_worked_on(run: RunDirectory) -> bool:
+    """Whether a live process holds the run's lock, or a job elsewhere beats on it; raises as `locks.is_held`."""
+    return is_held(run.lock) or is_beating(run)
 
 
 def is_beating(run: RunDirectory) -> bool:

@@ -19,8 +19,8 @@ from harness.store.attempts import Attempt, read_attempts
 from harness.store.commits import Commit, metrics_match, read_commit, read_commits, records_match
 from harness.store.evaluations import evaluation_damage
 from harness.store.findings import Finding, Kind
+from harness.store.heartbeat import is_worked_on
 from harness.store.left_behind import without_left
-from harness.store.locks import is_held
 from harness.store.manifest import read_run_manifest, require_own_folder
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.png import picture_damage, picture_texts
@@ -98,11 +98,11 @@ def _pool() -> Iterator[Executor]:
 def _inspect_or_tell(run: RunDirectory, key: str, pool: Executor) -> tuple[Finding, ...]:
     """What is seen of a run that nobody holds. One that cannot be read says nothing about the others."""
     try:
-        if is_held(run.lock):
+        if is_worked_on(run):
             return ()
         before = _trace(run)
         findings = (*_inspect_run(run, key, pool), *_documents(run.cursors, "cursor"))
-        return findings if findings and not is_held(run.lock) and _trace(run) == before else ()
+        return findings if findings and not is_worked_on(run) and _trace(run) == before else ()
     except StoreError as error:
         return (Finding(Path(error.where), "unreadable", error.what),)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import StoreError
+from harness.store.heartbeat import is_beating
 from harness.store.locks import held
 from harness.store.manifest import read_run_manifest
 from harness.store.rundir import RUN_NAME, ExperimentDirectory, RunDirectory
@@ -44,13 +45,15 @@ def find_leftovers(directory: ExperimentDirectory, name: str, keys: Collection[s
 
 
 def remove_run(run: RunDirectory) -> bool:
-    """Removes a run's folder; False where a live process holds it. StoreError with what could not be removed.
+    """Removes a run's folder; False where a live process, or a job elsewhere, works on it.
+
+    StoreError with what could not be removed.
 
     run.json goes last, so that a removal that was stopped in the middle is found and done by the next one.
     """
     try:
         with held(run.lock, timeout_s=0.0) as mine:
-            if not mine:
+            if not mine or is_beating(run):
                 return False
             for entry in list(os.scandir(run.root)):
                 if entry.name not in (run.run_json.name, run.lock.name):

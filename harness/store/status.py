@@ -12,9 +12,8 @@ from harness.store.atomic import note_of, stored_hash
 from harness.store.attempts import Attempt, read_attempts
 from harness.store.commits import Commit, look_at_commits, metrics_match, records_match
 from harness.store.evaluations import read_evaluation
-from harness.store.heartbeat import is_beating
+from harness.store.heartbeat import is_worked_on
 from harness.store.left_behind import LeftBehind, lacks_on_purpose, left_behind
-from harness.store.locks import is_held
 from harness.store.manifest import require_own_folder
 from harness.store.networks import read_networks
 from harness.store.pictures import AskedPicture, PictureKind, missing_pictures
@@ -82,8 +81,7 @@ def run_status(
     """
     if run is None:
         return NEVER_STARTED
-    # Before the files: what ends in between is then told by them.
-    is_running = is_held(run.lock) or is_beating(run)
+    is_running = is_worked_on(run)  # before the files: what ends in between is then told by them
     status = stored_status(run, steps, required, pictures)
     if not is_running:
         return status
@@ -110,7 +108,7 @@ def isolated_status(
         return run_status(run, steps, required, pictures)
 
     try:
-        if run is None or run.looks is None or is_held(run.lock):
+        if run is None or run.looks is None or is_worked_on(run):
             return look()
         question = (run.root, run.has_weights, key, steps, None if required is None else tuple(required), (*pictures,))
         return run.looks.at_all(question, look, lambda found: _rests_on(run, found, required or (), pictures))

@@ -8,12 +8,12 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import TrackingError
 from harness.store.atomic import make_folder
 from harness.store.locks import held
+from harness.tracking.network_files import network_file_system
 from harness.tracking.probes import PROBE_SECONDS, probe_server, probe_sql_server, probe_sqlite
 from harness.tracking.refusals import REMEDY, explained, missing_package
 from harness.tracking.stores import StoreAddress
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 CREATION_WAIT_SECONDS = 120
-_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "lustre", "gpfs", "afs", "9p", "fuse.sshfs", "beegfs", "ceph")
 _LOUD_LOGGERS = ("mlflow", "alembic", "urllib3")
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PROBE_SECONDS)}
 """For the first questions to a server: a dead one would block for minutes."""
@@ -134,19 +133,10 @@ def _create_sqlite(address: StoreAddress) -> None:
         fresh.unlink(missing_ok=True)
         uri = f"sqlite:///{fresh.as_posix()}"
         MlflowClient(uri, registry_uri=uri)
-        if not _on_network(path.parent):
+        if not network_file_system(path.parent):  # where WAL damages databases
             with closing(sqlite3.connect(fresh)) as database:
                 database.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer; once is for ever
         for ending in ("-wal", "-shm", "-journal"):
             # SQLite would replay what a deleted store left over the new one.
             path.with_name(path.name + ending).unlink(missing_ok=True)
         fresh.replace(path)
-
-
-def _on_network(folder: Path) -> bool:
-    """Whether `folder` is on a network file system, where SQLite's WAL damages databases."""
-    import psutil
-
-    mounts = {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
-    kind = next((mounts[parent] for parent in (folder, *folder.parents) if parent in mounts), "")
-    return kind.startswith(_NETWORK_FILE_SYSTEMS)
