@@ -14,7 +14,8 @@ import pytest
 import torch
 from run_files import run_at, small_disk
 
-from harness.execution.ending import OUT_OF_MEMORY, ending_of
+from harness.errors import DeviceError, OwnPartError
+from harness.execution.ending import OUT_OF_MEMORY, OUT_OF_MEMORY_ALONE, ending_of
 from harness.execution.measure import Stopped
 from harness.execution.run_log import log_file
 from harness.gan.training import TrainingResult
@@ -140,3 +141,29 @@ def test_a_gpu_that_stays_broken_keeps_the_reason(run: RunDirectory, monkeypatch
     monkeypatch.setattr(torch.cuda, "empty_cache", sticky)
     ending = ending_of(run, raising(torch.OutOfMemoryError("CUDA out of memory")))
     assert (ending.outcome, ending.reason) == ("failed", OUT_OF_MEMORY)
+
+
+def test_a_run_that_was_alone_is_told_so(run: RunDirectory) -> None:
+    ending = ending_of(run, raising(torch.OutOfMemoryError("CUDA out of memory")), alone=True)
+    assert (ending.reason, ending.trouble) == (OUT_OF_MEMORY_ALONE, "memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "memory"),
+        (RuntimeError("CUDA error: out of memory"), "memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "memory"),
+        (RuntimeError("CUDA error: unspecified launch failure"), "device"),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "device"),
+        (torch.AcceleratorError("the launch timed out and was terminated"), "device"),
+        (DeviceError("no TF32"), "device"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), "none"),
+        (ValueError("CUDA error"), "none"),
+    ],
+)
+def test_what_failed_besides_the_run(run: RunDirectory, error: Exception, trouble: str) -> None:
+    assert ending_of(run, raising(error)).trouble == trouble
+    own = OwnPartError("raises", where="nets.py:3")
+    own.__cause__ = error
+    assert ending_of(run, raising(own)).trouble == trouble

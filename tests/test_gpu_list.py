@@ -119,6 +119,8 @@ def test_the_program_is_asked_and_its_list_only_where_a_gpu_may_be_split(
         Gpu("GPU-1", 1, "Fake GPU", Load(81920, 200, 50)),
     )
     assert "-L" not in smi.asked
+    smi.answer("0, GPU-0, Fake GPU, 81920, 100, 50\nWARNING: infoROM is corrupted at gpu 0000:3B:00.0\n", code=14)
+    assert NvidiaSmi().listed() == found[:1]
     smi.answer("0, GPU-5c89, NVIDIA A100, 40960, 5, [N/A]\n")
     (smi.folder / "list").write_text(LISTED)
     split = NvidiaSmi().listed()

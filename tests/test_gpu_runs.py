@@ -37,6 +37,7 @@ def tell(cell):
     others = [path.name for path in SHARED.glob("pid-*") if Path("/proc", path.name[4:]).exists()]
     line = {{"cell": cell, "gpu": MINE, "pid": os.getpid(), "time": time.monotonic(), "alive": others}}
     (SHARED / f"pid-{{os.getpid()}}").touch()
+    (SHARED / f"at-{{MINE}}-{{cell}}").touch()
     with (SHARED / "told").open("a") as file:
         file.write(json.dumps(line) + chr(10))
 
@@ -228,9 +229,13 @@ def test_a_gpu_that_disappears_is_left_out_and_its_run_goes_on(grid: Grid, smi: 
 
 def test_other_runs_of_a_gpu_that_disappears_go_on_elsewhere_too(grid: Grid, smi: FakeSmi) -> None:
     smi.rows((0, 0), (1, 0))
-    how = 'raise RuntimeError("CUDA error: unspecified launch failure")'
-    path = grid(GPU_1_GOES.format(table=str(smi.folder / "table"), how=how), runs_per_gpu=2)
-    steps = ("training.steps=240", "training.checkpoint_every=12")
+    how = "raise RuntimeError('CUDA error: unspecified launch failure')"
+    both = """
+        while MINE == "GPU-1" and self.calls == 20 and len(list(SHARED.glob("at-GPU-1-*"))) < 2:
+            time.sleep(0.02)
+"""
+    path = grid(both + GPU_1_GOES.format(table=str(smi.folder / "table"), how=how), runs_per_gpu=2)
+    steps = ("training.steps=240", "training.checkpoint_every=120", "evaluation=[]")
     results = run_here(path, *steps, executor="local").results
     assert [result.outcome for result in results.values()] == ["finished"] * 4
     moved = [status for status in statuses(path, *steps).values() if len(status.attempts) == 2]
@@ -297,7 +302,7 @@ def test_a_probe_lets_a_second_run_join(
 """
     path = grid(slow)
     events: list[Event] = []
-    steps = ("training.steps=60", "training.checkpoint_every=30", "evaluation=[]")
+    steps = ("training.steps=32", "training.checkpoint_every=16", "evaluation=[]")
     results = run_here(path, *steps, executor="local", events=events).results
     assert [result.outcome for result in results.values()] == ["finished"] * 4
     assert at_once(events) == most

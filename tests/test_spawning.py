@@ -49,6 +49,33 @@ def test_the_fork_server_loads_torch_while_this_process_does_not() -> None:
     assert done.stdout.split() == ["True", "3", "True", "False"]
 
 
+ASKS_CUDA = """
+import importlib
+import torch
+asked = []
+
+def spied(holder, name):
+    found = getattr(holder, name)
+    setattr(holder, name, lambda *arguments: (asked.append(name), found(*arguments))[1])
+
+for name in ("is_available", "device_count", "_lazy_init"):
+    spied(torch.cuda, name)
+for name in ("_cuda_getDeviceCount", "_cuda_init"):
+    if hasattr(torch._C, name):
+        spied(torch._C, name)
+from harness.execution.spawning import PRELOADED
+for module in PRELOADED:
+    importlib.import_module(module)
+print(asked, torch.cuda.is_initialized())
+"""
+
+
+def test_what_is_loaded_for_all_workers_leaves_cuda_alone() -> None:
+    """A process that forks after CUDA looked for GPUs has children that can use none, nor choose one by a variable."""
+    done = subprocess.run([sys.executable, "-c", ASKS_CUDA], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "False"]
+
+
 DEAF = """
 import signal
 from multiprocessing import forkserver

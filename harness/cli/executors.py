@@ -9,7 +9,7 @@ import typer
 from harness.errors import HarnessError
 from harness.execution.options import STALL_TIMEOUT_S, DeviceChoice, ExecutorName
 
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: from the cores.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; default: by cores and GPUs.")]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="CPU threads of each worker; default: as at the first run, else by cores."),

@@ -20,6 +20,9 @@ from harness.errors import DeviceError
 LOOK_S = 20.0
 """How long nvidia-smi may take: a machine without a persistent driver loads it first."""
 
+_ANSWERED = (0, 14)
+"""Exit codes with a list; 14: one of the GPUs has a damaged infoROM, which is a warning."""
+
 _QUERY = "--query-gpu=index,uuid,name,memory.total,memory.used,utilization.gpu"
 _INSTANCE = re.compile(r"^\s+MIG (?P<profile>\S+)\s.*\(UUID: (?P<id>MIG-[^)]+)\)")
 _WHOLE = re.compile(r"^GPU \d+: .*\(UUID: (?P<id>GPU-[^)]+)\)")
@@ -73,7 +76,7 @@ class NvidiaSmi:
 
     def listed(self) -> tuple[Gpu, ...] | None:
         code, text = _ask(_QUERY, "--format=csv,noheader,nounits")
-        if code != 0:
+        if code not in _ANSWERED:
             return None
         gpus = tuple(gpu for line in text.splitlines() if (gpu := parse_row(line)) is not None)
         if any(gpu.load is None or gpu.load.busy_percent is None for gpu in gpus):
@@ -87,7 +90,7 @@ class NvidiaSmi:
         if (listed := self.listed()) is not None:
             return gpu.id not in {id for found in listed for id in (found.id, *(id for id, _ in found.instances))}
         code, text = _ask("-i", gpu.id, "--query-gpu=uuid", "--format=csv,noheader")  # one lost GPU may fail a list
-        return code not in (0, None) and any(words in text for words in _GONE)
+        return code not in (*_ANSWERED, None) and any(words in text for words in _GONE)
 
     def in_cuda_order(self) -> tuple[str, ...]:
         code, text = _output([sys.executable, "-c", _CUDA_ORDER], timeout_s=6 * LOOK_S)
