@@ -57,6 +57,7 @@ class Landing:
         """What runs share first, so that a run that landed is never without it; the copy of the file last."""
         before = manifest_here(self.home)
         joined = joined_manifests(before, self.shared, str(self.home.root))
+        atomic.remove_leftovers(self.home.manifest)
         if joined != before:
             write_experiment_manifest(self.home, joined)
         for path in sorted([*self.staged.root.glob("source/**/*.py"), *self.staged.pictures.glob("*.png")]):

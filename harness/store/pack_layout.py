@@ -64,16 +64,17 @@ def collisions(names: Iterable[str]) -> list[str]:
     """Names that some file system takes for one that came before: of another case or spelling, a file for a folder."""
     seen: dict[str, str] = {}
     files: set[str] = set()
+    folders: set[str] = set()
     found = []
     for name in names:
         parts = name.split("/")
-        folded = _folded(name)
-        paths = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
-        clashes = any(seen.setdefault(_folded(path), path) != path for path in paths)
-        clashes |= any(_folded(path) in files for path in paths)
-        files.add(folded)
-        if clashes:
+        above = ["/".join(parts[:end]) for end in range(1, len(parts))]
+        folded = [_folded(path) for path in (*above, name)]
+        is_spelled_else = [seen.setdefault(key, path) != path for key, path in zip(folded, (*above, name), strict=True)]
+        if any(is_spelled_else) or not files.isdisjoint(folded) or folded[-1] in folders:
             found.append(name)
+        files.add(folded[-1])
+        folders.update(folded[:-1])
     return found
 
 

@@ -150,7 +150,8 @@ class _Writer:
         if commit and step < run.steps and run.state != "diverged" and not found.has_state:
             self.packed.stateless.append(folder)
         for attempt in read_attempts(run.directory):
-            self.machines[atomic.canonical_json(attempt.machine).decode()] = attempt.machine
+            machine = {name: fact for name, fact in attempt.machine.items() if name != "pid"}
+            self.machines[atomic.canonical_json(machine).decode()] = machine
 
     def _write(self, name: str, piece: Piece) -> None:
         if what := trouble_with_name(name, self.contents.name):

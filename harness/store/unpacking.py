@@ -56,8 +56,13 @@ def unpack(pack: Pack, runs_dir: Path, output: Path) -> Unpacked:
 
 
 def _prefix(home: ExperimentDirectory) -> str:
-    """How folders of unpackings are called beside the experiment's: no run, and no experiment, begins with a dot."""
+    """How folders of unpackings are called: no run, and no experiment, begins with a dot."""
     return f".{home.root.name}.unpacking-"
+
+
+def _places(home: ExperimentDirectory) -> tuple[Path, ...]:
+    """Where they lie: in the experiment's folder, which may be on a disk of its own, else beside where it will be."""
+    return (home.root, home.root.parent) if home.root.is_dir() else (home.root.parent,)
 
 
 @contextmanager
@@ -65,9 +70,9 @@ def _staging(home: ExperimentDirectory) -> Iterator[Path]:
     """An empty folder on the same disk as the experiment's, removed at the end with all that is left in it."""
     with ExitStack() as stack:
         try:
-            folder = Path(tempfile.mkdtemp(prefix=_prefix(home), dir=home.root.parent))
+            folder = Path(tempfile.mkdtemp(prefix=_prefix(home), dir=_places(home)[0]))
         except OSError as error:
-            where = str(home.root.parent)
+            where = str(_places(home)[0])
             raise StoreError(
                 f"cannot write: {error.strerror or error}", where=where, remedy=atomic.DISK_REMEDY
             ) from error
@@ -78,7 +83,8 @@ def _staging(home: ExperimentDirectory) -> Iterator[Path]:
 
 def _clear_leftovers(home: ExperimentDirectory) -> None:
     """Removes what killed unpackings left; a run that was taken out of its place and not replaced goes back there."""
-    for folder in sorted(home.root.parent.glob(f"{glob.escape(_prefix(home))}*")):
+    pattern = f"{glob.escape(_prefix(home))}*"
+    for folder in [folder for place in _places(home) for folder in sorted(place.glob(pattern))]:
         if folder.is_symlink() or not (folder / RUNS).is_dir():
             continue  # not an unpacking's, or one that has only begun
         with held(folder / _LOCK, timeout_s=0.0) as mine:

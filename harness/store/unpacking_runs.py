@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from harness.errors import DamagedFileError, StoreError
 from harness.store import atomic
@@ -17,8 +18,9 @@ from harness.store.left_behind import note_left_behind
 from harness.store.manifest import read_run_manifest, require_own_folder
 from harness.store.networks import read_networks
 from harness.store.pack_manifest import PackedRun
+from harness.store.pack_pieces import CHUNK_BYTES
 from harness.store.png import picture_damage
-from harness.store.reading import is_there, read_bytes
+from harness.store.reading import is_there, open_file, read_bytes
 from harness.store.rundir import RunDirectory
 
 
@@ -67,13 +69,17 @@ def completed(home: RunDirectory, staged: RunDirectory) -> bool:
         target = home.root / path.relative_to(staged.root)
         if path == staged.left_behind or (is_there(target) and not _is_better(home, staged, path, target)):
             continue
-        target.parent.mkdir(exist_ok=True)
-        os.replace(path, target)  # noqa: PTH105 - the atomic primitive, named as what it is
+        atomic.write_from(target, partial(_copy, path))
         changed = True
     if commit and not is_there(home.state(commit.step)):
         kept = any(is_there(home.checkpoint(int(step))) for step in commit.checkpoints)
         note_left_behind(home, commit, checkpoints=bool(commit.checkpoints) and not kept)
     return changed
+
+
+def _copy(path: Path, target: BinaryIO) -> None:
+    with open_file(path) as source:
+        shutil.copyfileobj(source, target, CHUNK_BYTES)
 
 
 def carry_over(home: RunDirectory, staged: RunDirectory) -> None:
