@@ -17,6 +17,7 @@ from doctor_parts import PATIENT, doctor, first_on_path, hanging, is_alive, prog
 from experiments import harness, write_file
 from harness.cli.doctor import FACTS, page, summary, together
 from harness.cli.doctor_processes import look
+from harness.cli.doctor_topics import UNFORESEEN
 from harness.execution.devices import available_cores
 from harness.store.checkup import Fact, Finding
 
@@ -102,7 +103,7 @@ def test_a_check_that_dies_is_a_finding(tmp_path: Path, monkeypatch: pytest.Monk
     program(tmp_path / "tools", "nvidia-smi", "import signal; os.kill(os.getppid(), signal.SIGKILL)")
     monkeypatch.setenv("PATH", first_on_path(tmp_path / "tools"))
     *others, dead = look(("machine", "devices"), request(tmp_path), 100.0)
-    assert dead == Finding("devices", "problem", "this check ended with signal 9 before it had an answer")
+    assert dead == Finding("devices", "problem", "this check ended with signal 9 before it had an answer", UNFORESEEN)
     assert Fact("cores", str(available_cores())) in others
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from harness.cli.doctor_request import Request
-from harness.cli.doctor_topics import Topic, from_line
+from harness.cli.doctor_topics import UNFORESEEN, Topic, from_line
 from harness.store.checkup import Finding, Found
 
 CLEANING_S = 1.0
@@ -77,7 +77,7 @@ def _ended(check: _Check, limit_s: float) -> list[Finding]:
     if code == 0:
         return []
     how = f"signal {-code}" if code < 0 else f"exit {code}"
-    return [Finding(check.topic, "problem", f"this check ended with {how} before it had an answer")]
+    return [Finding(check.topic, "problem", f"this check ended with {how} before it had an answer", UNFORESEEN)]
 
 
 def _likely(topic: Topic) -> str:

@@ -29,6 +29,8 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
 OF_FILES: frozenset[Topic] = frozenset({"data", "networks"})
 """Those that say nothing without an experiment file."""
 
+UNFORESEEN = "Nobody foresaw this: report it, with what harness doctor --json prints."
+
 Check = Callable[[Request], Iterator[Found]]
 
 
@@ -84,7 +86,7 @@ def found_by(topic: Topic, request: Request) -> Iterator[Found]:
         yield Finding(topic, "problem", text, error.remedy)
     except Exception as error:  # noqa: BLE001 - a machine can be broken in ways that nobody foresees
         said = (str(error).strip().splitlines() or [""])[0][:300]
-        yield Finding(topic, "problem", f"this check failed: {type(error).__name__}: {said}".rstrip(": "))
+        yield Finding(topic, "problem", f"this check failed: {type(error).__name__}: {said}".rstrip(": "), UNFORESEEN)
 
 
 def as_line(found: Found) -> str:

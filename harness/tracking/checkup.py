@@ -57,9 +57,9 @@ def _sqlite(address: StoreAddress, path: Path) -> Iterator[Finding]:
         yield Finding(
             "tracking",
             "note",
-            f"{address.shown} lies on shared storage ({mount.kind}), where SQLite may be slow or get damaged",
-            "Use a server (harness run FILE --tracking-uri http://HOST:PORT) or a file on a local disk; "
-            "`harness sync FILE` fills it from the run directories.",
+            f"{address.shown} lies on a network file system ({mount.kind}), where SQLite is not safe",
+            "Name a server or a file on a local disk with --tracking-uri; `harness sync FILE` fills it from the run "
+            "directories.",
         )
     if not path.exists():
         yield _ok(f"{address.shown}: not there yet, the first run makes it")
@@ -78,7 +78,7 @@ def _sqlite(address: StoreAddress, path: Path) -> Iterator[Finding]:
         yield Finding(
             "tracking",
             "problem",
-            f"{address.shown} writes ahead (WAL) on shared storage ({mount.kind}), which damages it",
+            f"{address.shown} writes ahead (WAL) on a network file system ({mount.kind}), which damages it",
             f"sqlite3 {path} 'PRAGMA journal_mode=DELETE', while nothing else uses it; better, use a server.",
         )
     yield from _schema(address, revision)
