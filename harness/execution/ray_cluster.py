@@ -173,6 +173,8 @@ class _Cluster:
             flight = self._flights.pop(ref)
             try:
                 result = ray.get(ref, timeout=30.0)
+            except ray.exceptions.TaskCancelledError:
+                continue  # it had not begun when it was time to leave
             except ray.exceptions.RayError as error:
                 if _is_death_of_node(error) and flight.pulse and flight.pulse.node == self._here:
                     self._give_up("the Ray node of this machine died", self._names[self._here])
@@ -257,7 +259,8 @@ class _Cluster:
                 facts.append(ray_nodes.node_facts(self._names[asked[ref]], ray.get(ref)))
         if silent:
             names = ", ".join(self._names[asked[ref]] for ref in silent)
-            raise DeviceError(f"no answer within {ANSWER_S:g} s from {names}", where="--executor ray")
+            remedy = "Are they overloaded, or cut off? `ray status` shows what the head knows."
+            raise DeviceError(f"no answer within {ANSWER_S:g} s from {names}", where="--executor ray", remedy=remedy)
         problem = ray_nodes.refusal(facts, self._errand)
         if problem:
             raise problem
