@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -124,6 +125,17 @@ def test_a_node_dies_in_the_middle_of_a_grid_and_the_weights_are_those_of_one_ma
     for key, run in run_directories(path).items():
         expected = final_tensors(run_directories(peer)[key])
         assert all(torch.equal(tensor, expected[name]) for name, tensor in final_tensors(run).items())
+    again = run_directories(path)[next(iter(results))[:8]].evaluations
+    stored = _values(again)
+    shutil.rmtree(again)
+    measured = run_here(path, *sets, executor="ray", ray_address=joined.address, work="evaluate").results
+    assert [result.outcome for result in measured.values()] == ["finished"]
+    assert len(stored) == 6 and _values(again) == stored
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    """Of every evaluation there, by its file's name."""
+    return {file.name: json.loads(file.read_text(encoding="utf-8"))["values"] for file in folder.glob("*.json")}
 
 
 def _listening(processes: list[psutil.Process]) -> set[str]:

@@ -18,34 +18,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from harness.errors import ClusterError, DeviceError, HarnessError
+from harness.execution import ray_messages, ray_nodes
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.ray_board import Board, Flight, feel_all
-from harness.execution.ray_messages import (
-    Begun,
-    Capacity,
-    Died,
-    Ended,
-    Errand,
-    FromCluster,
-    Joined,
-    Leave,
-    Pulse,
-    Refused,
-    SaveStates,
-    Submit,
-    ToCluster,
-    Told,
-    Wishes,
-)
-from harness.execution.ray_nodes import (
-    kill_process,
-    node_facts,
-    node_name,
-    node_probe,
-    nothing_fits,
-    probe_arguments,
-    refusal,
-)
+from harness.execution.ray_messages import Capacity, Errand, FromCluster, Pulse, ToCluster, Wishes
 from harness.execution.ray_process import START_REMEDY, TOKEN_REMEDY, task_variables
 
 ADDRESS = "--ray-address"
@@ -86,7 +62,7 @@ def work(ticket: int, assignment: Assignment, errand: Errand, board: Any) -> Wor
 def serve(connection: Connection, errand: Errand) -> None:
     """Works on what comes through the pipe until it says to leave, or closes. HarnessError, or one of Ray's."""
     with _joined(errand):
-        connection.send(Joined())
+        connection.send(ray_messages.Joined())
         _Cluster(connection, errand).serve()
 
 
@@ -145,7 +121,8 @@ class _Cluster:
     def serve(self) -> None:
         self._look_at_nodes()
         self._check_nodes()
-        self._board = _pinned(ray.remote(num_cpus=0, max_restarts=-1)(Board), self._here).remote()
+        board: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board)
+        self._board = board.options(scheduling_strategy=_only_on(self._here)).remote()
         if self._capacity:
             self._send(self._capacity)
         looked = nodes_at = time.monotonic()
@@ -176,12 +153,12 @@ class _Cluster:
             except (EOFError, OSError):
                 return False  # the command was killed
             match message:
-                case Submit(ticket, assignment):
+                case ray_messages.Submit(ticket, assignment):
                     ref = self._work.remote(ticket, assignment, self._errand, self._board)
                     self._flights[ref] = Flight(ticket, assignment)
-                case SaveStates():
+                case ray_messages.SaveStates():
                     self._wishes = Wishes(self._wishes.stop, self._wishes.saves + 1)
-                case Leave():
+                case ray_messages.Leave():
                     return False
         return True
 
@@ -196,14 +173,16 @@ class _Cluster:
             flight = self._flights.pop(ref)
             try:
                 result = ray.get(ref, timeout=30.0)
+            except ray.exceptions.TaskCancelledError:
+                continue  # it had not begun when it was time to leave
             except ray.exceptions.RayError as error:
                 if _is_death_of_node(error) and flight.pulse and flight.pulse.node == self._here:
                     self._give_up("the Ray node of this machine died", self._names[self._here])
-                self._send(Died(flight.ticket, self._how_it_died(flight, error)))
+                self._send(ray_messages.Died(flight.ticket, self._how_it_died(flight, error)))
                 continue
             if isinstance(result, HarnessError):
                 return result
-            self._send(Ended(flight.ticket, result))
+            self._send(ray_messages.Ended(flight.ticket, result))
         return None
 
     def _how_it_died(self, flight: Flight, error: Exception) -> str:
@@ -228,15 +207,15 @@ class _Cluster:
             return  # it is restarted, and tasks tell it all again
         begun, stalled = feel_all(self._flights.values(), pulses, passed_s, self._errand.stall_timeout_s)
         for flight in begun:
-            self._send(Begun(flight.ticket))
+            self._send(ray_messages.Begun(flight.ticket))
         for pulse in [flight.pulse for flight in stalled if flight.pulse]:
-            _pinned(ray.remote(num_cpus=0, max_retries=0)(kill_process), pulse.node).remote(pulse.pid, pulse.created)
+            _ask(pulse.node, ray_nodes.kill_process, pulse.pid, pulse.created)
 
     def _look_at_nodes(self) -> None:
         """Tells of the capacity where it changed."""
         fitting = []
         for node in _nodes():
-            self._names[node["NodeID"]] = node_name(node)
+            self._names[node["NodeID"]] = ray_nodes.node_name(node)
             if not node["Alive"] and node["NodeID"] == self._here:
                 self._give_up("the Ray node of this machine died", self._names[self._here])
             if node["Alive"]:
@@ -251,20 +230,17 @@ class _Cluster:
 
         Ray itself would wait for a minute in its next question, and then end the process without any.
         """
-        host, port = self._head.rsplit(":", 1)
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
-        except OSError:
-            if time.monotonic() - self._head_seen > HEAD_GONE_S:
-                self._give_up("the head of the Ray cluster is gone", self._head)
-            return False
-        self._head_seen = time.monotonic()
-        return True
+        if ray_nodes.takes_connections(self._head):
+            self._head_seen = time.monotonic()
+            return True
+        if time.monotonic() - self._head_seen > HEAD_GONE_S:
+            self._give_up("the head of the Ray cluster is gone", self._head)
+        return False
 
     def _give_up(self, what: str, where: str) -> None:
         """Ends this process with words: without a head, or a node on this machine, Ray cannot even leave."""
         remedy = "Start it again, then the same command: every run goes on from its newest state."
-        self._send(Refused(ClusterError(what, where=where, remedy=remedy)))
+        self._send(ray_messages.Refused(ClusterError(what, where=where, remedy=remedy)))
         os._exit(1)
 
     def _check_nodes(self) -> None:
@@ -273,19 +249,19 @@ class _Cluster:
         reservation = self._errand.reservation
         able = [node for node in alive if reservation.fits(node["Resources"])]
         if not able:
-            raise nothing_fits(reservation, {self._names[node["NodeID"]]: node["Resources"] for node in alive})
-        probe = ray.remote(num_cpus=0, max_retries=0)(node_probe())
-        arguments = probe_arguments(self._errand)
-        asked = {_pinned(probe, node["NodeID"]).remote(*arguments): node["NodeID"] for node in able}
+            raise ray_nodes.nothing_fits(reservation, {self._names[one["NodeID"]]: one["Resources"] for one in alive})
+        probe, arguments = ray_nodes.node_probe(), ray_nodes.probe_arguments(self._errand)
+        asked = {_ask(node["NodeID"], probe, *arguments): node["NodeID"] for node in able}
         ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_S)
         facts = []
         for ref in ready:
             with suppress(ray.exceptions.NodeDiedError, ray.exceptions.TaskUnschedulableError):  # it works no more
-                facts.append(node_facts(self._names[asked[ref]], ray.get(ref)))
+                facts.append(ray_nodes.node_facts(self._names[asked[ref]], ray.get(ref)))
         if silent:
             names = ", ".join(self._names[asked[ref]] for ref in silent)
-            raise DeviceError(f"no answer within {ANSWER_S:g} s from {names}", where="--executor ray")
-        problem = refusal(facts, self._errand)
+            remedy = "Are they overloaded, or cut off? `ray status` shows what the head knows."
+            raise DeviceError(f"no answer within {ANSWER_S:g} s from {names}", where="--executor ray", remedy=remedy)
+        problem = ray_nodes.refusal(facts, self._errand)
         if problem:
             raise problem
 
@@ -301,7 +277,7 @@ class _Cluster:
             self._collect()
         late = ", ".join(flight.assignment.name for flight in self._flights.values() if flight.pulse)
         if late:
-            self._send(Told(f"not saved within {LEAVE_S:g} s, ended without it: {late}"))
+            self._send(ray_messages.Told(f"not saved within {LEAVE_S:g} s, ended without it: {late}"))
         for ref in self._flights:
             ray.cancel(ref, force=True)
         ray.kill(self._board)
@@ -311,5 +287,11 @@ def _is_death_of_node(error: Exception) -> bool:
     return isinstance(error, ray.exceptions.NodeDiedError | ray.exceptions.LocalRayletDiedError)
 
 
-def _pinned(what: Any, node: str) -> Any:
-    return what.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False))
+def _ask(node: str, question: Any, *arguments: Any) -> Any:
+    """A small task on this node alone, however busy it is."""
+    task: Any = ray.remote(num_cpus=0, max_retries=0)(question)
+    return task.options(scheduling_strategy=_only_on(node)).remote(*arguments)
+
+
+def _only_on(node: str) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node, soft=False)

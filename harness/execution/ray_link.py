@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +15,10 @@ from types import TracebackType
 
 from harness.errors import ClusterError, HarnessError
 from harness.execution.ray_messages import Capacity, Errand, FromCluster, Joined, Leave, Refused, ToCluster
+from harness.execution.ray_nodes import takes_connections
 from harness.execution.ray_process import OUTPUT, START_REMEDY, TOKEN_REMEDY, cluster_process
 from harness.execution.spawning import helpers_deaf
 
-KNOCK_S = 5.0
 JOIN_S = 120.0
 """How long a cluster may take to let this command in, or to start."""
 
@@ -58,14 +57,8 @@ def require_address(address: str) -> None:
             where="--ray-address",
             remedy="Start a node of the cluster on this machine, and say auto." if "//" in address else "",
         )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
-    except OSError as error:
-        raise HarnessError(
-            f"no Ray head answers at {address} ({error.strerror or error})",
-            where="--ray-address",
-            remedy=START_REMEDY,
-        ) from error
+    if not takes_connections(address):
+        raise HarnessError(f"no Ray head answers at {address}", where="--ray-address", remedy=START_REMEDY)
 
 
 class ClusterLink:

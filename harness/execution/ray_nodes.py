@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import psutil
 
 from harness.errors import DeviceError, HarnessError, StoreError
 from harness.execution.ray_messages import Errand, Reservation, Versions, resources_text
+
+KNOCK_S = 5.0
 
 Answer = tuple[str, str, str, bool]
 """Versions of harness, torch and Python there, and whether the mark is seen."""
@@ -116,3 +119,13 @@ def kill_process(pid: int, created: float) -> None:
         process = psutil.Process(pid)
         if process.create_time() == created:
             process.kill()
+
+
+def takes_connections(address: str) -> bool:
+    """Whether somebody listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
+    except OSError:
+        return False
+    return True
