@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def _calm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     yield
-    cluster.call("scancel", "--user=root", "--quiet")
+    cluster.call("scancel", "--quiet", f"--user={getuser()}")
 
 
 def _run(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
