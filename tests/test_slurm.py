@@ -245,6 +245,7 @@ def test_what_slurm_refuses_is_told_with_its_key(tmp_path: Path) -> None:
     assert "slurm.partition: Slurm takes no such job: invalid partition specified: nowhere" in done.stderr
     assert "Traceback" not in done.stderr
     assert read_jobs(_shared(path)) == {}
+    assert list(_shared(path).job_logs.iterdir()) == []
 
 
 def test_a_node_with_other_versions_is_named(tmp_path: Path) -> None:
