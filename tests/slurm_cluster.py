@@ -1,7 +1,7 @@
 """A real Slurm on this machine: munged, slurmctld and slurmd as processes on the loopback, in a folder of their own.
 
-One node that claims more cores than there are; the partition `high` pre-empts `main`. Needs root, or nothing but the
-user's own rights: no accounting, no cgroups, no service manager.
+One node that claims more cores than there are; the partition `high` pre-empts `main`. No accounting, no cgroups, no
+service manager; all runs as the user of the tests.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from slurm_cluster import SlurmCluster, slurm_cluster
 
@@ -47,7 +49,7 @@ def _calm(cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     yield
-    cluster.call("scancel", "--user=root", "--quiet")
+    cluster.call("scancel", "--quiet", f"--user={getuser()}")
 
 
 def _run(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -110,6 +112,12 @@ def _submitted(path: Path) -> list[str]:
 
 def _attempts(run: RunDirectory) -> list[Attempt]:
     return read_attempts(run)
+
+
+def _processes(path: Path) -> list[psutil.Process]:
+    """Of the jobs of an experiment, what their batch scripts became."""
+    logs = str(_shared(path).job_logs)
+    return [found for found in psutil.process_iter(["cmdline"]) if logs in (found.info["cmdline"] or [])]
 
 
 def test_a_grid_in_an_array_gives_the_weights_of_the_local_executor(tmp_path: Path) -> None:
@@ -190,16 +198,18 @@ def test_a_preempted_job_goes_on_from_its_newest_state(tmp_path: Path, cluster: 
     assert len(_submitted(path)) == 1
 
 
-def test_a_job_killed_by_somebody_is_submitted_again(tmp_path: Path, cluster: SlurmCluster) -> None:
+def test_a_killed_job_is_submitted_again(tmp_path: Path) -> None:
     path = write_file(tmp_path, LONG)
     assert _run(path, "--submit").returncode == 0
     run = _wait_for_state(path)
     assert run.heartbeat.read_text().splitlines()[0] == _job(path)
     waiting = _in_background(path)
     try:
-        job = _job(path)
-        os.kill(_attempts(run)[0].machine["pid"], signal.SIGSTOP)  # so that it cannot save
-        cluster.call("scancel", "--signal=KILL", "--full", job)
+        worker = int(_attempts(run)[0].machine["pid"])
+        os.kill(worker, signal.SIGSTOP)  # so that it cannot save when the job is gone
+        for process in _processes(path):
+            process.kill()
+        os.kill(worker, signal.SIGKILL)
         _, told = waiting.communicate(timeout=PATIENCE_S)
     finally:
         waiting.kill()
@@ -244,6 +254,7 @@ def test_what_slurm_refuses_is_told_with_its_key(tmp_path: Path) -> None:
     assert "slurm.partition: Slurm takes no such job: invalid partition specified: nowhere" in done.stderr
     assert "Traceback" not in done.stderr
     assert read_jobs(_shared(path)) == {}
+    assert list(_shared(path).job_logs.iterdir()) == []
 
 
 def test_a_node_with_other_versions_is_named(tmp_path: Path) -> None:

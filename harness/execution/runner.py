@@ -27,6 +27,8 @@ from harness.store.rundir import experiment_directory
 from harness.tracking.reader import RunView, read_experiment
 
 WAIT_S = 0.5
+ASK_SLURM_S = 10.0
+"""Between two questions whether the jobs that beat on runs still live."""
 ENDED = ("finished", "diverged", "failed")
 """Outcomes that are final for one call; what was interrupted, or held elsewhere, is looked at again."""
 
@@ -58,10 +60,12 @@ def run_experiment(
     checks: NetworkChecks | None = None
     device, looked_for_images = "", False
     directory = experiment_directory(options.runs_dir, file.experiment.name)
-    if options.executor == "slurm":
-        with suppress(HarnessError):  # where Slurm is away, heartbeats go stale by themselves
-            forget_gone(directory, look_at_queue(file.experiment.name))
+    asked_slurm = -ASK_SLURM_S
     while not stop():
+        if options.executor == "slurm" and time.monotonic() - asked_slurm >= ASK_SLURM_S:
+            with suppress(HarnessError):  # where Slurm is away, heartbeats go stale by themselves
+                forget_gone(directory, look_at_queue(file.experiment.name))
+            asked_slurm = time.monotonic()
         view = read_experiment(file.plan, options.runs_dir)
         todo = open_runs(view, options, frozenset(key for key, result in results.items() if result.outcome in ENDED))
         if todo:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import shlex
 import shutil
 import sys
@@ -35,6 +36,9 @@ OTHERS_SUBMIT_S = 300.0
 MOST_SHOWN = 8
 """Job ids on one line."""
 
+_UNSUBMITTED = re.compile(r"\.submission_file_[0-9a-f]{32}\.sh|[0-9a-f]{32}\.pkl")
+"""Once Slurm has a job, its number is in the names of its files."""
+
 
 class SlurmExecutor:
     """Jobs as `[slurm]` and `[resources]` of the experiment ask for them, for runs under `directory`.
@@ -46,6 +50,12 @@ class SlurmExecutor:
         self, options: RunOptions, experiment: Experiment, directory: ExperimentDirectory, device: str, threads: int
     ) -> None:
         _require_slurm()
+        if "%" in str(directory.root):
+            raise HarnessError(
+                "Slurm takes % in the path of a log for a placeholder",
+                where=str(directory.root),
+                remedy="Choose a folder without it, with --runs-dir.",
+            )
         self._options = options
         self._experiment = experiment
         self._directory = directory
@@ -138,6 +148,7 @@ class SlurmExecutor:
             with redirect_stderr(told), signals_blocked(also_interrupts=True):  # Ctrl-C reaches sbatch, too
                 jobs = submitter.map_array(work, roots, [versions()] * len(groups), payloads)
         except (FailedJobError, FailedSubmissionError) as error:
+            self._remove_unsubmitted()
             raise refusal(str(error)) from error
         except OSError as error:
             raise StoreError(
@@ -146,6 +157,12 @@ class SlurmExecutor:
                 remedy=atomic.DISK_REMEDY,
             ) from error
         return [job.job_id for job in jobs]
+
+    def _remove_unsubmitted(self) -> None:
+        """What submitit wrote for jobs that Slurm then refused."""
+        for path in self._directory.job_logs.iterdir():
+            if _UNSUBMITTED.fullmatch(path.name) and not path.is_symlink():
+                path.unlink(missing_ok=True)
 
 
 def _require_slurm() -> None:

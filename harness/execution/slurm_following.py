@@ -19,8 +19,8 @@ from harness.store.locks import is_held
 from harness.store.rundir import ExperimentDirectory
 
 POLL_S = 0.25
-LOOK_S = 3.0
-"""Between two looks at the queue."""
+LOOK_S = 5.0
+"""Between two looks at the queue and at the runs' files: each asks a server that many share."""
 DEATHS_WITHOUT_PROGRESS = 2
 LEAVE_S = 30.0
 """How long own jobs may take to save their states after Ctrl-C; a second Ctrl-C leaves at once."""
@@ -86,8 +86,8 @@ class Following:
                 self._ask_to_save()
             if time.monotonic() - looked >= LOOK_S:
                 self._look()
+                progress.poll([followed.assignment for followed in self._followed.values() if followed.started])
                 looked = time.monotonic()
-            progress.poll([followed.assignment for followed in self._followed.values() if followed.started])
             time.sleep(POLL_S)
         if stop():
             self._leave()
@@ -98,7 +98,9 @@ class Following:
         if queue is None:
             return
         self._queue = queue
-        reports = {job: read_job_report(self._directory, job) for job in {run.job for run in self._followed.values()}}
+        jobs = {run.job for run in self._followed.values()}
+        waiting = {job for job in jobs if (found := queue.get(job)) and found.is_pending}
+        reports = {job: None if job in waiting else read_job_report(self._directory, job) for job in jobs}
         lost = []
         for key, run in list(self._followed.items()):
             report, job = reports[run.job], queue.get(run.job)
