@@ -243,7 +243,7 @@ def test_a_probe_lets_a_second_run_join(
     assert [result.outcome for result in results.values()] == ["finished"] * 4
     assert at_once(events) == most
     assert notes(events)[0] == "1 GPU: GPU 0 (Fake GPU); one run on each at first, more where a probe finds room"
-    assert notes(events)[1:] == (["GPU 0 (Fake GPU): one run side by side; it is 99 % busy"] if busy == 99 else [])
+    assert notes(events)[1:] == (["GPU 0 (Fake GPU): one run at a time; it is 99 % busy"] if busy == 99 else [])
 
 
 class Caught(Exception):
