@@ -6,68 +6,24 @@ user's own generator.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from gpu_grid import CELLS, NETS, at_once, notes, told
 from gpu_parts import FakeSmi
 
-from experiments import TINY, final_tensors, run_directories, run_here, statuses, write_file
+from experiments import final_tensors, run_directories, run_here, statuses, write_file
 from harness.errors import DeviceError
 from harness.execution import executor, gpu_room, placement, runner
+from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.ending import OUT_OF_MEMORY, OUT_OF_MEMORY_ALONE
 from harness.execution.events import Event
+from harness.execution.local import LocalExecutor
 from harness.execution.placement import on_gpus
-
-NETS = """
-import json, os, signal, time
-from pathlib import Path
-
-import torch
-from torch import nn
-
-SHARED = Path({shared!r})
-MINE = os.environ.get("CUDA_VISIBLE_DEVICES")
-
-
-def tell(cell):
-    others = [path.name for path in SHARED.glob("pid-*") if Path("/proc", path.name[4:]).exists()]
-    line = {{"cell": cell, "gpu": MINE, "pid": os.getpid(), "time": time.monotonic(), "alive": others}}
-    (SHARED / f"pid-{{os.getpid()}}").touch()
-    (SHARED / f"at-{{MINE}}-{{cell}}").touch()
-    with (SHARED / "told").open("a") as file:
-        file.write(json.dumps(line) + chr(10))
-
-
-class Net(nn.Module):
-    def __init__(self, latent_dim, channels, resolution, cell=1.0):
-        super().__init__()
-        self.shape = (channels, resolution, resolution)
-        self.layer = nn.Linear(latent_dim, channels * resolution ** 2)
-        self.cell = int(cell)
-        self.calls = 0
-
-    def forward(self, z):
-        if MINE is not None and self.training:
-            self.calls += 1
-            if self.calls == 1:
-                tell(self.cell)
-            self.misbehave()
-            if self.calls % 8 == 0:
-                tell(self.cell)
-        return torch.tanh(self.layer(z)).view(len(z), *self.shape)
-
-    def misbehave(self):
-        once = SHARED / f"once-{{self.cell}}"
-{misbehave}
-"""
-
-CELLS = TINY[: TINY.index("[[grid]]")].replace(
-    "[baseline]", '[baseline]\ngenerator = "nets.py:Net"\nown.cell = 1.0'
-) + "".join(f'\n[[cell]]\nname = "c{number}"\nown.cell = {number}.0\n' for number in (2, 3, 4))
 
 GPU_1_GOES = """
         if MINE == "GPU-1" and self.calls == 20 and not once.exists():
@@ -100,26 +56,6 @@ def grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
         return write_file(tmp_path, CELLS)
 
     return write
-
-
-def told(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (path.parent / "shared" / "told").read_text().splitlines()]
-
-
-def notes(events: list[Event]) -> list[str]:
-    return [event.text for event in events if event.kind == "note" and "GPU" in event.text]
-
-
-def at_once(events: list[Event]) -> int:
-    """The most runs that were at work side by side."""
-    most, busy = 0, set()
-    for event in events:
-        if event.kind == "started":
-            busy.add(event.run)
-        elif event.kind in ("finished", "queued", "died"):
-            busy.discard(event.run)
-        most = max(most, len(busy))
-    return most
 
 
 def test_every_worker_sees_one_gpu_and_all_gpus_work(grid: Grid, smi: FakeSmi) -> None:
@@ -307,4 +243,47 @@ def test_a_probe_lets_a_second_run_join(
     assert [result.outcome for result in results.values()] == ["finished"] * 4
     assert at_once(events) == most
     assert notes(events)[0] == "1 GPU: GPU 0 (Fake GPU); one run on each at first, more where a probe finds room"
-    assert notes(events)[1:] == (["GPU 0 (Fake GPU): one run side by side; it is 99 % busy"] if busy == 99 else [])
+    assert notes(events)[1:] == (["GPU 0 (Fake GPU): one run at a time; it is 99 % busy"] if busy == 99 else [])
+
+
+class Caught(Exception):
+    """Ends a call with the assignments that it made."""
+
+
+def test_a_gpu_that_refuses_a_second_process_takes_one_run(
+    grid: Grid, smi: FakeSmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in compute mode EXCLUSIVE_PROCESS. Real processes, to which only the answer is put in their mouths."""
+    caught: list[Assignment] = []
+
+    class Catching:
+        def run(self, assignments: Sequence[Assignment], *_: object) -> dict[str, WorkResult]:
+            caught.extend(assignments)
+            raise Caught
+
+    smi.rows((0, 0))
+    path = grid()
+    monkeypatch.setattr(runner, "executor_of", lambda *_: Catching())
+    with pytest.raises(Caught):
+        run_here(path)
+    places = on_gpus(1, 4, None, 3)
+    local = LocalExecutor(places, "cpu", 1, stall_timeout_s=60.0)
+    place = places.with_room(Counter(), ())
+    assert place is not None
+    workers = [local._crew.start(place) for _ in range(2)]
+    try:
+        for worker, assignment in zip(workers, caught, strict=False):
+            worker.assignment = assignment
+        events: list[Event] = []
+        refused = WorkResult("failed", reason="busy or unavailable", trouble="no device")
+        assert local._goes_on(workers[0], refused, events.append)
+        assert local._crew.workers == workers[1:] and list(local._pending) == caught[:1]
+        assert notes(events) == ["GPU 0 (Fake GPU) does not take 2 runs (busy or unavailable); fewer from now on"]
+        assert places.with_room(Counter({place: 1}), ()) is None and places.with_room(Counter(), ()) is place
+        with pytest.raises(DeviceError, match=r"no GPU is left: GPU 0 .* cannot be used"):
+            local._goes_on(workers[1], refused, events.append)  # the last one: no other process is to blame
+        assert local._crew.workers == [] and sorted(run.cell for run in local._pending) == [
+            run.cell for run in sorted(caught[:2], key=lambda run: run.cell)
+        ]
+    finally:
+        local._crew.kill(local._crew.workers)

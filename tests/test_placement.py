@@ -108,6 +108,21 @@ def test_looks_are_a_second_apart_however_often_the_loop_turns() -> None:
     assert 3 <= facts.looks - before <= 4
 
 
+def test_nobody_is_asked_again_who_does_not_answer() -> None:
+    """A broken driver may hold up each question for long."""
+    places, facts = two()
+    busy = fill(places)
+    facts.gpus = None
+    looks, notes = facts.looks, []
+    for _ in range(10):
+        notes += places.watch(1.0, busy, busy)
+    assert facts.looks == looks + 1
+    assert notes == [
+        f"GPU {index} (NVIDIA H200): one run at a time; nvidia-smi does not answer any more" for index in (0, 1)
+    ]
+    assert counts(fill(places)) == {0: 1, 1: 1}
+
+
 def test_the_cores_limit_what_a_probe_may_add() -> None:
     places, facts = two(threads=5)  # three workers
     for _ in range(60):

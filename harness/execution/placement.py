@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import DeviceError
 from harness.execution.devices import available_cores, gpu_count
-from harness.execution.gpu_list import Gpu, GpuFacts, NvidiaSmi, visible_gpus
+from harness.execution.gpu_list import Gpu, GpuFacts, Load, NvidiaSmi, visible_gpus
 from harness.execution.gpu_room import LOOK_EVERY_S, Probe
 
 
@@ -68,18 +68,26 @@ class Places:
         if not full:
             return []
         self._unlooked_s += passed_s
-        looks = {}
+        looks: dict[str, Load | None] = {}
         if self._unlooked_s >= LOOK_EVERY_S:
             self._unlooked_s = 0.0
-            looks = {gpu.id: gpu.load for gpu in self._facts.listed() or ()}
+            looks = self._look(self._facts)
         for place in full:
             if place.probe and place.gpu:
                 place.probe.see(passed_s, looks.get(place.gpu.id))
         return [
-            f"{place}: {_runs(place.probe.runs)} side by side; {place.probe.why}"
+            f"{place}: {_together(place.probe.runs)}; {place.probe.why}"
             for place in full
             if place.probe and place.probe.is_settled
         ]
+
+    def _look(self, facts: GpuFacts) -> dict[str, Load | None]:
+        """Loads by GPU. Where nobody answers any more, all stays as it is: waiting holds up all workers."""
+        listed = facts.listed()
+        for place in self._places:
+            if listed is None and place.probe and not place.probe.is_settled:
+                place.probe.settle(place.probe.runs, "nvidia-smi does not answer any more")
+        return {gpu.id: gpu.load for gpu in listed or ()}
 
     def crowd(self, place: Place, runs: int) -> None:
         """`runs` runs there were too much for its memory: from now on fewer, unless a person fixed their number."""
@@ -159,3 +167,7 @@ def _as_torch_counts() -> tuple[Gpu, ...]:
 
 def _runs(count: int) -> str:
     return f"{count} runs" if count > 1 else "one run"
+
+
+def _together(count: int) -> str:
+    return f"{count} runs side by side" if count > 1 else "one run at a time"
