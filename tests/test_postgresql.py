@@ -92,9 +92,8 @@ def test_an_older_database_is_left_alone_until_it_is_upgraded(
     error = refusal(uri)
     assert "older than" in error.what and f"`mlflow db upgrade {uri}`" in error.remedy
     assert tables(database) == before
-    subprocess.run(
-        [sys.executable, "-m", "mlflow", "db", "upgrade", uri], check=True, capture_output=True
-    )  # the remedy
+    remedy = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+    subprocess.run(remedy, check=True, capture_output=True)
     with connected(resolve_address(uri, Path("runs"))) as client:
         assert client.search_experiments()
     assert tables(database) > before

@@ -14,8 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from server_stack import free_port
 from tracking_data import OLDER_SCHEMA, Laboratory, children, database, make_older_store
 
+from experiments import harness, write_file
 from harness.errors import TrackingError
 from harness.tracking.connection import connected
 from harness.tracking.projection import project
@@ -70,6 +72,10 @@ def test_an_older_store_is_not_upgraded_unasked(tmp_path: Path) -> None:
     assert "older" in error.what and OLDER_SCHEMA in error.what
     assert f"`mlflow db upgrade sqlite:///{path}`" in error.remedy and "copy" in error.remedy
     assert path.read_bytes() == before
+    file = write_file(tmp_path)
+    served = harness("ui", str(file), "--tracking-uri", address.uri, "--port", str(free_port()), cwd=tmp_path)
+    assert served.returncode == 1 and "mlflow db upgrade" in served.stderr
+    assert path.read_bytes() == before  # MLflow's own server would change it at its start
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{path}"]
     subprocess.run(command, check=True, capture_output=True)  # the remedy
     with connected(address) as client:

@@ -70,6 +70,7 @@ def ui(
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open MLflow's page on the projected runs."""
+    from harness.tracking.probes import check_database
     from harness.tracking.stores import resolve_address
     from harness.tracking.ui import comparison_page, ui_command
 
@@ -85,6 +86,7 @@ def ui(
         say(f"MLflow's page: {address.shown}{page}")
         return
     _check_port(port)
+    check_database(address)
     say(f"MLflow's page, in some seconds (Ctrl-C ends it): http://127.0.0.1:{port}{page}")
     raise typer.Exit(_serve(command))
 

@@ -7,6 +7,8 @@ import socket
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,13 @@ OLDEST_SERVER = (3, 0)
 """The first MLflow whose servers know logged models."""
 _TIMEOUTS = {"postgresql": "connect_timeout", "mysql": "connect_timeout", "mssql": "timeout"}
 """What the drivers of each database call their patience, in seconds."""
+
+
+def check_database(address: StoreAddress) -> None:
+    """TrackingError where MLflow's own server would change the tables of an older database, or could not read them."""
+    probe_sql_server(address)
+    if address.sqlite_path is not None and address.sqlite_path.is_file():
+        probe_sqlite(address)
 
 
 def probe_sql_server(address: StoreAddress) -> None:
@@ -92,24 +101,25 @@ def probe_sqlite(address: StoreAddress) -> None:
 
 def _require_current_schema(found: Sequence[str], address: StoreAddress) -> None:
     """TrackingError where another version of MLflow made the tables; MLflow itself may change them in silence."""
-    if not found:
-        return
-    import mlflow
+    here = find_spec("mlflow")
+    if not found or here is None or here.origin is None:
+        return  # nothing to compare; who needs mlflow says that it is missing
     from alembic.script import ScriptDirectory
 
-    script = ScriptDirectory(str(Path(mlflow.__file__).parent / "store" / "db_migrations"))
+    ours = version("mlflow")
+    script = ScriptDirectory(str(Path(here.origin).parent / "store" / "db_migrations"))
     if set(found) == set(script.get_heads()):
         return
     if not set(found) <= {revision.revision for revision in script.walk_revisions()}:
         raise TrackingError(
-            f"a newer MLflow than {mlflow.__version__}, the one here, made the tables of this database "
+            f"a newer MLflow than {ours}, the one here, made the tables of this database "
             f"(its schema is {', '.join(found)})",
             where=address.shown,
             remedy="Upgrade here: `pip install --upgrade mlflow`. A schema has no way back.",
         )
     anew = " Or move the file away: `harness sync FILE` makes it anew from the run directories."
     raise TrackingError(
-        f"an MLflow older than {mlflow.__version__}, the one here, made the tables of this database "
+        f"an MLflow older than {ours}, the one here, made the tables of this database "
         f"(its schema is {', '.join(found)})",
         where=address.shown,
         remedy=f"Make a copy of the database, then: `mlflow db upgrade {address.shown}`. Whoever shares it has to "
@@ -132,10 +142,10 @@ def probe_server(client: MlflowClient, address: StoreAddress) -> None:
             where=address.shown,
             remedy=f"Look at the address in a browser. {UPGRADE_SERVER}",
         ) from None
-    version = _version_of(address)
-    if version is not None and version < OLDEST_SERVER:
+    found = _version_of(address)
+    if found is not None and found < OLDEST_SERVER:
         raise TrackingError(
-            f"the tracking server runs MLflow {version[0]}.{version[1]}, which knows no logged models; "
+            f"the tracking server runs MLflow {found[0]}.{found[1]}, which knows no logged models; "
             f"{OLDEST_SERVER[0]}.{OLDEST_SERVER[1]} is the oldest that does",
             where=address.shown,
             remedy=UPGRADE_SERVER,
