@@ -151,8 +151,8 @@ def experiment_identity(directory: ExperimentDirectory) -> str:
     return f"{platform.node()}:{directory.root}"
 
 
-def parent_tags(experiment: ExperimentView) -> dict[str, str]:
-    """Tags of the parent run, with a summary of the cells as the run's description."""
+def parent_tags(experiment: ExperimentView, summary: str = "") -> dict[str, str]:
+    """Tags of the parent run; its description is a table of the cells, and the `summary` of their report."""
     states = [view.status.state for view in experiment.runs]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     return {
@@ -160,7 +160,7 @@ def parent_tags(experiment: ExperimentView) -> dict[str, str]:
         DIRECTORY: experiment_identity(experiment.directory),
         "harness.experiment": experiment.plan.experiment.name,
         "harness.runs": counts,
-        NOTE: description(experiment),
+        NOTE: description(experiment, summary),
     }
 
 

@@ -133,7 +133,7 @@ class ParentCursor:
 
     files_sha256: as a `ChildCursor`'s, of the files that all runs share; tables: the tag that names the tables.
     report_of: fingerprint of the runs that the attached report is of; report_is: the tag that says if they changed.
-    experiment_tags: of the MLflow experiment itself, as they were written last.
+    summary: the beginning of that report; experiment_tags: of the MLflow experiment itself, as they were written last.
     """
 
     address: str
@@ -147,6 +147,7 @@ class ParentCursor:
     tables: str = ""
     report_of: str = ""
     report_is: str = ""
+    summary: str = ""
     experiment_tags: dict[str, str] = field(default_factory=dict)
     format: int = CURSOR_FORMAT
 

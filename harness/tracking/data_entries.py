@@ -41,10 +41,10 @@ def data_entries(experiment: ExperimentView, view: RunView) -> tuple[DataEntry, 
         return ()
     limit, count = view.run.cell.hyperparameters.limit, manifest.image_count_of(declared)
     name = f"{data.source} {data.split}"
-    used = limit or count
+    used = limit if isinstance(limit, int) else count
     entries = [
         DataEntry(
-            name if limit is None else f"{name}, {limit} images",
+            f"{name}, {limit} images" if isinstance(limit, int) else name,
             digest[:_DIGEST_LENGTH],
             "training",
             json.dumps({**declared, "sha256": digest}),

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import re
 import statistics
+from pathlib import Path
 
+from harness.store.reading import read_bytes
 from harness.tracking.reader import ExperimentView, RunView
 from harness.tracking.shared_view import VIEW
 
 TEXT_LENGTH = 5000
 """Characters of a tag's value that every store takes."""
+_SUMMARY_LENGTH = 2500
+_WHOLE = "The whole report lies among the artifacts: `report/report.md`, with its figures and tables."
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 
 
-def description(experiment: ExperimentView) -> str:
-    """A Markdown table: per cell, the mean over seeds at the last measured checkpoint, n said, nothing claimed."""
+def description(experiment: ExperimentView, summary: str = "") -> str:
+    """A Markdown table: per cell, the mean over seeds at the last measured checkpoint, n said, nothing claimed.
+
+    summary: of the report of these runs as they are (`report_summary`), which follows the table with where it lies.
+    """
+    told = f"\n\n{summary}\n\n{_WHOLE}" if summary else ""
+    return _table(experiment, TEXT_LENGTH - 100 - len(told)) + told
+
+
+def report_summary(report: Path) -> str:
+    """The first section of a report's text, as many paragraphs of it as a note can hold; empty where there is none."""
+    try:
+        text = read_bytes(report / "report.md").decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+    section = re.search(r"^## [^\n]*\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    kept: list[str] = []
+    for paragraph in section[1].strip().split("\n\n") if section else []:
+        if sum(map(len, kept)) + 2 * len(kept) + len(paragraph) > _SUMMARY_LENGTH:
+            break
+        kept.append(paragraph)
+    return "\n\n".join(kept)
+
+
+def _table(experiment: ExperimentView, length: int) -> str:
+    """length: most characters of it."""
     blocks = [(index, block) for index, block in enumerate(experiment.blocks) if _has_one_protocol(experiment, index)]
     columns = [(index, metric, f"{metric}.{block.key}") for index, block in blocks for metric in block.settings.metrics]
     lines = ["| " + " | ".join(["cell", "runs", *(f"{name} (mean over n seeds)" for _, _, name in columns)]) + " |"]
@@ -26,7 +54,7 @@ def description(experiment: ExperimentView) -> str:
         done = sum(view.status.state == "complete" for view in views)
         values = [_cell_mean(experiment, views, index, metric) for index, metric, _ in columns]
         row = "| " + " | ".join([_plain(cell), f"{done}/{len(views)} complete", *values]) + " |"
-        if sum(map(len, lines)) + len(lines) + len(row) > TEXT_LENGTH - 100:
+        if sum(map(len, lines)) + len(lines) + len(row) > length:
             lines.append("\nMore cells than fit here: see the report.")
             break
         lines.append(row)

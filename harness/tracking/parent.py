@@ -26,7 +26,7 @@ from harness.tracking.cursor import (
     same_uploads,
     write_cursor,
 )
-from harness.tracking.description import experiment_note
+from harness.tracking.description import experiment_note, report_summary
 from harness.tracking.reader import ExperimentView
 from harness.tracking.report_files import NOTES, own_files
 from harness.tracking.report_files import TABLES as REPORT_TABLES
@@ -111,7 +111,7 @@ def project_parent(session: Session) -> ParentCursor:
     if cursor is None or found is None:
         cursor = _adopt_or_create(session)
         write_cursor(path, cursor)
-    tags, status = parent_tags(session.view), parent_status(session.view)
+    tags, status = tags_of_parent(session.view, cursor), parent_status(session.view)
     log_all(session, cursor.run_id, tags=changed_tags(tags, cursor.tags))
     if cursor.status != status or found is None or found.info.status != status:
         write_cursor(path, replace(cursor, status="RUNNING"))
@@ -122,6 +122,12 @@ def project_parent(session: Session) -> ParentCursor:
     cursor = replace(cursor, tags=tags, status=status, experiment_tags=shared)
     write_cursor(path, cursor)
     return cursor
+
+
+def tags_of_parent(view: ExperimentView, cursor: ParentCursor) -> dict[str, str]:
+    """With the summary of the report, as long as it is of these runs as they are."""
+    is_current = bool(cursor.summary) and cursor.report_of == view.fingerprint()
+    return parent_tags(view, cursor.summary if is_current else "")
 
 
 def experiment_tags(view: ExperimentView, experiment_id: str, run_id: str) -> dict[str, str]:
@@ -143,7 +149,7 @@ def attach(session: Session, cursor: ParentCursor, report_dir: Path | None) -> N
         cursor = replace(cursor, uploads=cursor.uploads | uploads)
         write_cursor(path, cursor)
     cursor = _with_tags_of_files(session, cursor)
-    write_cursor(path, _with_age_of_report(session, cursor, is_new=report_dir is not None))
+    write_cursor(path, _with_age_of_report(session, cursor, report_dir))
 
 
 def _with_tags_of_files(session: Session, cursor: ParentCursor) -> ParentCursor:
@@ -154,13 +160,18 @@ def _with_tags_of_files(session: Session, cursor: ParentCursor) -> ParentCursor:
     return replace(cursor, files_sha256=told[FILES], tables=told[_LOGGED_TABLES])
 
 
-def _with_age_of_report(session: Session, cursor: ParentCursor, *, is_new: bool) -> ParentCursor:
-    """Tells, in a tag, whether the runs have changed since the report came that lies among the artifacts."""
-    if is_new:
-        cursor = replace(cursor, report_of=session.view.fingerprint())
+def _with_age_of_report(session: Session, cursor: ParentCursor, report_dir: Path | None) -> ParentCursor:
+    """Tells, in a tag, whether the runs have changed since the report came that lies among the artifacts.
+
+    report_dir: where a new one lies, whose beginning goes into the run's description.
+    """
+    if report_dir is not None:
+        cursor = replace(cursor, report_of=session.view.fingerprint(), summary=report_summary(report_dir))
     told = _age_of_report(session.view, cursor)
-    log_all(session, cursor.run_id, tags=changed_tags({REPORT_IS: told}, {REPORT_IS: cursor.report_is}))
-    return replace(cursor, report_is=told)
+    tags = tags_of_parent(session.view, cursor)
+    changed = changed_tags(tags | {REPORT_IS: told}, cursor.tags | {REPORT_IS: cursor.report_is})
+    log_all(session, cursor.run_id, tags=changed)
+    return replace(cursor, report_is=told, tags=tags)
 
 
 def _age_of_report(view: ExperimentView, cursor: ParentCursor) -> str:

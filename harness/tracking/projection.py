@@ -18,7 +18,7 @@ from harness.store.presence import require_experiment_folder
 from harness.tracking.children import Written, project_child
 from harness.tracking.comparison import matches
 from harness.tracking.connection import connected
-from harness.tracking.content import child_content, parent_tags
+from harness.tracking.content import child_content
 from harness.tracking.cursor import ChildCursor, ParentCursor, read_cursor
 from harness.tracking.parent import (
     attach,
@@ -28,6 +28,7 @@ from harness.tracking.parent import (
     parent_status,
     project_parent,
     sweep,
+    tags_of_parent,
 )
 from harness.tracking.reader import ExperimentView, read_experiment
 from harness.tracking.session import Asking, Session, Stored, stored_children, watched
@@ -56,7 +57,7 @@ def is_up_to_date(view: ExperimentView, address: StoreAddress, report_dir: Path 
     An SQLite store is a file too: the runs that the cursors name are looked up in it. What a server holds is believed.
     """
     parent = read_cursor(ParentCursor, view.directory.tracking(address.fingerprint), address)
-    if parent is None or (parent.status, parent.tags) != (parent_status(view), parent_tags(view)):
+    if parent is None or (parent.status, parent.tags) != (parent_status(view), tags_of_parent(view, parent)):
         return False
     if parent.experiment_tags != experiment_tags(view, parent.experiment_id, parent.run_id):
         return False
