@@ -122,6 +122,7 @@ def test_more_steps_are_refused_without_the_state(away: Path, home: Path) -> Non
 def test_an_interrupted_run_goes_on_here_only_with_its_state(halfway: Path, home: Path) -> None:
     assert "cannot go on here" in call(home, "unpack", str(halfway / "results.zip")).err
     assert statuses(home / "tiny.toml")["baseline seed 0"].state == "interrupted"
+    assert "unpacked without its state" in call(home, "status", "tiny.toml").out
     assert "cannot be trained further here" in call(home, *NOTHING).err
     said = call(home, "unpack", str(halfway / "states.zip"))
     assert (said.code, said.out) == (0, "tiny: 1 runs: 1 completed\n")

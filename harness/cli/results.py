@@ -17,8 +17,11 @@ from harness.cli.options import REPORTS, RUNS, File, Json, RunsDir, Sets, Tracki
 from harness.cli.reporting import current_report
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
+from harness.store.left_behind import BRING_STATES
 from harness.tracking.network_files import why_no_default_store
-from harness.tracking.reader import ExperimentView
+from harness.tracking.reader import ExperimentView, RunView
+
+_STATELESS = f"unpacked without its state, so that it cannot go on here; use {BRING_STATES}"
 
 
 def status(
@@ -67,7 +70,13 @@ def status_text(view: ExperimentView, jobs: Mapping[str, ShownJob] | None = None
             ]
         )
     reasons = [f"{run.run.name}: {run.status.reason}" for run in view.runs if run.status.reason]
+    reasons += [f"{run.run.name}: {_STATELESS}" for run in view.runs if _is_stuck(run)]
     return "\n".join([columns(rows, right=frozenset({3, 4, 5})), *reasons])
+
+
+def _is_stuck(run: RunView) -> bool:
+    """Whether a run that was brought here is not done and cannot go on."""
+    return run.status.is_stateless and run.status.step < run.run.cell.training.steps
 
 
 def _shown_metric(view: ExperimentView) -> str:

@@ -17,7 +17,7 @@ from harness.store.findings import Finding
 from harness.store.reading import is_there
 from harness.store.rundir import RunDirectory
 
-BRING_STATES = "`harness pack --with-states` on the machine that trained it, and unpack that"
+BRING_STATES = "`harness pack FILE --with-states` on the machine that trained it, and unpack that"
 
 Missed = Literal["training", "damaged", "checkpoints"]
 
