@@ -71,7 +71,7 @@ def test_packages_that_are_missing_old_or_do_not_fit_are_problems(tmp_path: Path
     missing, old = [found for found in separately("versions", tmp_path) if found["state"] == "problem"]
     assert (missing["found"], missing["remedy"]) == (
         "surely-not-there is not installed",
-        'pip install "surely-not-there>=1.5"',
+        '`pip install "surely-not-there>=1.5"`',
     )
     assert old["found"].endswith("is older than 999")
     (misfit,) = separately("imports", tmp_path)

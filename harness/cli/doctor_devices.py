@@ -85,14 +85,14 @@ def _visibility(listed: list[_Listed]) -> Iterator[Finding]:
                 "devices",
                 "note",
                 f"GPU {gpu.index} ({gpu.name}) takes one process only: compute mode {gpu.mode}",
-                f"nvidia-smi -i {gpu.index} -c DEFAULT, or [resources] runs_per_gpu = 1 in the file.",
+                f"`nvidia-smi -i {gpu.index} -c DEFAULT`, or [resources] runs_per_gpu = 1 in the file.",
             )
         if gpu.total and gpu.used is not None and 2 * gpu.used > gpu.total:
             yield Finding(
                 "devices",
                 "note",
                 f"GPU {gpu.index} ({gpu.name}): {gpu.used:,} of {gpu.total:,} MiB are taken by other programs",
-                "nvidia-smi names them.",
+                "`nvidia-smi` names them.",
             )
 
 
@@ -138,7 +138,7 @@ def _try_gpu(index: int) -> Finding:
             "devices",
             "problem",
             f"GPU {index} cannot compute: {reason}",
-            f"Another program may hold it, or torch {torch.__version__} has no code for it (nvidia-smi shows both); "
+            f"Another program may hold it, or torch {torch.__version__} has no code for it (`nvidia-smi` shows both); "
             "hide it with CUDA_VISIBLE_DEVICES.",
         )
     if total != 4.0:
@@ -151,7 +151,7 @@ def _torch_remedy(built_for: str | None) -> str:
         return "This torch was built without CUDA: install one that has it, or train with --device cpu."
     return (
         f"This torch was built for CUDA {built_for}: update the driver, or install a torch for the driver's CUDA "
-        "(nvidia-smi shows it); or train with --device cpu."
+        "(`nvidia-smi` shows it); or train with --device cpu."
     )
 
 

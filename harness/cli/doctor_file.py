@@ -39,7 +39,7 @@ def data(request: Request) -> Iterator[Finding]:
             "data",
             "note",
             f"{settings.source} is not at {published.image_files(settings)[0]}",
-            "harness fetch FILE downloads it now; else the first run does.",
+            "`harness fetch FILE` downloads it now; else the first run does.",
         )
         return
     try:
@@ -129,7 +129,7 @@ def _of_block(settings: EvaluationSettings) -> Finding:
                 "weights",
                 "note",
                 f"inception: not there yet ({error.where})",
-                "harness fetch FILE downloads it now, else the first run that measures with it does. Without a "
+                "`harness fetch FILE` downloads it now, else the first run that measures with it does. Without a "
                 f"network, bring pytorch-fid's file there, or name it with the variable {INCEPTION_VARIABLE}.",
             )
         return _missing(settings, error)
@@ -174,7 +174,7 @@ def parts(request: Request) -> Iterator[Finding]:
     own = f", with {', '.join(sorted(plan.sources))}" if plan.sources else ""
     yield Finding("networks", "ok", f"{len(plan.cells)} cells, {len(pairs)} kinds of networks, all can be built{own}")
     for text in dict.fromkeys(text for pair in pairs for text in pair.networks.warnings):
-        yield Finding("networks", "note", text, "harness plan FILE --check names the cells.")
+        yield Finding("networks", "note", text, "`harness plan FILE --check` names the cells.")
     try:
         needed = disk_of(pairs, runs_left(read_experiment(plan, request.runs)))
     except StoreError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.cli.doctor_request import Request
 from harness.store.checkup import Finding
 
-_INSTALL = "Install one: apt-get install fonts-noto-cjk, dnf install google-noto-sans-cjk-fonts, or by hand into "
+_INSTALL = "Install one: `apt-get install fonts-noto-cjk`, `dnf install google-noto-sans-cjk-fonts`, or by hand into "
 _INSTALL += "~/.local/share/fonts."
 
 
@@ -24,7 +24,7 @@ def fonts(request: Request) -> Iterator[Finding]:
             "fonts",
             "problem",
             f"{LATIN}, which comes with matplotlib, is not there",
-            "Install matplotlib again: pip install --force-reinstall matplotlib",
+            "Install matplotlib again: `pip install --force-reinstall matplotlib`",
         )
         return
     chinese = chinese_family()

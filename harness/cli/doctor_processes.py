@@ -84,9 +84,9 @@ def _likely(topic: Topic) -> str:
     """Why a check may take so long."""
     match topic:
         case "disk" | "data" | "cache" | "temporary files" | "tracking":
-            return "A file system whose server is away hangs like this: does ls of that folder come back?"
+            return "A file system whose server is away hangs like this: does `ls` of that folder come back?"
         case "devices":
-            return "A GPU's driver that hangs looks like this: does nvidia-smi come back? Else restart the machine."
+            return "A GPU's driver that hangs looks like this: does `nvidia-smi` come back? Else restart the machine."
         case "imports" | "networks" | "weights" | "fonts":
             return "Packages on slow storage take long to load, most of all the first time."
         case "ray" | "slurm" | "versions" | "machine":

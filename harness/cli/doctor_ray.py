@@ -21,7 +21,7 @@ STATUS_SECONDS = 20.0
 PORT = 6379
 """Of a head node, unless said otherwise."""
 _STATUS_CODE = "from ray.scripts.scripts import main; main()"
-_INSTALL = 'pip install "gan-ablation-harness[ray]"'
+_INSTALL = '`pip install "gan-ablation-harness[ray]"`'
 
 
 def ray(request: Request) -> Iterator[Finding]:
@@ -74,7 +74,7 @@ def _no_place(address: str, origin: str, wanted: FindingState) -> Finding:
             "ray",
             wanted,
             f"{origin} auto: no Ray cluster was started on this machine",
-            "ray start --head starts one; or name the head node: --ray-address HOST:PORT.",
+            "`ray start --head` starts one; or name the head node: --ray-address HOST:PORT.",
         )
     return Finding("ray", wanted, f"{origin} {address} is no address", "Write auto or HOST:PORT.")
 
@@ -90,7 +90,7 @@ def _knock(place: tuple[str, int], origin: str, wanted: FindingState) -> Finding
             "ray",
             wanted,
             f"the cluster at {shown} ({origin}) does not answer: {reason}",
-            "Is it started (ray start --head on its head node), and is the port open to this machine?",
+            "Is it started (`ray start --head` on its head node), and is the port open to this machine?",
         )
     return Finding("ray", "ok", f"the cluster's port answers at {shown}")
 
@@ -107,7 +107,7 @@ def _nodes(place: tuple[str, int]) -> Iterator[Finding]:
             "ray",
             "note",
             f"the cluster at {shown} tells nothing of its nodes within {STATUS_SECONDS:.0f} s",
-            f"ray status --address={shown} says more.",
+            f"`ray status --address={shown}` says more.",
         )
     elif not answer.is_good:
         text = answer.out + answer.err
@@ -116,10 +116,10 @@ def _nodes(place: tuple[str, int]) -> Iterator[Finding]:
             "ray",
             "problem" if is_refused else "note",
             f"the cluster at {shown} does not let this machine in" if is_refused else f"no cluster answers at {shown}",
-            "Bring the head node's token (ray get-auth-token shows it) into RAY_AUTH_TOKEN or ~/.ray/auth_token, or "
+            "Bring the head node's token (`ray get-auth-token` shows it) into RAY_AUTH_TOKEN or ~/.ray/auth_token, or "
             "name its file with RAY_AUTH_TOKEN_PATH."
             if is_refused
-            else f"Is that the port of Ray's head node? ray status --address={shown} says more.",
+            else f"Is that the port of Ray's head node? `ray status --address={shown}` says more.",
         )
     else:
         usage = [" ".join(line.split()) for line in answer.out.splitlines() if re.match(r"\s*[\d.]+/[\d.]+ ", line)]
@@ -146,7 +146,7 @@ def _token(host: str, wanted: FindingState) -> Iterator[Finding]:
             "ray",
             wanted,
             f"RAY_AUTH_MODE=token, but no token is in RAY_AUTH_TOKEN or {file}",
-            "Copy the head node's token there (ray get-auth-token shows it), readable for you alone.",
+            "Copy the head node's token there (`ray get-auth-token` shows it), readable for you alone.",
         )
     elif has_token and mode in ("", "token"):
         yield Finding("ray", "ok", "a token is there")
@@ -155,7 +155,7 @@ def _token(host: str, wanted: FindingState) -> Iterator[Finding]:
             "ray",
             "note",
             f"no token guards the way to {host}: who reaches its ports can run programs there",
-            "Start the cluster with RAY_AUTH_MODE=token (ray get-auth-token --generate), or keep its network closed.",
+            "Start the cluster with RAY_AUTH_MODE=token (`ray get-auth-token --generate`), or keep its network closed.",
         )
 
 

@@ -16,7 +16,7 @@ from harness.store.checkup import Finding, FindingState
 PROGRAMS = ("sbatch", "squeue", "scontrol", "scancel")
 ANSWER_SECONDS = 8.0
 _FORMAT = "%P|%a|%l|%c|%m|%G"
-_INSTALL = 'pip install "gan-ablation-harness[slurm]"'
+_INSTALL = '`pip install "gan-ablation-harness[slurm]"`'
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def slurm(request: Request) -> Iterator[Finding]:
 
 def _controller(wanted: FindingState) -> Finding:
     answer = ask(["scontrol", "ping"], ANSWER_SECONDS)
-    remedy = "scontrol ping says more; the cluster's administrators know whether its controller is up."
+    remedy = "`scontrol ping` says more; the cluster's administrators know whether its controller is up."
     if answer.code is None:
         return Finding("slurm", wanted, f"the controller gives no answer within {ANSWER_SECONDS:.0f} s", remedy)
     if not answer.is_good or " UP" not in answer.out:

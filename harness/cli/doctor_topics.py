@@ -29,7 +29,7 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
 OF_FILES: frozenset[Topic] = frozenset({"data", "networks"})
 """Those that say nothing without an experiment file."""
 
-UNFORESEEN = "Nobody foresaw this: report it, with what harness doctor --json prints."
+UNFORESEEN = "Nobody foresaw this: report it, with what `harness doctor --json` prints."
 
 Check = Callable[[Request], Iterator[Found]]
 

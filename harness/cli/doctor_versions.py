@@ -35,7 +35,7 @@ def versions(request: Request) -> Iterator[Found]:
             "versions",
             "problem" if is_needed else "note",
             f"{name} {version} is older than {bound}" if version else f"{name} is not installed",
-            f'pip install "{name}>={bound}"',
+            f'`pip install "{name}>={bound}"`',
         )
 
 
@@ -48,7 +48,7 @@ def imports(_request: Request) -> Iterator[Found]:
             "versions",
             "problem",
             f"torch cannot be loaded: {_first_line(error)}",
-            "Install it again: pip install --force-reinstall torch torchvision",
+            "Install it again: `pip install --force-reinstall torch torchvision`",
         )
         return
     yield Fact("torch", str(torch.__version__))
@@ -61,7 +61,7 @@ def imports(_request: Request) -> Iterator[Found]:
             f"torchvision {installed_version('torchvision')} cannot be loaded beside torch {torch.__version__}: "
             f"{_first_line(error)}",
             "Both must come from one release and be built alike, for the CPU or for one CUDA: "
-            "pip install --force-reinstall torch torchvision",
+            "`pip install --force-reinstall torch torchvision`",
         )
 
 

@@ -48,7 +48,7 @@ def check_tracking(tracking_uri: str | None, runs_dir: Path) -> Iterator[Finding
     elif address.sql_server is not None:
         yield from _sql_server(address, address.sql_server)
     else:
-        yield Finding("tracking", "note", f"{address.shown}: not looked at", "harness sync FILE tries it.")
+        yield Finding("tracking", "note", f"{address.shown}: not looked at", "`harness sync FILE` tries it.")
 
 
 def _sqlite(address: StoreAddress, path: Path) -> Iterator[Finding]:
@@ -99,7 +99,7 @@ def _broken_sqlite(address: StoreAddress, error: sqlite3.Error) -> Finding:
     text = str(error)
     if "locked" in text:
         what = f"another program keeps the file locked for {KNOCK_SECONDS:.0f} s"
-        remedy = "End it (lsof names it), or wait; runs train on, and `harness sync FILE` catches up."
+        remedy = "End it (`lsof` names it), or wait; runs train on, and `harness sync FILE` catches up."
     elif "readonly" in text or "unable to open" in text:
         what, remedy = f"cannot be written: {text}", "Make the file and its folder writable for you."
     else:
@@ -120,7 +120,7 @@ def _schema(address: StoreAddress, revision: str | None) -> Iterator[Finding]:
             "tracking",
             "problem",
             f"{address.shown} was made by an older MLflow (schema {revision}, here {newest})",
-            f"After a copy of it: mlflow db upgrade '{address.shown}'; or move it away, and `harness sync FILE` makes "
+            f"After a copy of it: `mlflow db upgrade '{address.shown}'`; or move it away: `harness sync FILE` makes "
             "it anew.",
         )
     else:
@@ -128,7 +128,7 @@ def _schema(address: StoreAddress, revision: str | None) -> Iterator[Finding]:
             "tracking",
             "problem",
             f"{address.shown} was made by a newer MLflow (schema {revision} is unknown here)",
-            "pip install --upgrade mlflow, or name another store with --tracking-uri.",
+            "`pip install --upgrade mlflow`, or name another store with --tracking-uri.",
         )
 
 
@@ -158,7 +158,7 @@ def _sql_server(address: StoreAddress, place: tuple[str, int]) -> Iterator[Findi
             "tracking",
             "problem",
             f"{address.shown}: the package {driver[0]}, which talks to it, is not installed",
-            f'pip install "{driver[1]}"',
+            f'`pip install "{driver[1]}"`',
         )
     try:
         socket.create_connection(place, timeout=KNOCK_SECONDS).close()

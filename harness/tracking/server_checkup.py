@@ -96,7 +96,7 @@ def _words(reply: _Reply) -> tuple[str, str]:
         case status if status >= 500:
             return (
                 f"the server answers with the error {status}",
-                "Its log says why: often its database is away or of another version (mlflow db upgrade).",
+                "Its log says why: often its database is away or of another version (`mlflow db upgrade`).",
             )
     return f"the server answers with the status {reply.status}", "Check host, port and path of the address."
 
