@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 TOKEN = "4f1c" * 16
-START_S = 180.0
+START_S = 300.0
 
 
 def free_port() -> int:
@@ -113,6 +113,7 @@ def ray_cluster() -> Iterator[Cluster]:
         "RAY_AUTH_TOKEN": TOKEN,
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # for commands: the loopback address is this machine's own
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_raylet_start_wait_time_s": "300",
     }
     with tempfile.TemporaryDirectory(prefix="hrt-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         cluster = Cluster(Path(folder), free_port(), environment)
