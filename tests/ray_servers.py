@@ -72,6 +72,9 @@ class Cluster:
         command = [*prefix, sys.executable, str(Path(__file__).with_name("ray_node.py")), "start", *place, "--block"]
         command += ["--node-ip-address=127.0.0.1", f"--num-cpus={cpus}", f"--node-name={name}", "--disable-usage-stats"]
         command += ["--object-store-memory=100000000"]
+        # Ports that are given are not waited for: a raylet that waits longer than 15 s for its agent's gives up.
+        for agent in ("dashboard-agent-listen", "dashboard-agent-grpc", "runtime-env-agent", "metrics-export"):
+            command.append(f"--{agent}-port={free_port()}")
         log = (self.folder / f"{name}.txt").open("wb")
         with log:
             process = subprocess.Popen(
