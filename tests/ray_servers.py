@@ -43,6 +43,8 @@ class Node:
     def kill(self) -> None:
         """-9 to all of it, as when a machine loses its power."""
         found = self.processes()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # what outlived a start that failed
         for process in found:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
