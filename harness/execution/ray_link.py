@@ -19,7 +19,7 @@ from harness.execution.ray_nodes import takes_connections
 from harness.execution.ray_process import OUTPUT, START_REMEDY, TOKEN_REMEDY, cluster_process
 from harness.execution.spawning import helpers_deaf
 
-JOIN_S = 120.0
+JOIN_S = 180.0
 """How long a cluster may take to let this command in, or to start."""
 
 ANSWERS_S = 180.0

@@ -74,6 +74,7 @@ def _set_variables(errand: Errand) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if errand.address is not None:
         return
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "60")  # a busy machine takes longer than Ray waits
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # Ray's word for: listen on the loopback address alone
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
