@@ -265,6 +265,7 @@ def test_a_node_with_other_versions_is_named(tmp_path: Path) -> None:
         "import sys; from harness.cli import main; sys.argv[0] = 'harness'; sys.exit(main())"
     )
     command = [sys.executable, "-c", patched, "run", path.name, "--executor", "slurm", "--no-report"]
+    command += ["--tracking-uri", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 1, done.stderr
     assert "has torch" in done.stderr and "not 0.1" in done.stderr
