@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from harness.data.own_code import OwnCode
 from harness.design.expansion import Cell
 from harness.design.experiment_file import ExperimentFile
-from harness.errors import DataError, HarnessError
+from harness.errors import DataError
 from harness.evaluation.protocol import asked_class_sheet, block_protocols, weights_key
 from harness.execution.assignment import Assignment, EvaluationAssignment, WorkResult
 from harness.execution.checking import NetworkChecks
@@ -20,15 +20,12 @@ from harness.execution.events import Event, Observer
 from harness.execution.executor import device_of, executor_of
 from harness.execution.options import RunOptions, cost, lacks_real_images, open_runs
 from harness.execution.prepare import Prepared, prepare
-from harness.execution.slurm_following import forget_gone
-from harness.execution.slurm_queue import look_at_queue
+from harness.execution.slurm_following import GoneJobs
 from harness.store.pictures import asked_pictures
 from harness.store.rundir import experiment_directory
 from harness.tracking.reader import RunView, read_experiment
 
 WAIT_S = 0.5
-ASK_SLURM_S = 10.0
-"""Between two questions whether the jobs that beat on runs still live."""
 ENDED = ("finished", "diverged", "failed")
 """Outcomes that are final for one call; what was interrupted, or held elsewhere, is looked at again."""
 
@@ -60,12 +57,10 @@ def run_experiment(
     checks: NetworkChecks | None = None
     device, looked_for_images = "", False
     directory = experiment_directory(options.runs_dir, file.experiment.name)
-    asked_slurm = -ASK_SLURM_S
+    jobs = GoneJobs(directory) if options.executor == "slurm" else None
     while not stop():
-        if options.executor == "slurm" and time.monotonic() - asked_slurm >= ASK_SLURM_S:
-            with suppress(HarnessError):  # where Slurm is away, heartbeats go stale by themselves
-                forget_gone(directory, look_at_queue(file.experiment.name))
-            asked_slurm = time.monotonic()
+        if jobs:
+            jobs.forget()
         view = read_experiment(file.plan, options.runs_dir)
         todo = open_runs(view, options, frozenset(key for key, result in results.items() if result.outcome in ENDED))
         if todo:

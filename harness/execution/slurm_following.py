@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import get_args
 
@@ -21,6 +22,8 @@ from harness.store.rundir import ExperimentDirectory
 POLL_S = 0.25
 LOOK_S = 5.0
 """Between two looks at the queue and at the runs' files: each asks a server that many share."""
+ASK_S = 10.0
+"""Between two questions whether jobs that beat on runs live, while other commands wait for them."""
 DEATHS_WITHOUT_PROGRESS = 2
 LEAVE_S = 30.0
 """How long own jobs may take to save their states after Ctrl-C; a second Ctrl-C leaves at once."""
@@ -202,6 +205,22 @@ class Following:
             time.sleep(1.0)
         cancel(own)
         self._observe(Event("note", text=f"not ended within {LEAVE_S:g} s, cancelled: {', '.join(own)}"))
+
+
+class GoneJobs:
+    """Forgets, now and then, heartbeats of jobs that Slurm knows to be over, while a command waits for their runs."""
+
+    def __init__(self, directory: ExperimentDirectory) -> None:
+        self._directory = directory
+        self._asked = -ASK_S
+
+    def forget(self) -> None:
+        """Asks Slurm at most every ASK_S; where it is away, heartbeats go stale by themselves."""
+        if time.monotonic() - self._asked < ASK_S:
+            return
+        with suppress(HarnessError):
+            forget_gone(self._directory, look_at_queue(self._directory.root.name))
+        self._asked = time.monotonic()
 
 
 def forget_gone(directory: ExperimentDirectory, queue: Mapping[str, QueuedJob]) -> None:
