@@ -8,6 +8,7 @@ from typing import Any
 
 from results import require_part
 from scale_commands import MILLION, Command, Folder
+from scale_limits import limits
 from scale_sides import Measured
 from table import named
 
@@ -25,6 +26,8 @@ SIDES_HEADER = (
     "does not",
 )
 COMMANDS_HEADER = ("command", "runs", "s", "ms each further run", "at most MB", "s at 10^6", "MB at 10^6")
+
+LIMITS_HEADER = ("by this growth", "from so many runs on")
 
 Cells = tuple[str, ...]
 
@@ -53,11 +56,18 @@ def command_lines(found: Found) -> list[Cells]:
     return [_command_line(command) for command in found.commands]
 
 
+def limit_lines(found: Found) -> list[Cells]:
+    """Numbers of runs to two digits: more of them would be a promise."""
+    found_limits = limits(found.sides, found.commands, found.folder)
+    return [(limit.what, f"{int(float(f'{limit.runs:.1e}')):,}") for limit in found_limits]
+
+
 def text(found: Found) -> str:
     """Both tables with columns side by side."""
     parts = [named(found.machine), _columns(SIDES_HEADER, side_lines(found))]
     if found.commands:
         parts.append(_columns(COMMANDS_HEADER, command_lines(found)))
+    parts += [_columns(LIMITS_HEADER, lines)] if (lines := limit_lines(found)) else []
     return "\n\n".join([*parts, *_folder_lines(found)])
 
 
@@ -66,6 +76,7 @@ def page_part(page: str, found: Found) -> str:
     parts = [f"`{found.command}` on {named(found.machine)}:", _markdown(SIDES_HEADER, side_lines(found))]
     if found.commands:
         parts.append(_markdown(COMMANDS_HEADER, command_lines(found)))
+    parts += [_markdown(LIMITS_HEADER, lines)] if (lines := limit_lines(found)) else []
     body = "\n\n".join([*parts, *_folder_lines(found)])
     return part_of(page).sub(lambda match: f"{match[1]}{body}\n{match[2]}", page)
 
