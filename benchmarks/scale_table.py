@@ -8,7 +8,7 @@ from typing import Any
 
 from results import require_part
 from scale_commands import MILLION, Command, Folder
-from scale_limits import limits
+from scale_limits import LEAST_RUNS, limits
 from scale_sides import Measured
 from table import named
 
@@ -44,8 +44,9 @@ class Found:
 
     @property
     def training_ms(self) -> float | None:
-        """Of one job, in a loop of one process."""
-        return next((side.ms_a_further_run for side in self.sides if side.name == "alone"), None)
+        """Of one job, in a loop of one process; None where that was not measured, or too noisy to be anything."""
+        found = next((side.ms_a_further_run for side in self.sides if side.name == "alone"), None)
+        return found if found is not None and found > 0 else None
 
 
 def side_lines(found: Found) -> list[Cells]:
@@ -107,6 +108,7 @@ def _side_line(side: Measured, training_ms: float | None) -> Cells:
 def _command_line(command: Command) -> Cells:
     if command.half is None or command.whole is None:
         return (command.name, f"{command.runs:,}", "not measured", "", "", "", command.failed)
+    tells_growth = command.runs >= LEAST_RUNS
     further_ms = 1000 * (command.seconds_at(MILLION) - command.whole.seconds) / (MILLION - command.runs)
     return (
         command.name,
@@ -114,8 +116,7 @@ def _command_line(command: Command) -> Cells:
         _number(command.whole.seconds),
         _number(further_ms),
         f"{command.whole.peak_mb:,.0f}",
-        f"{command.seconds_at(MILLION):,.0f}",
-        f"{command.peak_mb_at(MILLION):,.0f}",
+        *((f"{command.seconds_at(MILLION):,.0f}", f"{command.peak_mb_at(MILLION):,.0f}") if tells_growth else ("", "")),
     )
 
 

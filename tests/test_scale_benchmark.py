@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -56,8 +58,8 @@ def test_figures_are_of_the_watched_command_and_a_failure_tells_its_last_line(
         watch.watched([sys.executable, "-c", "print('first'); raise SystemExit('the last line')"], tmp_path, {})
 
 
-def found(scale: ModuleType, monkeypatch: pytest.MonkeyPatch) -> object:
-    """40 runs of which each takes 10 ms and 1 KB, after a start of 2 s and 100 MB; and a side that did not work."""
+def found(scale: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """4,000 runs of which each takes 10 ms and 1 KB, after a start of 2 s and 100 MB; and a side that did not work."""
     sides, watch = module("scale_sides", monkeypatch), module("scale_watch", monkeypatch)
     commands, table = module("scale_commands", monkeypatch), module("scale_table", monkeypatch)
 
@@ -65,41 +67,51 @@ def found(scale: ModuleType, monkeypatch: pytest.MonkeyPatch) -> object:
         mb = 100 + runs / 1000
         return watch.Taken(2 + 0.01 * runs, mb, mb, mb, 1.0)
 
-    both = (taken(20), taken(40))
+    both = (taken(2000), taken(4000))
     return table.Found(
-        "python benchmarks/scale.py --runs 40",
+        "python benchmarks/scale.py --runs 4000",
         MACHINE,
         (
-            sides.Measured("alone", "the job alone", "no grid", 40, 1, *both),
-            sides.Measured("files", "harness", "no report", 40, 2, *both),
-            sides.Measured("ray", "harness, Ray", "no report", 40, 2, failed="no ray | here"),
+            sides.Measured("alone", "the job alone", "no grid", 4000, 1, *both),
+            sides.Measured("files", "harness", "no report", 4000, 2, *both),
+            sides.Measured("ray", "harness, Ray", "no report", 4000, 2, failed="no ray | here"),
         ),
-        (commands.Command("status", 40, *both), commands.Command("report", 40, failed="no report")),
-        commands.Folder(40, 600, 4.0),
+        (commands.Command("status", 4000, *both), commands.Command("report", 4000, failed="no report")),
+        commands.Folder(4000, 60_000, 400.0),
     )
 
 
 def test_overhead_growth_and_what_a_million_would_take(scale: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     text = module("scale_table", monkeypatch).text(found(scale, monkeypatch)).splitlines()
     (line,) = [line.split() for line in text if line.startswith("harness  ")]
-    assert line[:9] == ["harness", "40", "2", "2.4", "60", "55", "10", "100", "100"]  # 2.4 s / 40, less 10 ms / 2
+    assert line[:9] == ["harness", "4,000", "2", "42", "10.5", "5.5", "10", "104", "104"]  # 42 s / 4000, less 10 ms / 2
     assert line[9] == "1"  # KB a further run
     (line,) = [line.split() for line in text if line.startswith("status")]
-    assert line == ["status", "40", "2.4", "10", "100", "10,002", "1,100"]
+    assert line == ["status", "4,000", "42", "10", "104", "10,002", "1,100"]
     assert any("not measured" in line and "no ray | here" in line for line in text)
     assert "15 files and 100 KB a run" in text[-1] and "15 million files of 100 GB" in text[-1]
+
+
+def test_limits_come_in_the_order_in_which_they_are_met(scale: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = found(scale, monkeypatch)
+    find = module("scale_limits", monkeypatch).limits
+    told = {limit.what: limit.runs for limit in find(of.sides, of.commands, of.folder)}
+    assert list(told.values()) == sorted(told.values()) and len(told) == 6
+    assert told["`status` takes a minute"] == pytest.approx(5_800, abs=2)  # 2 s + 10 ms a run
+    assert told["the folder of the runs takes 100 GB"] == pytest.approx(1_000_000)
+    assert not find([], [replace(command, runs=40) for command in of.commands], None)
 
 
 def test_the_page_is_filled_in_and_figures_are_kept_as_json(scale: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     table = module("scale_table", monkeypatch)
     page = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
     filled = table.page_part(page, found(scale, monkeypatch))
-    assert "| harness, Ray | 40 | 2 | not measured |" in filled and "no ray   here" in filled
+    assert "| harness, Ray | 4,000 | 2 | not measured |" in filled and "no ray   here" in filled
     assert filled.split("<!-- measured end -->")[1] == page.split("<!-- measured end -->")[1]
     with pytest.raises(ValueError, match="no single part"):
         table.part_of("a page without it")
     document = json.loads(json.dumps(scale.document(found(scale, monkeypatch))))
-    assert document["training_ms"] == pytest.approx(10) and document["sides"][1]["ms_a_run"] == pytest.approx(60)
+    assert document["training_ms"] == pytest.approx(10) and document["sides"][1]["ms_a_run"] == pytest.approx(10.5)
 
 
 def test_unknown_sides_and_too_few_runs_are_refused(scale: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
