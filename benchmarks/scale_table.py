@@ -8,6 +8,7 @@ from typing import Any
 
 from results import require_part
 from scale_commands import MILLION, Command, Folder
+from scale_limits import LEAST_RUNS, limits
 from scale_sides import Measured
 from table import named
 
@@ -26,6 +27,8 @@ SIDES_HEADER = (
 )
 COMMANDS_HEADER = ("command", "runs", "s", "ms each further run", "at most MB", "s at 10^6", "MB at 10^6")
 
+LIMITS_HEADER = ("by this growth", "from so many runs on")
+
 Cells = tuple[str, ...]
 
 
@@ -41,8 +44,9 @@ class Found:
 
     @property
     def training_ms(self) -> float | None:
-        """Of one job, in a loop of one process."""
-        return next((side.ms_a_further_run for side in self.sides if side.name == "alone"), None)
+        """Of one job, in a loop of one process; None where that was not measured, or too noisy to be anything."""
+        found = next((side.ms_a_further_run for side in self.sides if side.name == "alone"), None)
+        return found if found is not None and found > 0 else None
 
 
 def side_lines(found: Found) -> list[Cells]:
@@ -53,11 +57,18 @@ def command_lines(found: Found) -> list[Cells]:
     return [_command_line(command) for command in found.commands]
 
 
+def limit_lines(found: Found) -> list[Cells]:
+    """Numbers of runs to two digits: more of them would be a promise."""
+    found_limits = limits(found.sides, found.commands, found.folder)
+    return [(limit.what, f"{int(float(f'{limit.runs:.1e}')):,}") for limit in found_limits]
+
+
 def text(found: Found) -> str:
     """Both tables with columns side by side."""
     parts = [named(found.machine), _columns(SIDES_HEADER, side_lines(found))]
     if found.commands:
         parts.append(_columns(COMMANDS_HEADER, command_lines(found)))
+    parts += [_columns(LIMITS_HEADER, lines)] if (lines := limit_lines(found)) else []
     return "\n\n".join([*parts, *_folder_lines(found)])
 
 
@@ -66,6 +77,7 @@ def page_part(page: str, found: Found) -> str:
     parts = [f"`{found.command}` on {named(found.machine)}:", _markdown(SIDES_HEADER, side_lines(found))]
     if found.commands:
         parts.append(_markdown(COMMANDS_HEADER, command_lines(found)))
+    parts += [_markdown(LIMITS_HEADER, lines)] if (lines := limit_lines(found)) else []
     body = "\n\n".join([*parts, *_folder_lines(found)])
     return part_of(page).sub(lambda match: f"{match[1]}{body}\n{match[2]}", page)
 
@@ -96,6 +108,7 @@ def _side_line(side: Measured, training_ms: float | None) -> Cells:
 def _command_line(command: Command) -> Cells:
     if command.half is None or command.whole is None:
         return (command.name, f"{command.runs:,}", "not measured", "", "", "", command.failed)
+    tells_growth = command.runs >= LEAST_RUNS
     further_ms = 1000 * (command.seconds_at(MILLION) - command.whole.seconds) / (MILLION - command.runs)
     return (
         command.name,
@@ -103,8 +116,7 @@ def _command_line(command: Command) -> Cells:
         _number(command.whole.seconds),
         _number(further_ms),
         f"{command.whole.peak_mb:,.0f}",
-        f"{command.seconds_at(MILLION):,.0f}",
-        f"{command.peak_mb_at(MILLION):,.0f}",
+        *((f"{command.seconds_at(MILLION):,.0f}", f"{command.peak_mb_at(MILLION):,.0f}") if tells_growth else ("", "")),
     )
 
 

@@ -15,6 +15,9 @@ from typing import Any
 
 from scale_job import rates, seeds, train_once
 
+START_S = 300
+"""What Ray may take to start; a machine that is busy needs more than the minute that it gives itself."""
+
 
 def trial(config: dict[str, Any]) -> None:
     from ray import tune
@@ -30,6 +33,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", str(START_S))
     import ray
     from ray import tune
 
