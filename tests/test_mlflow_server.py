@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from server_stack import mlflow_server
-from tracking_data import Laboratory
+from tracking_data import Laboratory, children
 
 from harness.store import atomic
 from harness.tracking.connection import connected
@@ -67,3 +70,26 @@ def test_a_run_goes_to_a_server_once_with_its_files(
     commit = lab.view().runs[0].status.commit
     assert commit is not None
     assert records.read_bytes() == lab.directory(0).metrics.read_bytes()[: commit.metrics_offset]
+
+
+def test_what_a_restored_backup_lacks_is_brought_back(server: str, tmp_path: Path) -> None:
+    """As docs/deploy.md says: once the notes of what a server has are gone, it is asked, and filled."""
+    lab = Laboratory(tmp_path / "runs")
+    lab.complete(0, 1)
+    address = resolve_address(server, lab.runs_dir)
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    with closing(sqlite3.connect(tmp_path / "server.db", isolation_level=None)) as store:
+        store.execute("DELETE FROM metrics WHERE step > 20")
+    assert is_up_to_date(lab.view(), address)  # what a server holds is believed
+    folders = [folder for folder in lab.runs_dir.rglob("tracking") if folder.is_dir()]
+    assert len(folders) == 3
+    for folder in folders:
+        shutil.rmtree(folder)
+    project(lab.view(), address)
+    finish(lab.view(), address, None)
+    stored = children(tmp_path / "server.db")
+    for index in (0, 1):
+        run = stored[lab.plan.runs[index].key]
+        assert run.values() == pytest.approx(lab.expected_points(index))
+        assert set(run.counts().values()) == {1}

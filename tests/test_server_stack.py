@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from server_stack import Postgres, is_healthy, mlflow_server, wait_until
 
 from experiments import TINY, harness, views
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(3000)]
 
 RUNS = 8
 GRID = (
@@ -71,7 +70,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
             wait_until(lambda: is_healthy(server), lambda: True, folder / "server.log")
             healthy.append((database.is_healthy(), True))
             assert process.poll() is None, "the grid was over too soon"
-            code = process.wait(timeout=900)
+            code = process.wait(timeout=1800)
         finally:
             process.kill()
             process.wait()
@@ -153,22 +152,6 @@ def test_a_backup_is_restored_beside_it_and_gives_the_same_report(trained: Train
             other.command("pg_restore", "--exit-on-error", "--no-owner", "--dbname=mlflow", stdin=content)
         with mlflow_server(tmp_path, other.uri, str(restored)) as server:
             assert_same_reports(trained.file, server, tmp_path)
-
-
-def test_what_a_backup_lacks_is_brought_back_once_nothing_is_believed_to_be_there(trained: Trained) -> None:
-    """As after a restore: the server holds less than the cursors say."""
-    sync = ("sync", str(trained.file), "--tracking-uri", trained.server)
-    assert harness(*sync, cwd=trained.file.parent).returncode == 0
-    whole = points(trained.database)
-    trained.database.command("psql", "--dbname=mlflow", "--command=DELETE FROM metrics WHERE step > 3000")
-    folders = [folder for folder in (trained.file.parent / "runs").rglob("tracking") if folder.is_dir()]
-    assert len(folders) == RUNS + 1
-    for folder in folders:
-        shutil.rmtree(folder)
-    done = harness(*sync, cwd=trained.file.parent)
-    assert done.returncode == 0, done.stderr
-    alive = "SELECT count(*), count(DISTINCT (run_uuid, key, step)) FROM metrics JOIN runs USING (run_uuid) "
-    assert trained.database.rows(f"{alive} WHERE lifecycle_stage = 'active'") == [(whole, whole)]
 
 
 def assert_same_reports(file: Path, server: str, folder: Path) -> None:

@@ -63,6 +63,7 @@ def refusal(address: str | StoreAddress) -> TrackingError:
     return caught.value
 
 
+@pytest.mark.timeout(900)  # five processes that load MLflow
 def test_an_older_store_is_not_upgraded_unasked(tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     make_older_store(f"sqlite:///{path}")
