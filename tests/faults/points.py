@@ -131,8 +131,8 @@ PROJECTION_UNDER_WAY = (
 )
 PROJECTION = (
     Point("after call", "client:create_run", 3),
-    Point("before call", "client:log_batch", 5),
-    Point("after call", "client:log_batch", 5),
+    Point("before call", "client:log_batch", 3),
+    Point("after call", "client:log_batch", 3),
     Point("before call", "client:log_artifacts", 3),
     Point("after call", "client:log_artifacts", 3),
     Point("after call", "client:create_logged_model", 2),
