@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -59,6 +60,8 @@ def cluster_process(connection: Connection, errand: Errand) -> None:
     except Exception as error:  # noqa: BLE001 - Ray raises errors of many kinds; the parent tells them, and ends
         words = (str(error).strip().splitlines() or [""])[0]
         connection.send(Refused(HarnessError(f"Ray: {type(error).__name__}: {words}", where="--executor ray")))
+    finally:
+        shutil.rmtree(errand.scratch, ignore_errors=True)  # a command that was killed cannot
 
 
 def task_variables() -> dict[str, str]:
