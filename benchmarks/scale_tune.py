@@ -38,8 +38,8 @@ def main() -> int:
     from ray import tune
 
     place = tempfile.mkdtemp(prefix="ray-")  # short: the names of its sockets must be
-    ray.init(num_cpus=options.workers, include_dashboard=False, log_to_driver=False, _temp_dir=place)
     try:
+        ray.init(num_cpus=options.workers, include_dashboard=False, log_to_driver=False, _temp_dir=place)
         space = {
             "generator_lr": tune.grid_search(rates(options.runs)),
             "seed": tune.grid_search(seeds(options.runs)),
