@@ -12,7 +12,7 @@ from ray_servers import free_port
 
 from experiments import TINY, opened, run_here, write_file
 from harness.errors import DeviceError, HarnessError, StoreError
-from harness.execution.deaths import Deaths
+from harness.execution.deaths import Deaths, died_twice
 from harness.execution.ray_board import Board, Flight, feel_all
 from harness.execution.ray_executor import reservation_of
 from harness.execution.ray_link import require_address, scratch_folder
@@ -120,12 +120,14 @@ def test_a_run_reserves_what_the_file_says(tmp_path: Path) -> None:
 
 def test_two_deaths_without_progress_fail_a_run_and_progress_forgives() -> None:
     deaths = Deaths()
-    assert deaths.count("a", "node x died", progressed=False) is None
-    assert deaths.count("b", "node x died", progressed=False) is None
-    assert deaths.count("a", "node x died", progressed=True) is None
-    assert deaths.count("a", "node x died", progressed=False) is None
-    reason = deaths.count("a", "killed", progressed=False)
-    assert reason == "its process died twice without progress (node x died, then killed)"
+    assert deaths.count("a", "node x died", progressed=False) == ""
+    assert deaths.count("b", "node x died", progressed=False) == ""
+    assert deaths.count("a", "node x died", progressed=True) == ""
+    assert deaths.count("a", "node x died", progressed=False) == ""
+    assert (
+        died_twice(deaths.count("a", "killed", progressed=False))
+        == "its process died twice without progress (node x died, then killed)"
+    )
 
 
 def test_the_scratch_folder_is_short_private_and_gone_afterwards() -> None:

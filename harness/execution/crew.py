@@ -10,10 +10,10 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 from harness.execution.assignment import Assignment
+from harness.execution.deaths import Standing
 from harness.execution.placement import Place
 from harness.execution.process import worker_process
 from harness.execution.spawning import helpers_deaf
-from harness.execution.standing import Standing
 
 
 @dataclass(eq=False)

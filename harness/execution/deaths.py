@@ -23,14 +23,19 @@ class Deaths:
     def __init__(self) -> None:
         self._ways: dict[str, list[str]] = {}
 
-    def count(self, key: str, how: str, *, progressed: bool) -> str | None:
-        """Counts a death; returns why the run is to be failed, or None where it is to be tried again."""
+    def count(self, key: str, how: str, *, progressed: bool) -> str:
+        """Counts a death; returns how all of them came since the last progress where the run is to be failed.
+
+        Empty where it is to be tried again.
+        """
         ways = [] if progressed else [*self._ways.get(key, []), how]
         self._ways[key] = ways
-        if len(ways) < DEATHS_WITHOUT_PROGRESS:
-            return None
-        told = ", then ".join(dict.fromkeys(ways))
-        return f"its process died twice without progress ({told})"
+        return "" if len(ways) < DEATHS_WITHOUT_PROGRESS else ", then ".join(dict.fromkeys(ways))
+
+
+def died_twice(ways: str) -> str:
+    """Why a run is failed. ways: as `Deaths.count` returns them."""
+    return f"its process died twice without progress ({ways})"
 
 
 def standing(assignment: Assignment) -> Standing:

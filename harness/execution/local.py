@@ -15,16 +15,15 @@ from multiprocessing.connection import wait
 
 from harness.execution.assignment import Assignment, WorkResult
 from harness.execution.crew import Crew, Worker
+from harness.execution.deaths import Deaths, died_twice, note_failure, standing
 from harness.execution.events import Event, Observer, finished
 from harness.execution.options import cost
 from harness.execution.placement import Place, Places
 from harness.execution.process import GRACE_S, Beat, SaveState
 from harness.execution.progress import ProgressReader
 from harness.execution.spawning import how_it_died, worker_context
-from harness.execution.standing import note_failure, standing
 
 POLL_S = 0.25
-DEATHS_WITHOUT_PROGRESS = 2
 LEAVE_S = 7.0
 """How long workers may take to save their states, so that the whole command is gone within GRACE_S."""
 
@@ -52,7 +51,7 @@ class LocalExecutor:
         self._pending: deque[Assignment] = deque()
         self._alone: deque[Assignment] = deque()
         self._results: dict[str, WorkResult] = {}
-        self._deaths: dict[str, list[str]] = {}
+        self._deaths = Deaths()
 
     def run(
         self,
@@ -244,15 +243,13 @@ class LocalExecutor:
             return
         stands = standing(assignment)
         step = stands[0]
-        deaths = [] if stands != worker.stood else [*self._deaths.get(assignment.key, []), how]
-        self._deaths[assignment.key] = deaths
-        if len(deaths) < DEATHS_WITHOUT_PROGRESS:
+        ways = self._deaths.count(assignment.key, how, progressed=stands != worker.stood)
+        if not ways:
             observe(Event("died", assignment.name, step, assignment.training.steps, text=how))
             (self._alone if assignment.alone else self._pending).appendleft(assignment)
             return
-        ways = ", then ".join(dict.fromkeys(deaths))
         only_stalls = worker.stalled and ways == how
-        reason = f"{how}, twice" if only_stalls else f"its process died twice without progress ({ways})"
+        reason = f"{how}, twice" if only_stalls else died_twice(ways)
         note_failure(assignment, step, reason)
         self._take(worker, WorkResult("failed", step, reason), observe)
 

@@ -18,7 +18,7 @@ from harness import __version__
 from harness.design.experiment import Experiment
 from harness.errors import HarnessError
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.deaths import Deaths, Standing, note_failure, standing
+from harness.execution.deaths import Deaths, Standing, died_twice, note_failure, standing
 from harness.execution.devices import available_cores
 from harness.execution.events import Event, Observer, finished
 from harness.execution.options import RunOptions
@@ -183,11 +183,12 @@ class RayExecutor:
         """Decides whether a run whose task died is tried again."""
         assignment = flight.assignment
         stands = standing(assignment)
-        reason = self._deaths.count(assignment.key, how, progressed=stands != flight.stood)
-        if reason is None:
+        ways = self._deaths.count(assignment.key, how, progressed=stands != flight.stood)
+        if not ways:
             observe(Event("died", assignment.name, stands[0], assignment.training.steps, text=how))
             self._pending.appendleft(assignment)
             return
+        reason = died_twice(ways)
         note_failure(assignment, stands[0], reason)
         self._results[assignment.key] = WorkResult("failed", stands[0], reason)
         observe(finished(assignment, self._results[assignment.key]))

@@ -10,10 +10,10 @@ from typing import get_args
 
 from harness.errors import HarnessError
 from harness.execution.assignment import Assignment, WorkOutcome, WorkResult
+from harness.execution.deaths import Deaths, Standing, note_failure, standing
 from harness.execution.events import Event, Observer, finished
 from harness.execution.progress import ProgressReader
 from harness.execution.slurm_queue import QueuedJob, cancel, look_at_queue, signal_jobs
-from harness.execution.slurm_standing import Standing, note_failure, standing
 from harness.store.heartbeat import end_heartbeat, read_heartbeat
 from harness.store.jobs import JobReport, JobResult, log_tail, read_job_report
 from harness.store.locks import is_held
@@ -24,7 +24,6 @@ LOOK_S = 5.0
 """Between two looks at the queue and at the runs' files: each asks a server that many share."""
 ASK_S = 10.0
 """Between two questions whether jobs that beat on runs live, while other commands wait for them."""
-DEATHS_WITHOUT_PROGRESS = 2
 LEAVE_S = 30.0
 """How long own jobs may take to save their states after Ctrl-C; a second Ctrl-C leaves at once."""
 
@@ -67,7 +66,7 @@ class Following:
         self._hand_over = hand_over
         self._followed: dict[str, _Followed] = {}
         self._own: set[str] = set()
-        self._deaths: dict[str, list[str]] = {}
+        self._deaths = Deaths()
         self._queue: Mapping[str, QueuedJob] = {}
         self._reasons: dict[str, str] = {}
         self._is_silent = False
@@ -170,15 +169,14 @@ class Following:
         end_heartbeat(assignment.directory, run.job)
         how = f"job {run.job} ended: {job.state if job else 'gone'}"
         stands = standing(assignment)
-        deaths = [] if stands != run.stood else [*self._deaths.get(key, []), how]
-        self._deaths[key] = deaths
-        if len(deaths) < DEATHS_WITHOUT_PROGRESS:
+        ways = self._deaths.count(key, how, progressed=stands != run.stood)
+        if not ways:
             self._observe(Event("died", assignment.name, stands[0], assignment.training.steps, text=how))
             return True
         log = self._directory.job_log(run.job)
         tail = log_tail(log) or f"no log at {log}: do the nodes see this folder?"
-        reason = f"its jobs ended twice without progress ({', then '.join(deaths)}): {tail if report is None else log}"
-        note_failure(assignment, reason)
+        reason = f"its jobs ended twice without progress ({ways}): {tail if report is None else log}"
+        note_failure(assignment, stands[0], reason)
         self._end(key, run, WorkResult("failed", stands[0], reason))
         return False
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.execution.deaths import note_failure, standing
 from harness.execution.slurm_queue import requeue
-from harness.execution.slurm_standing import note_failure, standing
 from harness.store.heartbeat import EVERY_S, Heartbeat, beat, end_heartbeat, is_beating, read_heartbeat
 from harness.store.jobs import JobReport, JobResult, read_job_report, write_job_report
 from harness.store.reading import is_there
@@ -165,7 +165,9 @@ class _Work:
             reason = f"no progress within the time limit of the job, {fruitless} times; raise slurm.time"
             for assignment in mine:
                 if self._is_open(assignment):
-                    self.results[assignment.key] = note_failure(assignment, reason)
+                    step = standing(assignment)[0]
+                    note_failure(assignment, step, reason)
+                    self.results[assignment.key] = JobResult("failed", step, reason)
             self._write(replace(report, fruitless=fruitless))
             return
         self._write(replace(report, fruitless=fruitless))
