@@ -82,7 +82,7 @@ def test_status_json_is_the_documented_document(finished: Path, capsys: pytest.C
     call("status", str(finished / "tiny.toml"), "--runs-dir", str(finished / "runs"), "--json")
     document = json.loads(capsys.readouterr().out)
     run = document["runs"][0]
-    assert run.keys() == {"cell", "seed", "key", "state", "step", "steps", "attempts", "fid", "log"}
+    assert run.keys() == {"cell", "seed", "key", "state", "step", "steps", "attempts", "fid", "log", "job"}
     assert (run["cell"], run["seed"], run["state"], run["step"], run["steps"]) == ("baseline", 0, "complete", 24, 24)
     assert run["fid"] > 0
     assert Path(run["log"]).exists()

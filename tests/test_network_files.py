@@ -20,7 +20,8 @@ from harness.tracking.network_files import network_file_system, why_no_default_s
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the system says to be mounted from another machine."""
-    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4"), SimpleNamespace(mountpoint=str(tmp_path), fstype="nfs4")]
+    kinds = {"/": "ext4", str(tmp_path): "nfs4"}
+    mounts = [SimpleNamespace(mountpoint=point, fstype=kind, opts="rw") for point, kind in kinds.items()]
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
     return tmp_path
 

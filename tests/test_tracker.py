@@ -180,17 +180,17 @@ def test_files_that_were_uploaded_are_not_uploaded_again_by_the_next_call(
 ) -> None:
     lab.complete(0)
     monkeypatch.setattr(session, "FILES_PER_UPLOAD", 1)
-    real = session._upload
+    real = session._staged
     names: list[str] = []
 
     def third_fails(*arguments: object) -> object:
         if len(names) == 2:
             names.append("refused")
             raise OSError("the server went away")
-        names.append(str(arguments[2]))
+        names.append(str(arguments[1]))
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "_upload", third_fails)
+    monkeypatch.setattr(session, "_staged", third_fails)
     assert Tracker(address).finish(lab.view(), None) == "failed"
     assert "the server went away" in capsys.readouterr().err
     assert Tracker(address).finish(lab.view(), None) == "projected"

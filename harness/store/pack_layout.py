@@ -22,7 +22,7 @@ MANIFEST = "manifest.json"
 RUNS, REPORTS = "runs", "reports"
 
 _RUN_FILE = re.compile(
-    r"run\.json|networks\.json|attempts\.jsonl|log\.txt|metrics\.jsonl"
+    r"run\.json|networks\.json|attempts\.jsonl|log\.txt|metrics\.jsonl|system\.jsonl"
     r"|state/step-\d{6,12}\.(?:json|pt)"
     r"|checkpoints/step-\d{6,12}\.safetensors(?:\.sha256)?"
     r"|samples/step-\d{6,12}\.png"

@@ -124,7 +124,7 @@ def _require_whole(run: RunDirectory, status: RunStatus, *, states: bool) -> Non
 
 
 def _appended(run: RunDirectory, status: RunStatus) -> dict[Path, Piece]:
-    """Attempts and log up to their last whole line, records up to where they count."""
+    """Attempts and samples of the machine up to their last whole line, the log, records up to where they count."""
     found = {}
     if is_there(run.attempts):
         content = read_bytes(run.attempts)
@@ -134,6 +134,9 @@ def _appended(run: RunDirectory, status: RunStatus) -> dict[Path, Piece]:
         found[run.attempts] = Piece.of_bytes(run.attempts, whole)
     if is_there(run.log):
         found[run.log] = Piece.of_file(run.log)
+    if is_there(run.system):
+        content = read_bytes(run.system)
+        found[run.system] = Piece.of_bytes(run.system, content[: content.rfind(b"\n") + 1])
     if status.metrics_offset:
         found[run.metrics] = Piece(run.metrics, status.metrics_offset, status.metrics_sha256)
     return found

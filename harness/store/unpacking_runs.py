@@ -107,7 +107,7 @@ def _is_better(home: RunDirectory, staged: RunDirectory, path: Path, target: Pat
             return atomic.file_sha256(path) != atomic.file_sha256(target)
         case "metrics.jsonl":
             return (commit is not None and not metrics_match(home, commit)) or _continues(target, path)
-        case "attempts.jsonl" | "log.txt":
+        case "attempts.jsonl" | "log.txt" | "system.jsonl":
             return _continues(target, path)
         case "samples" | "pictures":
             digest = commit.checkpoints.get(str(_step(path))) if commit else None
