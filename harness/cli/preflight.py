@@ -17,6 +17,7 @@ from harness.cli.options import own_code_of
 from harness.design.expansion import Cell, Plan
 from harness.execution.checking import NetworkChecks
 from harness.gan.preflight import NetworkCheck, NetworksCheck
+from harness.store.file_systems import existing
 from harness.tracking.reader import ExperimentView
 
 MAX_NAMES = 6
@@ -118,7 +119,7 @@ def _disk_text(disk: Disk, runs: int, runs_dir: Path) -> str:
     if not disk.runs:
         return f"disk needed: none, all {runs} runs are done"
     size, name = disk.largest
-    free = shutil.disk_usage(_existing(runs_dir)).free
+    free = shutil.disk_usage(existing(runs_dir)).free
     who = f"{runs} runs" if disk.runs == runs else f"{disk.runs} of {runs} runs, the others being done"
     lines = [
         f"disk needed: {bytes_text(disk.total)} for {who} (checkpoints {bytes_text(disk.checkpoints)}, states "
@@ -128,12 +129,6 @@ def _disk_text(disk: Disk, runs: int, runs_dir: Path) -> str:
     if disk.total > free:
         lines.append("warning: that is more than is free; raise checkpoint_every, or choose another --runs-dir")
     return "\n".join(lines)
-
-
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest one above it that is there."""
-    absolute = folder.absolute()
-    return next(path for path in (absolute, *absolute.parents) if path.is_dir())
 
 
 def bytes_text(count: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from harness.errors import DamagedFileError
 from harness.store import atomic
+from harness.store.heartbeat import is_beating
 from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest, write_experiment_manifest
 from harness.store.pack_manifest import PackedRun, PackManifest
@@ -98,7 +99,7 @@ class Landing:
             self.done.landed.append(told.folder)
             return
         with held(here.lock, timeout_s=_PATIENCE_S) as mine:
-            if not mine:
+            if not mine or is_beating(here):
                 self.done.busy.append(told.folder)
                 return
             verdict = verdict_on(here, staged, told)

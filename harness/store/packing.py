@@ -17,7 +17,7 @@ from harness.design.own_parts import OwnSource
 from harness.errors import StoreError
 from harness.store import atomic, reading
 from harness.store.attempts import read_attempts
-from harness.store.locks import is_held
+from harness.store.heartbeat import is_worked_on
 from harness.store.pack_layout import MANIFEST, REPORTS, RUNS, trouble_with_name
 from harness.store.pack_manifest import PackedFile, PackedRun, PackManifest, manifest_bytes
 from harness.store.pack_pieces import Piece, RunPieces, chunks, run_pieces
@@ -130,7 +130,7 @@ class _Writer:
 
     def _write_run(self, run: RunToPack) -> None:
         root, contents = run.directory.root, self.contents
-        busy = is_held(run.directory.lock)
+        busy = is_worked_on(run.directory)
         try:
             found = run_pieces(run.directory, run.key, states=contents.states, checkpoints=contents.checkpoints)
         except StoreError as error:

@@ -15,8 +15,8 @@ from harness.store import atomic
 from harness.store.commits import records_match
 from harness.store.evaluations import read_evaluation
 from harness.store.findings import Finding
+from harness.store.heartbeat import is_worked_on
 from harness.store.inspection import THREADS
-from harness.store.locks import is_held
 from harness.store.networks import read_networks
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.png import damage, picture_damage
@@ -57,7 +57,7 @@ def findings(view: ExperimentView, run: RunView) -> list[Finding]:
         return []
     found = [*_records(directory, run), *_checkpoints(directory, run), *_evaluations(view, run)]
     found += [*_pictures(directory, run), *_networks(directory)]
-    return [] if found and is_held(directory.lock) else found  # somebody began to work on it since it was read
+    return [] if found and is_worked_on(directory) else found  # somebody began to work on it since it was read
 
 
 def _records(directory: RunDirectory, run: RunView) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
-from harness.store.locks import is_held
+from harness.store.heartbeat import is_worked_on
 from harness.store.real_images import asked_real_images
 from harness.store.rundir import RunDirectory
 from harness.tracking.children import delete_child
@@ -235,7 +235,7 @@ def _child_cursor(session: Session, directory: RunDirectory) -> ChildCursor | No
 
 def _is_worked_on(directory: RunDirectory) -> bool:
     try:
-        return is_held(directory.lock)
+        return is_worked_on(directory)
     except StoreError:  # no lock lies there that anybody could hold
         return False
 
