@@ -149,11 +149,11 @@ def test_our_own_work_is_no_silence_of_the_store(
     lab: Laboratory, address: StoreAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.complete(0)
-    real = projection.parent_tags
+    real = parent.parent_tags
 
-    def slow(view: ExperimentView) -> dict[str, str]:
+    def slow(view: ExperimentView, summary: str = "") -> dict[str, str]:
         time.sleep(3.0)
-        return real(view)
+        return real(view, summary)
 
     monkeypatch.setattr(parent, "parent_tags", slow)
     monkeypatch.setattr(tracking, "SILENCE_S", 2.0)
