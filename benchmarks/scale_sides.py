@@ -162,7 +162,7 @@ SIDES = (
         "Ray Tune's grid search",
         _tune,
         f"a trial that dies is not gone on with unless the function saves states itself; {NO_HARNESS}",
-        100,
+        40,
     ),
 )
 """In the order of the table."""

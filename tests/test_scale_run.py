@@ -9,14 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from services import require_program
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1800)]
 
 
 def test_one_command_prints_overhead_per_run_beside_hydra_and_ray_tune(tmp_path: Path) -> None:
-    require_program("ray")
     sides = ["alone", "files", "mlflow", "ray", "hydra", "hydra-mlflow", "tune"]
     done = subprocess.run(
         [
