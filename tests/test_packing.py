@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from report_data import paint_nothing
 
 from experiments import TINY, statuses
 from harness.errors import StoreError
+from harness.execution.interruption import Interrupted
+from harness.store.atomic import read_json
 from harness.store.commits import newest_commit
 from harness.store.locks import held
 from harness.store.manifest import ExperimentManifest
@@ -198,6 +200,75 @@ def test_what_was_measured_here_of_the_same_weights_stays(away: Path, copied: di
     measured = {path.name for path in only_run(copied["half"]).evaluations.iterdir()}
     call(copied["half"], "unpack", str(away / "results.zip"))
     assert measured < {path.name for path in only_run(copied["half"]).evaluations.iterdir()}
+
+
+def test_repeats_that_were_measured_here_survive_a_run_that_is_further(
+    copied: dict[str, Path], away: Path, tmp_path: Path
+) -> None:
+    call(copied["half"], *NOTHING, "--set", "training.steps=12", "--set", "evaluation.0.repeats=3")
+    here = next(only_run(copied["half"]).evaluations.glob("step-000012--*.json"))
+    assert len(read_json(here)["values"]["fid"]) == 3
+    assert call(copied["half"], "unpack", str(away / "results.zip")).out == "tiny: 1 runs: 1 replaced\n"
+    assert len(read_json(here)["values"]["fid"]) == 3
+
+
+def test_asked_to_stop_between_the_two_moves_the_run_goes_back(
+    away: Path, copied: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied["half"]
+    before, real = contents(home / "runs"), Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if "unpacking" in str(path) and Path(target) == only_home:
+            raise Interrupted(2)
+        return real(path, target)
+
+    only_home = only_run(home).root
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with opened_pack(away / "results.zip") as pack, pytest.raises(Interrupted):
+        monkeypatch.setattr(Path, "rename", once(interrupted, real))
+        unpack(pack, home / "runs", home / "reports" / "tiny")
+    after = contents(home / "runs")
+    assert {name: after[name] for name in before if "/cache/" not in name} == {
+        name: content for name, content in before.items() if "/cache/" not in name
+    }
+    assert not list((home / "runs").rglob("*.unpacking-*"))
+
+
+def once(first: Callable[[Path, Path], Path], later: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+    """`first` until it raises, then `later`."""
+    raised: list[bool] = []
+
+    def move(path: Path, target: Path) -> Path:
+        if raised:
+            return later(path, target)
+        try:
+            return first(path, target)
+        except BaseException:
+            raised.append(True)
+            raise
+
+    return move
+
+
+def test_a_broken_commit_of_a_brought_run_does_not_begin_it_again(away: Path, home: Path) -> None:
+    call(home, "unpack", str(away / "results.zip"))
+    run = only_run(home)
+    (commit,) = run.states.glob("*.json")
+    commit.write_bytes(commit.read_bytes()[:-9])
+    said = call(home, *NOTHING)
+    assert said.code == 1
+    assert "`harness unpack` brings them back" in said.err
+    assert not list(run.states.glob("*.pt"))
+    call(home, "unpack", str(away / "results.zip"))
+    assert statuses(home / "tiny.toml")["baseline seed 0"].state == "complete"
+
+
+def test_the_experiment_file_of_the_runs_here_stays(away: Path, copied: dict[str, Path]) -> None:
+    used = copied["half"] / "runs" / "tiny" / "experiment.toml"
+    before = used.read_bytes()
+    call(copied["half"], "unpack", str(away / "results.zip"))
+    assert used.read_bytes() == before
 
 
 def test_a_run_that_is_further_here_stays(halfway: Path, copied: dict[str, Path]) -> None:

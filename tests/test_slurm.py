@@ -172,7 +172,10 @@ def test_submit_returns_and_status_follows(tmp_path: Path, cluster: SlurmCluster
     assert f"{run['job']['id']} ended ({run['job']['node']})" in text
 
 
-def test_near_its_time_limit_a_job_saves_and_goes_on(tmp_path: Path, cluster: SlurmCluster) -> None:
+def test_near_its_time_limit_a_job_saves_and_goes_on(
+    tmp_path: Path, cluster: SlurmCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")  # with numpy's threads, too, of which Slurm's signal may take one
     path = write_file(tmp_path, LONG)
     assert _run(path, "--submit").returncode == 0
     run = _wait_for_state(path)

@@ -9,14 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments import opened, run_here, write_file
 from harness.execution.assignment import Assignment, WorkResult
+from harness.execution.deaths import note_failure
 from harness.execution.events import Observer
+from harness.execution.measure import LoadedExtractors
 from harness.execution.options import RunOptions
 from harness.execution.slurm_job import JobOrders, JobTask, _Work, versions
+from harness.execution.worker import work_on
 from harness.store.heartbeat import Heartbeat, beat
-from harness.store.jobs import JobResult, read_job_report, record_submission
+from harness.store.jobs import JobReport, JobResult, read_job_report, record_submission, write_job_report
 from harness.store.rundir import ExperimentDirectory, experiment_directory
 
 JOB = "7_0"
@@ -114,11 +118,35 @@ def test_a_time_limit_without_progress_is_a_failure_the_second_time(
         job.do()
         report = read_job_report(directory, JOB)
         assert report is not None and report.fruitless == fruitless
-    assert asked.read_text().splitlines() == ["requeue 8"]  # the second time it was not asked any more
+    assert asked.read_text().splitlines() == [f"requeue {JOB}"]  # the second time it was not asked any more
     assert report.results is not None
     for assignment in assigned:
         result = report.results[assignment.key]
         assert result.outcome == "failed" and "slurm.time" in result.reason
+
+
+def test_what_ended_in_a_job_is_not_tried_again_when_it_is_queued_again(
+    tmp_path: Path, directory: ExperimentDirectory, assigned: list[Assignment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _scontrol(tmp_path, monkeypatch, "exit 0")
+    record_submission(directory, {JOB: [assignment.key for assignment in assigned]})
+    ended = JobResult("failed", 3, "an error of its own")
+    write_job_report(directory, JOB, JobReport("node1", results={assigned[0].key: ended}))
+    job = _work(tmp_path, directory, assigned)
+    job.orders.time_is_up = job.orders.stopping = True
+    job.do()
+    report = read_job_report(directory, JOB)
+    assert report is not None and report.results == {assigned[0].key: ended}
+
+
+def test_a_worker_leaves_a_run_that_a_job_elsewhere_beats_on(assigned: list[Assignment]) -> None:
+    run = assigned[0].directory
+    run.root.mkdir()
+    beat(run, Heartbeat("99_1", "node2"))
+    result = work_on(assigned[0], LoadedExtractors(torch.device("cpu")), lambda: False)
+    assert result.outcome == "elsewhere"
+    note_failure(assigned[0], 0, "lost")
+    assert not run.attempts.exists()
 
 
 def test_a_refused_requeue_is_noted(

@@ -51,10 +51,10 @@ def test_a_job_asks_for_what_its_runs_need_together() -> None:
     assert parameters["mem"] == "6144M"
     assert parameters["gres"] == "gpu:1"
     assert parameters["array_parallelism"] == 2
-    assert parameters["setup"] == ["module load x"]
+    assert parameters["setup"] == ["trap '' USR1", "module load x"]
     assert parameters["additional_parameters"]["signal"] == "B:USR2@90"
     bare = sbatch_parameters("harness-a", SlurmSettings(), ResourceSettings(), 1, "cpu")
-    assert {bare[name] for name in ("partition", "account", "time", "gres", "mem", "setup", "wckey")} == {None}
+    assert {bare[name] for name in ("partition", "account", "time", "gres", "mem", "wckey")} == {None}
 
 
 def test_a_refusal_names_the_key() -> None:

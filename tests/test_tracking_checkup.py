@@ -48,6 +48,8 @@ def serving(answer: Answer) -> Iterator[str]:
         def _answer(self, body: bytes) -> None:
             status, text = answer(self.path, body, self.headers["Authorization"])
             self.send_response(status)
+            if status == 302:
+                self.send_header("Location", text)
             self.end_headers()
             self.wfile.write(text.encode())
 
@@ -206,3 +208,22 @@ def test_a_database_that_speaks_no_postgresql_is_told_without_the_password(
         (broken,) = looked(f"postgresql+psycopg://me:{SECRET}@{place}/mlflow", tmp_path)
     assert (broken.state, "the database refuses" in broken.found) == ("problem", True)
     assert SECRET not in repr(broken)
+
+
+def test_a_login_does_not_follow_to_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SECRET)
+    heard: list[str | None] = []
+
+    def elsewhere(path: str, _body: bytes, who: str | None) -> tuple[int, str]:
+        heard.append(who)
+        return 200, "{}"
+
+    with serving(elsewhere) as other:
+        place = other.replace("127.0.0.1", "localhost")
+
+        def moved(_path: str, _body: bytes, _who: str | None) -> tuple[int, str]:
+            return 302, f"http://{place}/login"
+
+        with serving(moved) as here:
+            looked(f"http://{here}", tmp_path)
+    assert heard and set(heard) == {None}

@@ -128,7 +128,7 @@ _KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 def _start(topic: Topic, request: Request) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli.doctor_topics", topic],
+        [sys.executable, "-P", "-m", "harness.cli.doctor_topics", topic],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

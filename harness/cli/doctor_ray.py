@@ -100,7 +100,7 @@ def _nodes(place: tuple[str, int]) -> Iterator[Finding]:
     shown = f"{place[0]}:{place[1]}"
     # ray.init takes a token that lies there by itself; `ray status` has to be told.
     mode = os.environ.get("RAY_AUTH_MODE") or ("token" if _has_token() else "disabled")
-    command = [sys.executable, "-c", _STATUS_CODE, "status", f"--address={shown}"]
+    command = [sys.executable, "-P", "-c", _STATUS_CODE, "status", f"--address={shown}"]
     answer = ask(command, STATUS_SECONDS, RAY_AUTH_MODE=mode)
     if answer.code is None:
         yield Finding(

@@ -48,7 +48,9 @@ class SlurmSettings(Model):
     runs_per_job: Annotated[int, Field(strict=True, ge=1, le=64)] = Field(
         1, description="runs that one job trains side by side"
     )
-    jobs_at_once: Count | None = Field(None, description="jobs that may run at the same time; default: no limit")
+    jobs_at_once: Count | None = Field(
+        None, description="jobs of one submission (at most 1000) that may run at once; default: no limit"
+    )
     setup: Annotated[tuple[SetupLine, ...], Field(max_length=50)] = Field(
         (), description='shell lines before each job starts, such as "module load python"'
     )

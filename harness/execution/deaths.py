@@ -9,6 +9,7 @@ from harness.execution.assignment import Assignment
 from harness.execution.progress import count_evaluations
 from harness.store.attempts import end_attempt
 from harness.store.commits import newest_commit
+from harness.store.heartbeat import is_beating
 from harness.store.locks import held
 
 DEATHS_WITHOUT_PROGRESS = 2
@@ -52,5 +53,5 @@ def note_failure(assignment: Assignment, step: int, reason: str) -> None:
     if not run.root.is_dir():
         return  # it was moved or removed, and must not be there again with one file in it
     with suppress(StoreError), held(run.lock, timeout_s=1.0) as mine:  # a full disk cannot be told; the screen can
-        if mine:
+        if mine and not is_beating(run):
             end_attempt(run, "failed", step=step, reason=reason)

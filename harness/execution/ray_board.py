@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from harness.execution.assignment import Assignment
 from harness.execution.ray_messages import Pulse, Wishes
 
+STARTING = -1
+"""How far a task is that loads torch and looks at the storage."""
+START_S = 60.0
+"""What that may take beyond the stall timeout."""
+
 
 class Board:
     """An actor: tasks tell it how far they are and read what is wished; the command reads and writes the other way."""
@@ -38,6 +43,11 @@ class Flight:
     silent_s: float = 0.0
     stalled: bool = False
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether its process was heard, and not yet its work."""
+        return self.pulse is not None and self.pulse.asked == STARTING
+
     def feel(self, pulse: Pulse | None, passed_s: float) -> None:
         """pulse: since the last look, `passed_s` ago, if any."""
         before = self.pulse
@@ -58,7 +68,8 @@ def feel_all(
         flight.feel(by_ticket.get(flight.ticket), passed_s)
         if waited and flight.pulse:
             begun.append(flight)
-        if flight.silent_s > stall_timeout_s and not flight.stalled:
+        patience_s = stall_timeout_s + (START_S if flight.is_starting else 0.0)
+        if flight.silent_s > patience_s and not flight.stalled:
             flight.stalled = True
             stalled.append(flight)
     return begun, stalled

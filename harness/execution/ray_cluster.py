@@ -20,7 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from harness.errors import ClusterError, DeviceError, HarnessError
 from harness.execution import ray_messages, ray_nodes
 from harness.execution.assignment import Assignment, WorkResult
-from harness.execution.ray_board import Board, Flight, feel_all
+from harness.execution.ray_board import STARTING, Board, Flight, feel_all
 from harness.execution.ray_messages import Capacity, Errand, FromCluster, Pulse, ToCluster, Wishes
 from harness.execution.ray_process import START_REMEDY, TOKEN_REMEDY, task_variables
 
@@ -44,9 +44,9 @@ OBJECTS_BYTES = 128 * 2**20
 
 def work(ticket: int, assignment: Assignment, errand: Errand, board: Any) -> WorkResult | HarnessError:
     """A task: one run, on whatever node it was put."""
-    from harness.execution.ray_task import work_in_task
-
     me, node = psutil.Process(), ray.get_runtime_context().get_node_id()
+    board.tell.remote(Pulse(ticket, node, me.pid, me.create_time(), STARTING))  # not waited for
+    from harness.execution.ray_task import work_in_task  # loads torch, from a file system that may hang
 
     def tell(asked: int) -> Wishes | None:
         pulse = Pulse(ticket, node, me.pid, me.create_time(), asked)

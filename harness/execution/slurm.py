@@ -24,7 +24,7 @@ from harness.execution.interruption import signals_blocked
 from harness.execution.options import RunOptions
 from harness.execution.slurm_following import Following, Handed, forget_gone
 from harness.execution.slurm_job import JobTask, versions, work
-from harness.execution.slurm_queue import ORDER_TIMEOUT_S, QueuedJob, job_name, look_at_queue
+from harness.execution.slurm_queue import ORDER_TIMEOUT_S, QueuedJob, cancel, job_name, look_at_queue
 from harness.execution.slurm_sbatch import MOST_JOBS, refusal, sbatch_parameters
 from harness.store import atomic
 from harness.store.jobs import read_job_report, read_jobs, record_submission
@@ -125,9 +125,14 @@ class SlurmExecutor:
         jobs: dict[str, str] = {}
         for start in range(0, len(groups), MOST_JOBS):
             part = groups[start : start + MOST_JOBS]
-            ids = self._submit_array(part)
-            keys = {job: [assignment.key for assignment in group] for job, group in zip(ids, part, strict=True)}
-            record_submission(self._directory, keys)
+            with signals_blocked(also_interrupts=True):  # no job without its record
+                ids = self._submit_array(part)
+                keys = {job: [assignment.key for assignment in group] for job, group in zip(ids, part, strict=True)}
+                try:
+                    record_submission(self._directory, keys)
+                except StoreError:
+                    cancel(ids)
+                    raise
             jobs |= {key: job for job, found in keys.items() for key in found}
             observe(Event("note", text=f"submitted {len(ids)} jobs: {_listed(ids)}"))
         return jobs
@@ -136,7 +141,9 @@ class SlurmExecutor:
         from submitit import SlurmExecutor as Submitter
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        options = replace(self._options, executor="local", submit=False)
+        nothing: frozenset[str] = frozenset()  # keys of all runs in the payload of each would grow with their square
+        chosen = {"keys": nothing, "retry": nothing, "damaged": nothing}
+        options = replace(self._options, executor="local", submit=False, **chosen)
         tasks = [JobTask(group, options, self._experiment, self._device, self._threads) for group in groups]
         payloads = [pickle.dumps(task) for task in tasks]
         roots: list[Any] = [str(self._directory.root)] * len(groups)

@@ -14,9 +14,8 @@ from harness.execution.deaths import Deaths, Standing, note_failure, standing
 from harness.execution.events import Event, Observer, finished
 from harness.execution.progress import ProgressReader
 from harness.execution.slurm_queue import QueuedJob, cancel, look_at_queue, signal_jobs
-from harness.store.heartbeat import end_heartbeat, read_heartbeat
+from harness.store.heartbeat import end_heartbeat, is_worked_on, read_heartbeat
 from harness.store.jobs import JobReport, JobResult, log_tail, read_job_report
-from harness.store.locks import is_held
 from harness.store.rundir import ExperimentDirectory
 
 POLL_S = 0.25
@@ -137,7 +136,8 @@ class Following:
 
     def _end(self, key: str, run: _Followed, result: WorkResult) -> None:
         del self._followed[key]
-        self.results[key] = result
+        if result.outcome != "finished" or run.job in self._own:  # another's job may have been asked for less
+            self.results[key] = result
         self._observe(finished(run.assignment, result))
 
     def _tell(self, run: _Followed, job: QueuedJob | None) -> bool:
@@ -164,9 +164,9 @@ class Following:
     def _died(self, key: str, run: _Followed, job: QueuedJob | None, report: JobReport | None) -> bool:
         """Whether the run of a job that is gone is handed over again; twice without progress, it is failed."""
         assignment = run.assignment
-        if is_held(assignment.directory.lock):
-            return False  # its process is just ending, or somebody else took the run
         end_heartbeat(assignment.directory, run.job)
+        if is_worked_on(assignment.directory):
+            return False  # its process is just ending, or somebody else took the run
         how = f"job {run.job} ended: {job.state if job else 'gone'}"
         stands = standing(assignment)
         ways = self._deaths.count(key, how, progressed=stands != run.stood)
@@ -175,7 +175,7 @@ class Following:
             return True
         log = self._directory.job_log(run.job)
         tail = log_tail(log) or f"no log at {log}: do the nodes see this folder?"
-        reason = f"its jobs ended twice without progress ({ways}): {tail if report is None else log}"
+        reason = f"its jobs ended twice without progress ({ways}): {tail} ({log})"
         note_failure(assignment, stands[0], reason)
         self._end(key, run, WorkResult("failed", stands[0], reason))
         return False

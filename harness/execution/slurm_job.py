@@ -6,7 +6,6 @@ The batch script becomes this process, so that Slurm's signals reach it: SIGTERM
 
 from __future__ import annotations
 
-import os
 import pickle
 import platform
 import signal
@@ -19,9 +18,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import HarnessError
 from harness.execution.deaths import note_failure, standing
 from harness.execution.slurm_queue import requeue
-from harness.store.heartbeat import EVERY_S, Heartbeat, beat, end_heartbeat, is_beating, read_heartbeat
+from harness.store.heartbeat import EVERY_S, Heartbeat, beat, beats_elsewhere, end_heartbeat, job_id
 from harness.store.jobs import JobReport, JobResult, read_job_report, write_job_report
 from harness.store.reading import is_there
 from harness.store.rundir import ExperimentDirectory
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from harness.execution.assignment import Assignment
     from harness.execution.events import Event, Observer
     from harness.execution.options import RunOptions
+
+_OPEN = ("interrupted", "elsewhere")
+"""Outcomes after which a job that is queued again looks at the run once more."""
 
 MOST_FRUITLESS = 2
 """Time limits in a row without progress after which a job is not queued again."""
@@ -96,12 +99,6 @@ def work(root: str, expected: dict[str, str], payload: bytes) -> None:
     _Work(directory, job, node, task, orders).do()
 
 
-def job_id() -> str:
-    """Of the job that this process belongs to, as `squeue --array` names it."""
-    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")
-
-
 @dataclass
 class _Work:
     """The runs of one job, and what it tells of them."""
@@ -115,9 +112,12 @@ class _Work:
 
     def do(self) -> None:
         before = read_job_report(self.directory, self.job)
+        ended = (before.results if before else None) or {}
+        self.results |= {key: found for key, found in ended.items() if found.outcome not in _OPEN}
         report = JobReport(self.node, fruitless=before.fruitless if before else 0)
-        self._write(report)
-        mine = [assignment for assignment in self.task.assignments if not self._is_elsewhere(assignment)]
+        open_ones = [assignment for assignment in self.task.assignments if assignment.key not in self.results]
+        mine = [assignment for assignment in open_ones if not self._is_elsewhere(assignment)]
+        self._write(report)  # with what is elsewhere
         by_name = {assignment.name: assignment for assignment in mine}
         stood = [standing(assignment) for assignment in mine]
 
@@ -131,7 +131,11 @@ class _Work:
                 self._write(report)
 
         with self._heartbeats(mine):
-            self._train(mine, observe)
+            try:
+                self._train(mine, observe)
+            except HarnessError as error:
+                _tell(str(error))
+                raise SystemExit(1) from error
         if self.orders.time_is_up and any(self._is_open(assignment) for assignment in mine):
             made_progress = stood != [standing(assignment) for assignment in mine]
             self._requeue(report, mine, made_progress=made_progress)
@@ -152,9 +156,7 @@ class _Work:
 
     def _is_elsewhere(self, assignment: Assignment) -> bool:
         """Whether another job beats on the run: locks do not reach across machines on every file system."""
-        run = assignment.directory
-        found = read_heartbeat(run)
-        if found is None or found.job == self.job or not is_beating(run):
+        if not beats_elsewhere(assignment.directory, self.job):
             return False
         self.results[assignment.key] = JobResult("elsewhere", 0)
         return True
@@ -172,7 +174,7 @@ class _Work:
             return
         self._write(replace(report, fruitless=fruitless))
         _tell("the time limit is near: the job is queued again")
-        refused = requeue(os.environ["SLURM_JOB_ID"])
+        refused = requeue(self.job)  # ARRAY_TASK: the bare number of one task names the whole array
         if refused:
             _tell(refused)
             self._write(replace(report, fruitless=fruitless, not_requeued=refused))
@@ -216,10 +218,14 @@ def _obey_signals(orders: JobOrders) -> None:
     def save(*_: object) -> None:
         orders.saving = True
 
+    def end_of_time(*_: object) -> None:  # numpy's threads are older than the block below: one of them may get it
+        orders.time_is_up = orders.stopping = True
+
     def fetch() -> None:
         signal.sigwait({signal.SIGUSR2})
         orders.time_is_up = orders.stopping = True
 
+    signal.signal(signal.SIGUSR2, end_of_time)  # in place of submitit's, which raises
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGUSR1, save)

@@ -47,7 +47,7 @@ def sbatch_parameters(
         "gres": gres,
         "cpus_per_task": max(threads, resources.cpus or 1) * runs,
         "mem": None if memory is None else f"{math.ceil(memory * 1024 * runs)}M",
-        "setup": list(slurm.setup) or None,
+        "setup": ["trap '' USR1", *slurm.setup],  # asked to save, a job that is still starting would end
         "array_parallelism": slurm.jobs_at_once or MOST_JOBS,
         "wckey": None,
         # One process, the batch shell's own: no srun, which would not hand over the CPUs, and shields from signals.

@@ -32,6 +32,7 @@ from harness.store.attempts import begin_attempt, end_attempt, read_attempts
 from harness.store.changes import BIT_RELEVANT, attempt_reports
 from harness.store.commits import Commit, metrics_match, newest_commit
 from harness.store.findings import TRAINING_KINDS, Finding, mended_by_work
+from harness.store.heartbeat import beats_elsewhere, job_id
 from harness.store.inspection import inspect_run
 from harness.store.left_behind import cannot_go_on, lacks_on_purpose, left_behind
 from harness.store.locks import held
@@ -60,7 +61,7 @@ def work_on(assignment: Assignment, extractors: LoadedExtractors, stop: Stop, sa
     try:
         require_experiment_folder(ExperimentDirectory(run.root.parent))
         with held(run.lock, timeout_s=LOCK_PATIENCE_S) as mine:
-            if not mine:
+            if not mine or beats_elsewhere(run, job_id()):
                 return WorkResult("elsewhere")
             require_own_folder(run, assignment.key)
             findings = mended_by_work(inspect_run(run, assignment.key), assignment.work)
@@ -173,15 +174,19 @@ def _claim(assignment: Assignment) -> None:
 def _refuse_beginning_again(assignment: Assignment, findings: Sequence[Finding]) -> None:
     """StoreError where the run was brought here without its state and would now be trained from step 0."""
     run, commit = assignment.directory, newest_commit(assignment.directory)
-    left = left_behind(run, commit) if commit else None
-    if commit is None or left is None:
+    if commit is None:
+        if is_there(run.left_behind) and not any(run.states.glob("*.pt")):
+            raise cannot_go_on(run, 0, "damaged")  # the one commit that came with it does not hold
+        return
+    left = left_behind(run, commit)
+    if left is None:
         return
     if any(finding.kind in TRAINING_KINDS for finding in findings):
-        raise cannot_go_on(run, commit, "damaged")
+        raise cannot_go_on(run, commit.step, "damaged")
     if assignment.work != "evaluate" and commit.step < assignment.training.steps:
-        raise cannot_go_on(run, commit, "training")
+        raise cannot_go_on(run, commit.step, "training")
     if any(lacks_on_purpose(run, left, int(step)) for step in commit.checkpoints):
-        raise cannot_go_on(run, commit, "checkpoints")
+        raise cannot_go_on(run, commit.step, "checkpoints")
 
 
 def _write_networks(assignment: Assignment) -> None:
@@ -233,7 +238,7 @@ def _train_and_evaluate(assignment: Assignment, extractors: LoadedExtractors, st
                 remedy="`harness run` makes it again.",
             )
         if left_behind(run, commit):
-            raise cannot_go_on(run, commit, "damaged")
+            raise cannot_go_on(run, commit.step, "damaged")
         _log.warning("%s: missing or damaged; it is made again", run.checkpoint(damaged))
         rewind(run, damaged)
     raise StoreError("checkpoints do not stay whole on this disk", where=str(run.checkpoints))

@@ -78,9 +78,10 @@ class LiveReader:
 
     def look(self) -> list[LiveRun]:
         """Every run in the plan's order. StoreError where what all runs share cannot be read."""
-        found = experiment_directory(self._runs_dir, self._plan.experiment.name).runs()
+        folder = experiment_directory(self._runs_dir, self._plan.experiment.name)
+        shared, found = _stat(folder.manifest), folder.runs()
         present = [(run, found[run.key[:8]]) for run in self._plan.runs if run.key[:8] in found]
-        signatures = {run.key: _signature(directory) for run, directory in present}
+        signatures = {run.key: (shared, *_signature(directory)) for run, directory in present}
         changed = tuple(run for run, _ in present if not self._is_known(run, signatures[run.key]))
         if changed:  # one reading for all: it lists the folder of the runs
             experiment = read_experiment(replace(self._plan, runs=changed), self._runs_dir)

@@ -51,6 +51,12 @@ def is_worked_on(run: RunDirectory) -> bool:
     return is_held(run.lock) or is_beating(run)
 
 
+def beats_elsewhere(run: RunDirectory, job: str) -> bool:
+    """Whether another job than `job` beats on the run: locks do not reach across machines on every file system."""
+    found = read_heartbeat(run)
+    return found is not None and found.job != job and is_beating(run)
+
+
 def is_beating(run: RunDirectory) -> bool:
     """Whether there is a heartbeat that is not stale."""
     try:
@@ -67,3 +73,9 @@ def read_heartbeat(run: RunDirectory) -> Heartbeat | None:
     except (OSError, UnicodeDecodeError):
         return None
     return Heartbeat(lines[0], lines[1]) if len(lines) == 2 else None
+
+
+def job_id() -> str:
+    """Of the job that this process belongs to, as `squeue --array` names it."""
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array and index else os.environ.get("SLURM_JOB_ID", "")

@@ -71,12 +71,12 @@ def without_left(run: RunDirectory, newest: Commit | None, findings: Iterable[Fi
             yield finding
 
 
-def cannot_go_on(run: RunDirectory, commit: Commit, missed: Missed) -> StoreError:
+def cannot_go_on(run: RunDirectory, step: int, missed: Missed) -> StoreError:
     """Why nothing is trained or measured where that would begin the run again from step 0, and what to do."""
     away = "its state was left on the machine that it was packed on"
     match missed:
         case "training":
-            what = f"the run stands at step {commit.step} and {away}, so that it cannot be trained further here"
+            what = f"the run stands at step {step} and {away}, so that it cannot be trained further here"
             remedy = f"Use {BRING_STATES}; or remove this folder, and it is trained from the start."
         case "damaged":
             what = f"files of the run are damaged and {away}, so that they are not made again here"

@@ -167,7 +167,12 @@ class _Writer:
         if piece.content is not None:
             self.archive.writestr(info, piece.content)
             return
-        with reading.open_file(piece.path) as source, self.archive.open(info, "w") as entry:
+        try:
+            opened = reading.open_file(piece.path)
+        except FileNotFoundError:
+            what, remedy = "was removed while it was packed", "Run the same command again."
+            raise StoreError(what, where=str(piece.path), remedy=remedy) from None
+        with opened as source, self.archive.open(info, "w") as entry:
             digest = hashlib.sha256()
             for chunk in chunks(source, piece.size):
                 digest.update(chunk)

@@ -76,7 +76,7 @@ def _staging(home: ExperimentDirectory) -> Iterator[Path]:
             raise StoreError(
                 f"cannot write: {error.strerror or error}", where=where, remedy=atomic.DISK_REMEDY
             ) from error
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(_remove, folder, home)
         stack.enter_context(held(folder / _LOCK, timeout_s=WAIT_FOR_EVER))
         yield folder
 
@@ -92,7 +92,18 @@ def _clear_leftovers(home: ExperimentDirectory) -> None:
                 continue
             if (folder / _OLD).is_dir() and home.root.is_dir():
                 with held(home.lock, timeout_s=WAIT_FOR_EVER):
-                    for old in (folder / _OLD).iterdir():
-                        if not (home.root / old.name).exists():
-                            old.rename(home.root / old.name)
-            shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder, home)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(folder: Path, home: ExperimentDirectory) -> None:
+    """Removes the folder of one unpacking; a run that was taken out of its place and not replaced goes back first.
+
+    OSError where it cannot; then the folder stays, with the run in it.
+    """
+    if (folder / _OLD).is_dir():
+        for old in (folder / _OLD).iterdir():
+            if not (home.root / old.name).exists():
+                old.rename(home.root / old.name)
+    shutil.rmtree(folder, ignore_errors=True)

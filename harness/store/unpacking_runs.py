@@ -87,7 +87,9 @@ def carry_over(home: RunDirectory, staged: RunDirectory) -> None:
     commit = newest_commit(staged)
     for path in _files(home.evaluations) if commit else ():
         target = staged.evaluations / path.name
-        if path.suffix == ".json" and not is_there(target) and _is_of(commit, home, path):
+        if path.suffix != ".json" or not _is_of(commit, home, path):
+            continue
+        if not is_there(target) or _measured_more(staged, path, target):
             atomic.write_bytes(target, read_bytes(path))
 
 

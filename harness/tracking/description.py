@@ -12,6 +12,8 @@ from harness.tracking.shared_view import VIEW
 
 TEXT_LENGTH = 5000
 """Characters of a tag's value that every store takes."""
+NOTE_BEGINS = "The runs of the ablation "
+"""How a note of ours on the experiment begins; another one is a person's."""
 _SUMMARY_LENGTH = 2500
 _WHOLE = "The whole report lies among the artifacts: `report/report.md`, with its figures and tables."
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
@@ -68,7 +70,7 @@ def experiment_note(experiment: ExperimentView, experiment_id: str, parent: str)
     """
     page = f"#/experiments/{experiment_id}"
     return (
-        f"The runs of the ablation {_plain(experiment.plan.experiment.name)}.\n\n"
+        f"{NOTE_BEGINS}{_plain(experiment.plan.experiment.name)}.\n\n"
         f"- [All runs side by side]({page}/runs?viewStateShareKey={VIEW}&compareRunsMode=CHART): parallel coordinates "
         "of what varies, curves, samples by step.\n"
         f"- [The report and its tables]({page}/runs/{parent}/artifacts): among the artifacts of the parent run, whose "

@@ -26,7 +26,7 @@ from harness.tracking.cursor import (
     same_uploads,
     write_cursor,
 )
-from harness.tracking.description import experiment_note, report_summary
+from harness.tracking.description import NOTE_BEGINS, experiment_note, report_summary
 from harness.tracking.reader import ExperimentView
 from harness.tracking.report_files import NOTES, own_files
 from harness.tracking.report_files import TABLES as REPORT_TABLES
@@ -118,10 +118,18 @@ def project_parent(session: Session) -> ParentCursor:
         _set_status(session, cursor.run_id, status)
     shared = experiment_tags(session.view, session.experiment_id, cursor.run_id)
     for name, value in changed_tags(shared, cursor.experiment_tags).items():
+        if name == NOTE and _is_a_persons_note(session):
+            continue
         session.client.set_experiment_tag(session.experiment_id, name, value)
     cursor = replace(cursor, tags=tags, status=status, experiment_tags=shared)
     write_cursor(path, cursor)
     return cursor
+
+
+def _is_a_persons_note(session: Session) -> bool:
+    """Whether somebody wrote a description of the experiment, which then stays."""
+    there = session.client.get_experiment(session.experiment_id).tags.get(NOTE, "")
+    return bool(there) and not there.startswith(NOTE_BEGINS)
 
 
 def tags_of_parent(view: ExperimentView, cursor: ParentCursor) -> dict[str, str]:

@@ -33,7 +33,10 @@ def check_database(address: StoreAddress) -> None:
     """TrackingError where MLflow's own server would change the tables of an older database, or could not read them."""
     probe_sql_server(address)
     if address.sqlite_path is not None and address.sqlite_path.is_file():
-        probe_sqlite(address)
+        try:
+            probe_sqlite(address)
+        except sqlite3.Error as error:
+            raise explained(error, address) from None
 
 
 def probe_sql_server(address: StoreAddress) -> None:
@@ -41,17 +44,18 @@ def probe_sql_server(address: StoreAddress) -> None:
 
     It would also bring an older schema up to date unasked, for everybody who shares the database.
     """
-    if address.sql_server is None:
+    scheme = re.split(r"[+:]", address.uri)[0]
+    if scheme not in _TIMEOUTS:
         return
     try:
-        socket.create_connection(address.sql_server, timeout=PROBE_SECONDS).close()
+        if address.sql_server is not None:  # else a socket of this machine
+            socket.create_connection(address.sql_server, timeout=PROBE_SECONDS).close()
     except OSError as error:
         raise unreachable(address, str(error.strerror or error)) from error
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
-    scheme = re.split(r"[+:]", address.uri)[0]
     patience = {_TIMEOUTS[scheme]: PROBE_SECONDS}
     try:
         engine = create_engine(address.uri, poolclass=NullPool, connect_args=patience)

@@ -12,8 +12,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from harness.store.checkup import Finding
@@ -126,10 +128,30 @@ def _version(address: StoreAddress, reply: _Reply) -> Iterator[Finding]:
         )
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """A login goes to no other host, and not from https to http."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        new = super().redirect_request(req, fp, code, msg, headers, newurl)
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if new is not None and (before.hostname != after.hostname or after.scheme not in (before.scheme, "https")):
+            new.remove_header("Authorization")
+        return new
+
+
 def _ask(url: str, headers: dict[str, str], body: bytes | None, seconds: float) -> _Reply:
     request = urllib.request.Request(url, data=body, headers=headers)
+    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=_security()), _Redirects())
     try:
-        with urllib.request.urlopen(request, timeout=seconds, context=_security()) as response:
+        with opener.open(request, timeout=seconds) as response:
             return _Reply(response.status, _text(response))
     except urllib.error.HTTPError as error:
         with error:
@@ -192,6 +214,9 @@ def _known_to_mlflow() -> tuple[str | None, str | None]:
 def _security() -> ssl.SSLContext:
     """What MLflow's client trusts."""
     own = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or os.environ.get("REQUESTS_CA_BUNDLE")
+    own = own or os.environ.get("CURL_CA_BUNDLE")
+    if not own and find_spec("certifi"):
+        own = str(import_module("certifi").where())  # as requests, through which MLflow's client asks
     context = ssl.create_default_context(cafile=own if own and Path(own).is_file() else None)
     if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
         context.check_hostname = False

@@ -54,9 +54,9 @@ class StoreAddress:
 
     @property
     def sql_server(self) -> tuple[str, int] | None:
-        """Host and port of a database server that is talked to directly."""
-        match = re.match(r"(\w+)(?:\+\w+)?://(?:.*@)?(\[[^\]]+\]|[^:/?@]+)(?::(\d+))?", self.uri)
-        if not match or match[1] not in _SQL_PORTS:
+        """Host and port of a database server that is talked to directly; None also for one behind a local socket."""
+        match = re.match(r"(\w+)(?:\+\w+)?://(?:.*@)?(\[[^\]]+\]|[^:/?@]*)(?::(\d+))?", self.uri)
+        if not match or not match[2] or match[1] not in _SQL_PORTS:
             return None
         return match[2].strip("[]"), int(match[3] or _SQL_PORTS[match[1]])
 

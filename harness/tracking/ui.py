@@ -41,7 +41,7 @@ def ui_command(address: StoreAddress, port: int) -> list[str]:
     if address.artifacts:
         store += ["--default-artifact-root", address.artifacts]
     return [
-        *(sys.executable, "-m", "mlflow", "server"),
+        *(sys.executable, "-P", "-m", "mlflow", "server"),
         *store,
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
     ]
