@@ -141,9 +141,8 @@ class SlurmExecutor:
         from submitit import SlurmExecutor as Submitter
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-        nothing: frozenset[str] = frozenset()  # keys of all runs in the payload of each would grow with their square
-        chosen = {"keys": nothing, "retry": nothing, "damaged": nothing}
-        options = replace(self._options, executor="local", submit=False, **chosen)
+        none: frozenset[str] = frozenset()  # keys of all runs in the payload of each would grow with their square
+        options = replace(self._options, executor="local", submit=False, keys=none, retry=none, damaged=none)
         tasks = [JobTask(group, options, self._experiment, self._device, self._threads) for group in groups]
         payloads = [pickle.dumps(task) for task in tasks]
         roots: list[Any] = [str(self._directory.root)] * len(groups)
