@@ -81,11 +81,12 @@ def _only_run(path: Path) -> RunDirectory:
 
 
 def _wait_for_state(path: Path) -> RunDirectory:
-    """The only run, once it has a state that counts of step EARLY or later."""
+    """The only run, once it has a heartbeat and a state that counts of step EARLY or later."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         runs = list(run_directories(path).values())
-        if runs and any(committed >= EARLY for committed in runs[0].committed_steps()):
+        stands = runs and any(committed >= EARLY for committed in runs[0].committed_steps())
+        if stands and runs[0].heartbeat.exists():
             return runs[0]
         time.sleep(0.3)
     raise AssertionError(f"no state of step {EARLY} within {PATIENCE_S} s")

@@ -198,7 +198,7 @@ class _Work:
 
     def _keep_beating(self, mine: list[Assignment], over: threading.Event) -> None:
         due = {assignment.key: 0.0 for assignment in mine}
-        while not over.wait(1.0):
+        while not over.wait(0.2):
             for assignment in mine:
                 if not self._is_open(assignment):
                     if due.pop(assignment.key, None) is not None:
