@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]
 PATIENCE_S = 600.0
 ALONE = TINY[: TINY.index("[[grid]]")]
 LONG = (
-    ALONE.replace("steps = 24", "steps = 400")
+    ALONE.replace("steps = 24", "steps = 1200")
     .replace("checkpoint_every = 12", "checkpoint_every = 20")
     .replace("samples = 64", "samples = 64\nat = 'last'")
     + "\n[resources]\ncpus = 1\n"
