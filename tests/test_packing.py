@@ -409,7 +409,7 @@ def test_killed_anywhere_the_run_is_old_or_new_and_a_second_call_finishes(
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     codes = list(map(int, done.stdout.split()))
     assert set(codes) == {-9, 0}, done.stderr
-    assert codes.count(-9) > 3
+    assert codes.count(-9) >= 3
     seen = [_state(place) for place in places]
     assert set(seen) <= {"complete", "interrupted" if is_there else "pending", "pending"}
     assert [state for code, state in zip(codes, seen, strict=True) if code == 0] == ["complete"] * codes.count(0)

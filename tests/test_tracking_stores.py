@@ -222,8 +222,8 @@ def test_passwords_are_shown_nowhere(lab: Laboratory) -> None:
 
 def test_the_page_is_served_on_this_machine_alone(lab: Laboratory, address: StoreAddress) -> None:
     command = ui_command(address, 5123)
-    assert command[:4] == [sys.executable, "-m", "mlflow", "server"]
-    options = dict(zip(command[4::2], command[5::2], strict=True))
+    assert command[:5] == [sys.executable, "-P", "-m", "mlflow", "server"]
+    options = dict(zip(command[5::2], command[6::2], strict=True))
     assert options["--backend-store-uri"] == address.uri
     assert options["--host"] == "127.0.0.1" and options["--port"] == "5123"
     assert ui_command(resolve_address("http://127.0.0.1:5000", lab.runs_dir), 5123) == []
