@@ -30,13 +30,9 @@ def limits(sides: Sequence[Measured], commands: Sequence[Command], folder: Folde
         if command.half is None or command.whole is None or command.runs < LEAST_RUNS:
             continue
         runs, half, whole = command.runs, command.half, command.whole
-        for name, most_s, of in (
-            ("status", 60.0, "a minute"),
-            ("plan", 60.0, "a minute"),
-            ("report", 3600.0, "an hour"),
-        ):
-            if command.name == name:
-                found.append(_limit(f"`{name}` takes {of}", runs, half.seconds, whole.seconds, most_s))
+        if command.name in TOO_LONG:
+            most_s, told = TOO_LONG[command.name]
+            found.append(_limit(f"`{command.name}` takes {told}", runs, half.seconds, whole.seconds, most_s))
         if command.name in ("report", "status"):
             text = f"`{command.name}` takes 16 GB of memory"
             found.append(_limit(text, runs, half.peak_mb, whole.peak_mb, 16_000.0))

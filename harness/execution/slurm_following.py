@@ -168,6 +168,8 @@ class Following:
         if is_worked_on(assignment.directory):
             return False  # its process is just ending, or somebody else took the run
         how = f"job {run.job} ended: {job.state if job else 'gone'}"
+        if report and report.not_requeued:
+            how = f"{how}; it could not be queued again: {report.not_requeued}"
         stands = standing(assignment)
         ways = self._deaths.count(key, how, progressed=stands != run.stood)
         if not ways:

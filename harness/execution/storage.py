@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from harness.store import atomic, reading
+from harness.store import atomic
 from harness.store.rundir import ExperimentDirectory
 
 
@@ -17,13 +17,6 @@ class StorageMark:
 
     directory: ExperimentDirectory
     word: str
-
-    def is_seen(self) -> bool:
-        """Whether this machine reads the mark's own word there; an older copy of the folder has none."""
-        try:
-            return reading.read_bytes(self.directory.storage_mark(self.word)) == self.word.encode()
-        except OSError:
-            return False
 
 
 @contextmanager

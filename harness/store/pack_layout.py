@@ -78,12 +78,6 @@ def collisions(names: Iterable[str]) -> list[str]:
     return found
 
 
-def run_folder(name: str) -> str | None:
-    """The folder of the run that a file of a pack belongs to; None for others."""
-    parts = name.split("/")
-    return parts[2] if len(parts) > 3 and parts[0] == RUNS and RUN_NAME.fullmatch(parts[2]) else None
-
-
 def _is_of_the_layout(parts: list[str], experiment: str) -> bool:
     if len(parts) < 3 or parts[1] != experiment:
         return False
