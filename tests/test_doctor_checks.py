@@ -83,7 +83,7 @@ def test_packages_that_are_missing_old_or_do_not_fit_are_problems(tmp_path: Path
 def separately(topic: str, first: Path) -> list[dict[str, str]]:
     """Findings of a check in a process that looks for packages in `first` before all others."""
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli.doctor_topics", topic],
+        [sys.executable, "-P", "-m", "harness.cli.doctor_topics", topic],
         input=request(first).to_json(),
         env={**os.environ, "PYTHONPATH": f"{first}:{Path(__file__).parents[1]}"},
         capture_output=True,

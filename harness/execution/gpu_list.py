@@ -93,7 +93,7 @@ class NvidiaSmi:
         return code not in (*_ANSWERED, None) and any(words in text for words in _GONE)
 
     def in_cuda_order(self) -> tuple[str, ...]:
-        code, text = _output([sys.executable, "-c", _CUDA_ORDER], timeout_s=6 * LOOK_S)
+        code, text = _output([sys.executable, "-P", "-c", _CUDA_ORDER], timeout_s=6 * LOOK_S)
         return tuple(f"GPU-{line.removeprefix('GPU-')}" for line in text.split()) if code == 0 else ()
 
 
