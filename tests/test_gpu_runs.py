@@ -6,6 +6,7 @@ user's own generator.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 import torch
 from gpu_grid import CELLS, NETS, at_once, notes, told
 from gpu_parts import FakeSmi
+from typer.testing import CliRunner
 
 from experiments import final_tensors, run_directories, run_here, statuses, write_file
+from harness.cli.app import app
 from harness.errors import DeviceError
 from harness.execution import executor, gpu_room, placement, runner
 from harness.execution.assignment import Assignment, WorkResult
@@ -190,6 +193,31 @@ def test_without_any_gpu_left_the_command_says_which_went(grid: Grid, smi: FakeS
     assert {result.outcome for result in results.values()} == {"finished"}
 
 
+def test_what_was_done_before_the_last_gpu_went_is_reported(grid: Grid, smi: FakeSmi) -> None:
+    smi.rows((1, 0))
+    how = 'raise RuntimeError("CUDA error: unspecified launch failure")'
+    third = GPU_1_GOES.replace("self.calls == 20", "self.cell == 3 and self.calls == 20")
+    path = grid(third.format(table=str(smi.folder / "table"), how=how), runs_per_gpu=1)
+    done = CliRunner().invoke(app, ["run", path.name, "--executor", "local", "--tracking-uri", "none"])
+    assert done.exit_code == 1
+    assert "4 runs: 2 complete, 1 failed, 1 pending" in done.stderr, done.stderr
+    assert "error: GPU-1: no GPU is left: GPU 1 (Fake GPU) is gone" in done.stderr.splitlines()
+    assert "elsewhere" not in done.stderr
+    report = json.loads((path.parent / "reports" / "tiny" / "report.json").read_text())
+    assert sum(run["state"] == "complete" for run in report["runs"]) == 2
+
+
+def test_a_gpu_that_no_run_could_begin_on_leaves_no_report(
+    grid: Grid, smi: FakeSmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi.rows()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    path = grid()
+    done = CliRunner().invoke(app, ["run", path.name, "--executor", "local", "--tracking-uri", "none"])
+    assert isinstance(done.exception, DeviceError)
+    assert not (path.parent / "reports" / "tiny" / "report.md").exists()
+
+
 def test_an_error_of_a_gpu_that_is_still_there_is_the_runs_own(grid: Grid, smi: FakeSmi) -> None:
     """And its process, in which CUDA may answer every further call so, is replaced."""
     smi.rows((0, 0))
@@ -218,9 +246,11 @@ def test_gpus_that_no_process_can_use_are_left_out_one_by_one(
     path = grid()
     monkeypatch.setattr(runner, "device_of", lambda *_: "cuda")
     events: list[Event] = []
-    with pytest.raises(DeviceError, match=r"no GPU is left: GPU \d .* cannot be used .*the GPU cannot be used"):
+    said = r"no GPU is left: GPU \d .* cannot be used .*the GPU cannot be used"
+    with pytest.raises(DeviceError, match=said) as caught:
         run_here(path, executor="local", device="cuda", events=events)
-    assert [note.split(" (")[0] for note in notes(events)[1:]] in (["GPU 0", "GPU 1"], ["GPU 1", "GPU 0"])
+    (first,) = (note.split(" (")[0] for note in notes(events)[1:])
+    assert {first, str(caught.value).split(": ")[2].split(" (")[0]} == {"GPU 0", "GPU 1"}
     assert {status.state for status in statuses(path).values()} == {"pending"}, "no run is to blame"
 
 

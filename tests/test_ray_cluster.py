@@ -54,10 +54,12 @@ def joined(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return cluster
 
 
-def _command(path: Path, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def _command(
+    path: Path, *arguments: str, environment: dict[str, str] | None = None, reports: bool = False
+) -> subprocess.Popen[str]:
     """`harness run` with the Ray executor as a user starts it, in a process group of its own."""
     command = [sys.executable, "-m", "harness", "run", str(path), "--executor", "ray", "--threads", "1"]
-    command += ["--tracking-uri", "none", "--no-report", *arguments]
+    command += ["--tracking-uri", "none", *arguments, *(() if reports else ("--no-report",))]
     return subprocess.Popen(
         command,
         cwd=path.parent,
@@ -255,7 +257,8 @@ def test_what_no_node_has_is_said_at_once_and_so_is_a_wrong_token(
 def test_the_death_of_the_head_ends_the_command_with_words(tmp_path: Path, cluster: Cluster) -> None:
     path = write_file(tmp_path, ONE)
     head = cluster.start(1, name="head")
-    command = _command(path, "--ray-address", cluster.address, *_sets(*SLOW), environment=dict(cluster.environment))
+    arguments = ("--ray-address", cluster.address, *_sets(*SLOW))
+    command = _command(path, *arguments, environment=dict(cluster.environment), reports=True)
     try:
         _until(lambda: _trains(path, *SLOW) or command.poll() is not None, "nothing trains")
         head.kill()
@@ -264,6 +267,7 @@ def test_the_death_of_the_head_ends_the_command_with_words(tmp_path: Path, clust
         command.kill()
     assert command.returncode == 1
     assert "Traceback" not in told and ("head of the Ray cluster" in told or "Ray node of this machine" in told), told
+    assert (tmp_path / "reports" / "tiny" / "report.md").exists(), "what was done is reported"
     assert statuses(path, *SLOW)["baseline seed 0"].state != "running"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,6 +20,16 @@ from harness.tracking.report_files import NOTES
 
 
 @dataclass(frozen=True)
+class Worked:
+    """What became of the work. code: of the command; failed: why runs failed in this call, by key; lost: why it ended
+    before its end, as where the last GPU or the cluster went away."""
+
+    code: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict)
+    lost: HarnessError | None = None
+
+
+@dataclass(frozen=True)
 class Reported:
     """What became of the report. told: what to say of it; was_current: nothing was to be written; error: why it could
     not be written."""
@@ -31,14 +41,17 @@ class Reported:
 
 @dataclass(frozen=True)
 class Ending:
-    """code: of the work; error: of the report, told once everything else is."""
+    """code: of the work; error: of the report, told once everything else is; lost: as of `Worked`."""
 
     code: int
     error: Exception | None = None
+    lost: HarnessError | None = None
 
     def leave(self) -> NoReturn:
         """Ends the command; a failure of the work outranks one of the report."""
         error = of_system(self.error) if isinstance(self.error, OSError) else self.error
+        if self.lost is not None:
+            fail(self.lost)
         if error is None:
             raise typer.Exit(self.code)
         if not isinstance(error, HarnessError):

@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.closing import Ending, bring_report, check_output, closing_text, idle_text, submitted_text
+from harness.cli.closing import (
+    Ending,
+    Worked,
+    bring_report,
+    check_output,
+    closing_text,
+    idle_text,
+    submitted_text,
+)
 from harness.cli.console import fail, say, show_json
 from harness.cli.damage import find_damage
 from harness.cli.documents import status_document
@@ -47,6 +55,7 @@ from harness.cli.options import (
 )
 from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
+from harness.errors import ClusterError, DeviceError
 from harness.execution.events import Event
 from harness.execution.interruption import Interruption
 from harness.execution.options import RunOptions, lacks_real_images, open_runs
@@ -148,8 +157,7 @@ def _work(
 ) -> Ending:
     """Runs, reports, projects; returns how it ended. Does nothing, and says so, where nothing is missing."""
     tracker = Tracker.of("none" if options.submit else tracking_uri, options.runs_dir)
-    code = 0
-    failed: dict[str, str] = {}
+    worked = Worked()
     with Interruption() as interruption:
         with interruption.at_once():
             view = _with_protocols(file, view, options)
@@ -164,12 +172,12 @@ def _work(
             for warning in warnings:
                 say(warning)
             if is_work:
-                code, failed = _execute(file, options, tracker, interruption, live)
-                if code >= 128:
-                    return Ending(code)
+                worked = _execute(file, options, tracker, interruption, live)
+                if worked.code >= 128:
+                    return Ending(worked.code)
                 if options.submit:
                     say(submitted_text(file.path))
-                    return Ending(code)
+                    return Ending(worked.code)
                 view = view_of(file, options.runs_dir, Looks())
                 if not view.directory.root.is_dir():
                     fail(folder_gone(view.directory.root, "experiment"))
@@ -183,10 +191,10 @@ def _work(
         with interruption.at_once():
             tracked = tracker.finish(view, None if reported.error else output)
     if waiting:
-        say(closing_text(view, options, failed, time.monotonic() - started))
+        say(closing_text(view, options, worked.failed, time.monotonic() - started))
     elif not is_work and (reported.error or (reported.was_current and tracked == "current")):
         say(idle_text(options, None if reported.error else output))
-    return Ending(code, reported.error)
+    return Ending(worked.code, reported.error, worked.lost)
 
 
 def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOptions) -> ExperimentView:
@@ -211,12 +219,13 @@ def _loading(view: ExperimentView, options: RunOptions) -> RunOptions:
 
 def _execute(
     file: ExperimentFile, options: RunOptions, tracker: Tracker, interruption: Interruption, live: LiveScreen
-) -> tuple[int, dict[str, str]]:
-    """Works; returns the exit code, and why runs failed in this call by their keys."""
+) -> Worked:
+    """Works. What the runs need going away in the middle is no reason to leave what they have done untold."""
     from harness.cli.display import display
     from harness.execution.runner import run_experiment
 
     looks = Looks()
+    began = False
 
     def read() -> ExperimentView:
         return view_of(file, options.runs_dir, looks)
@@ -224,15 +233,22 @@ def _execute(
     with display(file.plan, tracker.note) as screen, tracker.background(read, interruption):
 
         def observe(event: Event) -> None:
+            nonlocal began
+            began = began or event.kind == "started"
             screen.observe(event)
             live.observe(event)
 
-        summary = run_experiment(file, options, observe, interruption, interruption.at_once, interruption.save)
+        try:
+            summary = run_experiment(file, options, observe, interruption, interruption.at_once, interruption.save)
+        except (DeviceError, ClusterError) as error:
+            if not began:
+                raise
+            return Worked(1, lost=error)
     if interruption():
         say("stopped; the newest states count. The same command goes on from there.")
-        return interruption.exit_code, {}
+        return Worked(interruption.exit_code)
     failed = {key: result.reason for key, result in summary.results.items() if result.outcome == "failed"}
     if summary.held_elsewhere:
         say(f"another process holds: {', '.join(summary.held_elsewhere)}")
-        return 3, failed
-    return 1 if failed else 0, failed
+        return Worked(3, failed)
+    return Worked(1 if failed else 0, failed)

@@ -205,15 +205,18 @@ class LocalExecutor:
         return gone
 
     def _leave_out(self, worker: Worker, why: str, observe: Observer) -> None:
-        """Takes the GPU of a worker that has ended out of use; its runs go on from their newest states elsewhere."""
+        """Takes the GPU of a worker that has ended out of use; its runs go on from their newest states elsewhere.
+
+        DeviceError where no GPU is left.
+        """
         place = worker.place
         others = [other for other in self._crew.workers if other.place is place]
         self._crew.kill(others)
-        observe(Event("note", text=f"{place} {why}; it is left out, and its runs go on elsewhere"))
         for stopped in (*others, worker):
             if stopped.assignment:
                 self._wait_again(stopped.assignment, observe)
         self._places.leave_out(place, why)
+        observe(Event("note", text=f"{place} {why}; it is left out, and its runs go on elsewhere"))
 
     def _wait_again(self, assignment: Assignment, observe: Observer) -> None:
         """Puts a run back: first of those that wait, or with those that must be alone."""
