@@ -64,7 +64,7 @@ def test_the_report_from_mlflow_is_that_from_the_runs_byte_for_byte(
     shutil.copy(empty_store, tmp_path / "mlflow.db")
     address = resolve_address(f"sqlite:///{tmp_path / 'mlflow.db'}", runs)
     view = read_experiment(plan, runs)
-    write_report(view, tmp_path / "one")
+    write_report(view.plan, view.directory, tmp_path / "one")
     project(view, address)
     finish(view, address, tmp_path / "one")
     assert is_up_to_date(view, address, tmp_path / "one")
@@ -76,7 +76,7 @@ def test_the_report_from_mlflow_is_that_from_the_runs_byte_for_byte(
         assert not list(folder.rglob("*.safetensors")) and not list(folder.rglob("*.pt"))
         stored = read_experiment(plan, folder, has_weights=False)
         assert [run.status.state for run in stored.runs] == ["complete", "diverged", "interrupted", "pending"]
-        write_report(stored, tmp_path / "two")
+        write_report(stored.plan, stored.directory, tmp_path / "two")
     assert not folder.exists()
     found = files(tmp_path / "two")
     assert found.keys() == expected.keys()

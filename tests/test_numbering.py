@@ -67,7 +67,7 @@ def test_a_report_numbers_all_of_its_own_in_order(text: str) -> None:
     figures, tables = (re.findall(rf"\*\*{kind} (\d+)\.\*\*", text) for kind in ("Figure", "Table"))
     assert figures == ["1", "2", "3"] and [int(number) for number in tables] == list(range(1, len(tables) + 1))
     assert len(re.findall(r"^\|[:|-]+\|$", text, flags=re.MULTILINE)) == len(tables) >= 4
-    assert "**Figure 1.** Sample grids of all cells; seed 0, step 400." in text
+    assert "**Figure 1.** Sample grids; seed 0, step 400." in text
     assert "**Figure 3.** FID (digits) at the last checkpoint; n = 2 seeds per cell, step 400." in text
 
 
@@ -75,7 +75,7 @@ def test_the_page_has_each_caption_once(text: str) -> None:
     pictures = dict.fromkeys(re.findall(r"\((figures/\S+)\)", text), PIXEL)
     page = html_page(text, pictures, ENGLISH)
     assert page.count("<figcaption>") == page.count("<figcaption><strong>Figure ") == 3
-    assert page.count("Sample grids of all cells; seed 0, step 400.</figcaption>") == 1
+    assert page.count("Sample grids; seed 0, step 400.</figcaption>") == 1
 
 
 def test_the_title_says_data_size_cells_and_seeds(text: str, tmp_path: Path) -> None:

@@ -214,13 +214,15 @@ def test_what_lacks_its_data_stays_and_says_so(tmp_path: Path) -> None:
 
 
 def test_many_cells_have_panels_of_the_first_and_rows_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chosen_cells, "MOST_CELLS", 3)
+    monkeypatch.setattr(chosen_cells, "MOST_LARGE", 3)
     plan = only(many_cells(5, seeds=[0], **SHORT), "probabilities", "diagnosis")
     text = lived(plan, tmp_path, {cell.name: Story(reached=40, pictured=False) for cell in plan.cells})
     evidence = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert [len(picture["sources"]) for picture in evidence["pictures"]] == [3, 3]
     for name in ("probabilities", "diagnosis"):
-        assert "Of 5 cells, the baseline and the first others are shown, 3 in all: " in section(text, name)
+        assert "Of 5 cells, 3 are shown: the baseline and the first others. Tables have all cells." in section(
+            text, name
+        )
     assert len(rows_of(section(text, "diagnosis"), "Cell")) == 5
 
 

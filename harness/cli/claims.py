@@ -12,7 +12,7 @@ from harness.tracking.snapshot import read_snapshot
 def claims(file: File, sets: Sets = None, runs_dir: RunsDir = RUNS, as_json: Json = False) -> None:
     """Print each claim of the file with its answer: estimate, 95 % interval, p-values, verdict."""
     view = read_snapshot(open_file(file, sets).plan, runs_dir)
-    note_absence(view)
+    note_absence(view.directory)
     require_intact(view)
     from harness.report.claims import answers, claims_document, family_text, plain
     from harness.report.content import gather

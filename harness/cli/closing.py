@@ -65,7 +65,7 @@ def bring_report(view: ExperimentView, output: Path | None) -> Reported:
     try:
         if output is None or report_is_current(view, output):
             return Reported(was_current=True)
-        return Reported(f"report: {write_report(view, output)}")
+        return Reported(f"report: {write_report(view.plan, view.directory, output)}")
     except Exception as error:  # noqa: BLE001 - told, or raised again, by `Ending.leave`
         return Reported(error=error)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.console import say, show_json
-from harness.cli.options import REPORTS, RUNS, Json, RunsDir, Sets, TrackingUri, open_file, view_of
+from harness.cli.options import REPORTS, RUNS, Json, RunsDir, Sets, TrackingUri, open_file
 from harness.cli.report_hints import report_hints
 from harness.cli.reporting import write_report
 from harness.cli.results import note_absence
@@ -19,8 +19,7 @@ from harness.design.experiment_file import ExperimentFile
 from harness.errors import HarnessError
 from harness.report.form import form_named
 from harness.store.looks import Looks
-from harness.store.rundir import experiment_directory
-from harness.tracking.reader import ExperimentView
+from harness.store.rundir import ExperimentDirectory, experiment_directory
 
 if TYPE_CHECKING:
     from harness.report.verify import Verification
@@ -77,8 +76,8 @@ def report(
             "FILE is missing", where="harness report", remedy="Name the experiment file, or use --verify."
         )
     opened = open_file(file, sets)
-    with _runs(opened, runs_dir, source, tracking_uri) as view:
-        path = write_report(view, output or REPORTS / opened.experiment.name, form)
+    with _runs(opened, runs_dir, source, tracking_uri) as directory:
+        path = write_report(opened.plan, directory, output or REPORTS / opened.experiment.name, form)
     if as_json:
         show_json({"experiment": opened.experiment.name, "report": str(path)})
     else:
@@ -88,20 +87,19 @@ def report(
 
 
 @contextmanager
-def _runs(file: ExperimentFile, runs_dir: Path, source: str, tracking_uri: str | None) -> Iterator[ExperimentView]:
-    """The runs of `file`: from their directories, or from the store, which keeps no weights."""
+def _runs(file: ExperimentFile, runs_dir: Path, source: str, tracking_uri: str | None) -> Iterator[ExperimentDirectory]:
+    """The runs of `file`: their own directories, or a copy of what the store keeps of them, without weights."""
     if source == "runs":
-        view = view_of(file, runs_dir, Looks())
-        note_absence(view)
-        yield view
+        directory = experiment_directory(runs_dir, file.experiment.name, looks=Looks())
+        note_absence(directory)
+        yield directory
         return
     from harness.tracking.download import downloaded
-    from harness.tracking.reader import read_experiment
     from harness.tracking.stores import resolve_address
 
     meant = experiment_directory(runs_dir, file.experiment.name)
     with downloaded(file.plan, resolve_address(tracking_uri, runs_dir), meant) as folder:
-        yield read_experiment(file.plan, folder, has_weights=False)
+        yield experiment_directory(folder, file.experiment.name, has_weights=False)
 
 
 def _verification(
@@ -124,6 +122,6 @@ def _verification(
     opened = open_file(file, sets)
     if opened.experiment.name != name:
         raise HarnessError(f"the report is of {name!r}, FILE is {opened.experiment.name!r}", where=str(output))
-    with _runs(opened, runs_dir, source, tracking_uri) as view:
-        snapshot = read_snapshot(opened.plan, view.directory.root.parent, view.directory.looks)
-        return verify_report(output, view.directory, snapshot, needs_runs=needs_runs)
+    with _runs(opened, runs_dir, source, tracking_uri) as directory:
+        snapshot = read_snapshot(opened.plan, directory.root.parent, directory.looks)
+        return verify_report(output, directory, snapshot, needs_runs=needs_runs)

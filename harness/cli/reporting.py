@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness import __version__
+from harness.design.expansion import Plan
 from harness.errors import DamagedFileError, HarnessError, StoreError
 from harness.report.form import FORMATS, ReportForm
 from harness.report.language import language_named
@@ -16,6 +17,7 @@ from harness.store.locks import WAIT_FOR_EVER, held
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.presence import require_experiment_folder
 from harness.store.real_images import asked_real_images
+from harness.store.rundir import ExperimentDirectory
 from harness.tracking.reader import ExperimentView, read_experiment
 from harness.tracking.report_files import BEGUN, EVIDENCE, LOCK, NOTES, own_files
 from harness.tracking.snapshot import read_snapshot
@@ -52,17 +54,18 @@ def current_report(view: ExperimentView, output: Path) -> Path | None:
     return output if report_is_current(view, output, form) else None
 
 
-def write_report(view: ExperimentView, output: Path, form: ReportForm = WHOLE) -> Path:
+def write_report(plan: Plan, directory: ExperimentDirectory, output: Path, form: ReportForm = WHOLE) -> Path:
     """Writes the report of one moment and notes what it was made from; returns the path of report.md.
 
-    The moment is now, not that of `view`. Processes that write into one folder do so one after the other.
+    directory: of the plan's runs. Processes that write into one folder do so one after the other.
     EvidenceError where a file of a run is not what was committed; the report that was there stays.
     """
+    from harness.report.figures.garbage import seldom_collected
     from harness.report.render import render_report
 
     atomic.make_folder(output)
-    with held(output / LOCK, timeout_s=WAIT_FOR_EVER):
-        snapshot = read_snapshot(view.plan, view.directory.root.parent, view.directory.looks)
+    with held(output / LOCK, timeout_s=WAIT_FOR_EVER), seldom_collected():
+        snapshot = read_snapshot(plan, directory.root.parent, directory.looks)
         made_from = _fingerprint(snapshot, output, form)  # before rendering: what changes meanwhile makes it outdated
         for name in (*own_files(output), BEGUN):
             atomic.remove_leftovers(output / name)

@@ -18,6 +18,7 @@ from harness.cli.reporting import current_report
 from harness.design.metrics import METRICS
 from harness.errors import HarnessError
 from harness.store.left_behind import BRING_STATES
+from harness.store.rundir import ExperimentDirectory
 from harness.tracking.network_files import why_no_default_store
 from harness.tracking.reader import ExperimentView, RunView
 
@@ -35,7 +36,7 @@ def status(
 ) -> None:
     """One row per run: state, step, last FID, attempts, log."""
     view = view_of(open_file(file, sets), runs_dir)
-    note_absence(view)
+    note_absence(view.directory)
     view, jobs = with_jobs(view)
     found = explanations(view) if explain else []
     if as_json:
@@ -130,10 +131,10 @@ def sync(
         raise typer.Exit(1)
 
 
-def note_absence(view: ExperimentView) -> None:
+def note_absence(directory: ExperimentDirectory) -> None:
     """Runs are looked for under the current folder; who starts elsewhere is told."""
-    if not view.directory.root.is_dir():
-        say(f"note: no runs at {view.directory.root}; if there should be, start where runs/ lies or use --runs-dir")
+    if not directory.root.is_dir():
+        say(f"note: no runs at {directory.root}; if there should be, start where runs/ lies or use --runs-dir")
 
 
 def _relative(path: Path) -> str:

@@ -25,8 +25,8 @@ SHORT_NAME = 3
 
 
 def class_panels(content: Content, sheets: Sheets) -> list[ClassPanel]:
-    """One per cell, in order."""
-    return [_panel(content, cell, sample) for cell, sample in zip(content.cells, sheets.panels, strict=True)]
+    """One per cell of `sheets`, in order."""
+    return [_panel(content, cell, sample) for cell, sample in zip(sheets.cells, sheets.panels, strict=True)]
 
 
 def _panel(content: Content, cell: ReportCell, sample: SamplePanel) -> ClassPanel:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.curves import RunCurves, curves_of
 from harness.analysis.dynamics import (
@@ -137,7 +137,17 @@ class Content:
 
     def of_cell(self, cell: ReportCell, column: Column) -> list[Measurement]:
         """Measurements of one cell in one column, ascending in step."""
-        return [found for found in self.measured[column.title] if found.cell == cell.cell.name]
+        return self._by_cell[column.title].get(cell.cell.name, [])
+
+    @cached_property
+    def _by_cell(self) -> Mapping[str, Mapping[str, list[Measurement]]]:
+        """Measurements by column title and cell."""
+        found: dict[str, dict[str, list[Measurement]]] = {}
+        for title, measured in self.measured.items():
+            cells = found.setdefault(title, {})
+            for one in measured:
+                cells.setdefault(one.cell, []).append(one)
+        return found
 
     def summary(self, cell: ReportCell, column: Column) -> CellSummary | None:
         return summarize(self.of_cell(cell, column))
@@ -166,14 +176,6 @@ class Content:
     def cells_in(self, column: Column) -> list[ReportCell]:
         """The cells that this column holds; others are measured under another protocol."""
         return [cell for cell in self.cells if self.runs_in(cell, column)]
-
-    def environments(self) -> list[tuple[dict[str, Any], int]]:
-        """The kinds of machine that runs were trained on (host left out), each with its number of runs."""
-        found: list[dict[str, Any]] = []
-        for run in self.runs:
-            kinds = [_environment(attempt.machine) for attempt in run.view.status.attempts if attempt.machine]
-            found += [kind for index, kind in enumerate(kinds) if kind not in kinds[:index]]
-        return [(kind, found.count(kind)) for index, kind in enumerate(found) if kind not in found[:index]]
 
 
 def gather(view: ExperimentView, language: Language = ENGLISH, figure_language: Language = ENGLISH) -> Content:
@@ -293,7 +295,3 @@ def _require_protocol(column: Column, evaluations: Iterable[Evaluation]) -> None
                 remedy="Remove that file under evaluations/; `harness evaluate FILE` measures the checkpoint again.",
             ) from None
         require_same([protocol for protocol in (column.protocol, measured) if protocol], where=where)
-
-
-def _environment(machine: Mapping[str, Any]) -> dict[str, Any]:  # what may change bits; the host's name may not
-    return {name: value for name, value in machine.items() if name not in ("host", "hostname", "pid")}

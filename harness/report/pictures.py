@@ -85,10 +85,9 @@ def panels_against_step(content: Content, album: Album, columns: Sequence[Column
     return album.add(name, title, figures, sources)
 
 
-def column_against_step(content: Content, album: Album, column: Column) -> list[Picture]:
-    """One metric against the step, a curve per cell."""
+def column_against_step(content: Content, album: Album, column: Column, cells: Sequence[ReportCell]) -> list[Picture]:
+    """One metric against the step, a curve for each of the cells."""
     styles = styles_of(content)
-    cells = content.cells_in(column)
     curves = [
         CellCurve(cell.label, cell.mark, styles[cell.number - 1], content.of_cell(cell, column)) for cell in cells
     ]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from harness.report.content import Content, ReportCell
 from harness.report.factor_changes import changes
 from harness.report.figures.samples import SamplePanel, read_picture
 from harness.report.figures.style import GRAY, CellStyle
 from harness.report.markdown import escape, table
+from harness.report.sheets import Sheets
 from harness.store.real_images import RealImages, asked_real_images
 
 REAL_STYLE = CellStyle(GRAY, "o", ())
 """Of the panel of real images, which belongs to no cell."""
 
 
-def shared_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
+def shared_settings(content: Content, sheets: Sheets) -> str:
     """What is the same for every grid."""
     language = content.language
     told = [
@@ -24,8 +23,8 @@ def shared_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
             "evaluation mode (running statistics)."
         )
     ]
-    same = [name for name, values in _settings(content, panels).items() if len(set(values)) == 1]
-    named = _settings(content, panels)
+    same = [name for name, values in _settings(content, sheets).items() if len(set(values)) == 1]
+    named = _settings(content, sheets)
     if same:
         shown = language.listed(
             language.say("{name} {value}", name=name, value=named[name][0]) for name in same if named[name][0]
@@ -34,15 +33,15 @@ def shared_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
     return language.paragraph(*told)
 
 
-def differing_settings(content: Content, panels: Sequence[SamplePanel]) -> str:
+def differing_settings(content: Content, sheets: Sheets) -> str:
     """A row per cell that has a grid, with what it changes against the baseline, and settings that are not shared;
     empty where an earlier section has described the cells."""
     if _are_described(content):
         return ""
     say = content.language.say
-    found = _settings(content, panels)
+    found = _settings(content, sheets)
     columns = {name: values for name, values in found.items() if len(set(values)) > 1}
-    cells = _shown(content, panels)
+    cells = _shown(sheets)
     headers = [say("Cell"), say("Against the baseline"), *columns]
     rows = [
         [escape(cell.label), _against_baseline(content, cell), *(values[place] for values in columns.values())]
@@ -82,15 +81,15 @@ def _source(grid: RealImages) -> dict[str, object]:
     return {"real_images": grid.images, "resolution": grid.resolution, "data_sha256": grid.data_sha256}
 
 
-def _shown(content: Content, panels: Sequence[SamplePanel]) -> list[tuple[ReportCell, SamplePanel]]:
+def _shown(sheets: Sheets) -> list[tuple[ReportCell, SamplePanel]]:
     """The cells whose grids are there."""
-    pairs = zip(content.cells, panels, strict=True)
+    pairs = zip(sheets.cells, sheets.panels, strict=True)
     return [(cell, panel) for cell, panel in pairs if panel.picture is not None]
 
 
-def _settings(content: Content, panels: Sequence[SamplePanel]) -> dict[str, list[str]]:
+def _settings(content: Content, sheets: Sheets) -> dict[str, list[str]]:
     """By name, the value of every cell that has a grid."""
-    say, shown = content.language.say, _shown(content, panels)
+    say, shown = content.language.say, _shown(sheets)
     levels = [cell.cell.hyperparameters for cell, _ in shown]
     return {
         say("latent size"): [str(hp.latent_dim) for hp in levels],

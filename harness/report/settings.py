@@ -9,6 +9,7 @@ from harness.evaluation.protocol import CAVEATS, Protocol, misfit
 from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
 from harness.report.cost import epochs_of
+from harness.report.environments import environments
 from harness.report.extractors import extractor_text
 from harness.report.language import Language
 from harness.report.markdown import code, escape, table
@@ -169,7 +170,7 @@ def extractor_caveat(content: Content, column: Column) -> str:
 def environment_note(content: Content) -> str:
     """Says where runs were made with unlike software or devices; empty where all are alike."""
     language = content.language
-    kinds = [kind for kind, _ in content.environments()]
+    kinds = [kind for kind, _ in environments(content)]
     mixed = [name for name in BIT_RELEVANT if len({str(kind.get(name)) for kind in kinds}) > 1]
     if not mixed:
         return ""
@@ -190,7 +191,7 @@ def environment_note(content: Content) -> str:
 
 def environment_table(content: Content) -> str:
     """A row per kind of machine that runs were trained on; empty where none has started."""
-    found = content.environments()
+    found = environments(content)
     if not found:
         return ""
     names = list(dict.fromkeys(name for kind, _ in found for name in kind))

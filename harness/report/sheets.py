@@ -18,9 +18,10 @@ from harness.store.pictures import AskedPicture, ClassSheet, PictureKind, asked_
 
 @dataclass(frozen=True, eq=False)
 class Sheets:
-    """panels: one per cell; sources: of those that have a picture; missing: `CELL, seed 0: why` of those that have
+    """cells: of the panels; sources: of those that have a picture; missing: `CELL, seed 0: why` of those that have
     started and have none."""
 
+    cells: list[ReportCell] = field(default_factory=list)
     panels: list[SamplePanel] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -41,11 +42,15 @@ class _Wanted:
     about: str = ""
 
 
-def sample_sheets(content: Content, styles: Sequence[CellStyle]) -> Sheets:
-    """The sample grid of each cell's last checkpoint so far."""
+Paneled = Sequence[tuple[ReportCell, CellStyle]]
+"""Cells with their looks."""
+
+
+def sample_sheets(content: Content, cells: Paneled) -> Sheets:
+    """The sample grid of each of the cells' last checkpoint so far."""
     asked = {"harness:samples": str(content.view.plan.experiment.report.samples)}
     sheets = Sheets()
-    for cell, style in zip(content.cells, styles, strict=True):
+    for cell, style in cells:
         run = _with_a_checkpoint(cell)
         step = max(run.checkpoints, default=None)
         path = run.view.directory.samples(step) if run.view.directory and step is not None else None
@@ -61,12 +66,12 @@ def _about(content: Content, cell: ReportCell, run: ReportRun, step: int | None)
     return content.figure_language.say("seed {seed}, step {step}, {value}", seed=run.seed, step=step, value=value)
 
 
-def picture_sheets(content: Content, styles: Sequence[CellStyle], kind: PictureKind) -> Sheets:
-    """The pictures of one kind, of each cell's last checkpoint; none where the file does not ask for them, or nothing
-    was prepared yet."""
+def picture_sheets(content: Content, cells: Paneled, kind: PictureKind) -> Sheets:
+    """The pictures of one kind, of each of the cells' last checkpoint; none where the file does not ask for them, or
+    nothing was prepared yet."""
     pictures = asked_pictures(content.view.plan.experiment.report, shown_classes(content))
     asked = next((picture for picture in pictures if picture.kind == kind), None)
-    return _of_kind(content, styles, asked) if asked else Sheets()
+    return _of_kind(content, cells, asked) if asked else Sheets()
 
 
 def shown_classes(content: Content) -> ClassSheet | None:
@@ -79,10 +84,10 @@ def checkpoint(run: ReportRun, step: int) -> dict[str, Any]:
     return {"key": run.key, "seed": run.seed, "step": step, "checkpoint_sha256": run.checkpoints[step]}
 
 
-def _of_kind(content: Content, styles: Sequence[CellStyle], asked: AskedPicture) -> Sheets:
+def _of_kind(content: Content, cells: Paneled, asked: AskedPicture) -> Sheets:
     """Pictures that are made once, at the last step that the file asks for."""
     sheets = Sheets()
-    for cell, style in zip(content.cells, styles, strict=True):
+    for cell, style in cells:
         end = cell.cell.training.steps
         run = next((run for run in cell.runs if end in run.checkpoints), cell.runs[0])
         step = end if end in run.checkpoints else None
@@ -124,4 +129,5 @@ def _add(content: Content, sheets: Sheets, cell: ReportCell, style: CellStyle, w
         )
         sheets.missing.append(lack)
     missing = why(content.figure_language)
+    sheets.cells.append(cell)
     sheets.panels.append(SamplePanel(cell.label, cell.mark, style, run.seed, step, picture, missing, wanted.about))

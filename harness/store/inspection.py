@@ -22,14 +22,12 @@ from harness.store.findings import Finding, Kind
 from harness.store.heartbeat import is_worked_on
 from harness.store.left_behind import without_left
 from harness.store.manifest import read_run_manifest, require_own_folder
+from harness.store.many import THREADS
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.png import picture_damage, picture_texts
 from harness.store.reading import is_there, read_bytes, unreadable
 from harness.store.records import damaged_lines
 from harness.store.rundir import ExperimentDirectory, RunDirectory
-
-THREADS = min(8, 2 * (os.cpu_count() or 1))
-"""Files hashed at once: hashing lets other threads go on, and one may wait for the disk meanwhile."""
 
 
 @dataclass(frozen=True)

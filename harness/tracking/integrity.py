@@ -7,7 +7,6 @@ hash of their checkpoint. A file that is there and holds something else is refus
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.errors import DamagedFileError, EvidenceError
@@ -16,7 +15,7 @@ from harness.store.commits import records_match
 from harness.store.evaluations import read_evaluation
 from harness.store.findings import Finding
 from harness.store.heartbeat import is_worked_on
-from harness.store.inspection import THREADS
+from harness.store.many import of_each
 from harness.store.networks import read_networks
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.png import damage, picture_damage
@@ -34,8 +33,7 @@ def require_intact(view: ExperimentView) -> None:
 
     Runs that a process works on are left alone: what it replaces is no damage. Reads every checkpoint whole.
     """
-    with ThreadPoolExecutor(THREADS) as pool:
-        found = [finding for of_run in pool.map(lambda run: findings(view, run), view.runs) for finding in of_run]
+    found = [finding for of_run in of_each(lambda run: findings(view, run), view.runs) for finding in of_run]
     found += _real_images(view)
     if not found:
         return

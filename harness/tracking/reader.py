@@ -6,7 +6,6 @@ Imports neither torch, mlflow, pandas nor, before records are asked for as colum
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,9 +23,9 @@ from harness.evaluation.protocol import (
 )
 from harness.store.atomic import canonical_json, sha256_of
 from harness.store.evaluations import Evaluation, read_evaluation
-from harness.store.inspection import THREADS
 from harness.store.looks import Looks
 from harness.store.manifest import ExperimentManifest, read_experiment_manifest
+from harness.store.many import of_each
 from harness.store.pictures import asked_pictures
 from harness.store.real_images import RealImages, asked_real_images, missing_real_images
 from harness.store.records import Record, read_records
@@ -213,9 +212,8 @@ def read_experiment(
         status = isolated_status(run_directory, run.key, training.steps, required, pictures)
         return RunView(run, run_directory, status, by_batch[batch_size])
 
-    with ThreadPoolExecutor(THREADS) as pool:  # reading and hashing records go on beside Python
-        views = tuple(pool.map(look_up, plan.runs))
-    return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), views)
+    views = of_each(look_up, plan.runs)
+    return ExperimentView(plan, directory, manifest, _blocks(plan, manifest), tuple(views))
 
 
 def _manifest(directory: ExperimentDirectory) -> ExperimentManifest | None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from harness.design.expansion import Plan
 from harness.store.commits import records_match
-from harness.store.inspection import THREADS
 from harness.store.looks import Looks
+from harness.store.many import of_each
 from harness.store.reading import read_bytes
 from harness.store.status import RunStatus
 from harness.tracking.reader import ExperimentView, RunSnapshot, RunView, read_experiment
@@ -47,8 +46,7 @@ def _has_records_as(frozen: RunView, run: RunView) -> bool:
 
 
 def _frozen(view: ExperimentView) -> ExperimentView:
-    with ThreadPoolExecutor(THREADS) as pool:  # reading, hashing and parsing go on beside Python
-        return replace(view, runs=tuple(pool.map(lambda run: _whole_run(view, run), view.runs)))
+    return replace(view, runs=tuple(of_each(lambda run: _whole_run(view, run), view.runs)))
 
 
 def _whole_run(view: ExperimentView, run: RunView) -> RunSnapshot:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from harness.report.album import Album
 from harness.report.content import Content
 from harness.report.cost import CellCost, MachineTime, cell_costs, machine_time, price
+from harness.report.environments import environments
 from harness.report.epochs import epochs_text
 from harness.report.language import Language
 from harness.report.markdown import escape, number, table
@@ -176,7 +177,7 @@ def _devices(content: Content, costs: list[CellCost]) -> str:
     """What the times are of, and where they do not compare."""
     language = content.language
     kinds: dict[tuple[str, str], int] = {}
-    for machine, runs in content.environments():
+    for machine, runs in environments(content):
         if "device" in machine:
             kind = (str(machine["device"]), str(machine.get("threads", "")))
             kinds[kind] = kinds.get(kind, 0) + runs

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from harness.report import prose
 from harness.report.album import Album
+from harness.report.chosen_cells import small_paneled, small_paneled_text
 from harness.report.content import Content
 from harness.report.figures.samples import wide_sheets
 from harness.report.markdown import escape
-from harness.report.pictures import styles_of
 from harness.report.sheets import picture_sheets
 from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
     say = content.language.say
-    sheets = picture_sheets(content, styles_of(content), "interpolations")
+    sheets = picture_sheets(content, small_paneled(content), "interpolations")
     figures = wide_sheets(sheets.panels, content.figure_language) if sheets.sources else []
     album.lacks([say("Interpolations of {reason}", reason=reason) for reason in sheets.missing])
     return rendered(
         "sections/interpolations.md.jinja",
         content.language,
-        pictures=album.add("interpolations", say("Latent interpolations of all cells"), figures, sheets.sources),
+        pictures=album.add("interpolations", say("Latent interpolations"), figures, sheets.sources),
+        choice=small_paneled_text(content),
         interpolations_shown=prose.interpolations_shown(content),
         missing_interpolations=[escape(reason) for reason in sheets.missing],
     )

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from harness.report import prose
 from harness.report.album import Album
+from harness.report.chosen_cells import small_paneled, small_paneled_text
 from harness.report.class_panels import class_panels
 from harness.report.content import Content
 from harness.report.figures.class_sheets import class_sheets
 from harness.report.markdown import escape
 from harness.report.mode_words import rules
 from harness.report.modes import mode_parts
-from harness.report.pictures import styles_of
 from harness.report.sheets import picture_sheets, shown_classes
 from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
     say = content.language.say
-    sheets = picture_sheets(content, styles_of(content), "classes")
+    sheets = picture_sheets(content, small_paneled(content), "classes")
     shown = shown_classes(content)
     figures = (
         class_sheets(class_panels(content, sheets), shown.extractor, content.figure_language)
         if sheets.sources and shown
         else []
     )
-    pictures = album.add("classes", say("Samples of all cells, each with its class"), figures, sheets.sources)
+    pictures = album.add("classes", say("Samples, each with its class"), figures, sheets.sources)
     album.lacks([say("Sheet of classes of {reason}", reason=reason) for reason in sheets.missing])
     return rendered(
         "sections/modes.md.jinja",
@@ -32,6 +32,7 @@ def body(content: Content, album: Album) -> str:
         modes=mode_parts(content),
         mode_rules=rules(content.language),
         pictures=pictures,
+        choice=small_paneled_text(content),
         classes_shown=prose.classes_shown(content, pictures),
         missing_classes=[escape(reason) for reason in sheets.missing],
     )

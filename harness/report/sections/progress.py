@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from harness.report.album import Album
+from harness.report.chosen_cells import small_paneled, small_paneled_text
 from harness.report.content import Content
 from harness.report.epochs import epochs_text
 from harness.report.figures.strips import strip_pages
 from harness.report.markdown import escape
-from harness.report.pictures import styles_of
 from harness.report.strips import MOST_CHECKPOINTS, Strips, cell_strip, evenly, shown_images, with_a_checkpoint
 from harness.report.templating import rendered
 
@@ -16,7 +16,7 @@ def body(content: Content, album: Album) -> str:
     say = content.language.say
     strips = Strips()
     thinned = False
-    for cell, style in zip(content.cells, styles_of(content), strict=True):
+    for cell, style in small_paneled(content):
         run = with_a_checkpoint(cell)
         steps = evenly(list(run.checkpoints))
         thinned = thinned or len(steps) < len(run.checkpoints)
@@ -26,8 +26,9 @@ def body(content: Content, album: Album) -> str:
     return rendered(
         "sections/progress.md.jinja",
         content.language,
-        pictures=album.add("progress", say("Progress strips of all cells"), figures, strips.sources),
+        pictures=album.add("progress", say("Progress strips"), figures, strips.sources),
         count=shown_images(content),
+        choice=small_paneled_text(content),
         epochs=epochs_text(content),
         most=MOST_CHECKPOINTS if thinned else None,
         missing=[escape(reason) for reason in strips.missing],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from harness.report.album import Album
+from harness.report.chosen_cells import small_paneled, small_paneled_text
 from harness.report.content import Content
 from harness.report.figures.samples import sample_grids
 from harness.report.markdown import escape
-from harness.report.pictures import styles_of
 from harness.report.sample_settings import differing_settings, real_panels, shared_settings
 from harness.report.sheets import sample_sheets
 from harness.report.templating import rendered
@@ -14,7 +14,7 @@ from harness.report.templating import rendered
 
 def body(content: Content, album: Album) -> str:
     say = content.language.say
-    sheets = sample_sheets(content, styles_of(content))
+    sheets = sample_sheets(content, small_paneled(content))
     real, of_real, without_real = real_panels(content)
     shown = [*real, *sheets.panels]
     figures = sample_grids(shown, content.figure_language) if sheets.sources else []
@@ -23,10 +23,11 @@ def body(content: Content, album: Album) -> str:
     return rendered(
         "sections/samples.md.jinja",
         content.language,
-        pictures=album.add("samples", say("Sample grids of all cells"), figures, [*of_real, *sheets.sources]),
+        pictures=album.add("samples", say("Sample grids"), figures, [*of_real, *sheets.sources]),
         count=content.view.plan.experiment.report.samples,
         has_real=bool(real),
-        shared=shared_settings(content, sheets.panels),
-        differing=differing_settings(content, sheets.panels),
+        choice=small_paneled_text(content),
+        shared=shared_settings(content, sheets),
+        differing=differing_settings(content, sheets),
         missing_samples=[escape(reason) for reason in missing],
     )
