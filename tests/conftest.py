@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from ray_servers import Cluster
+
     from tests.faults.subject import Reference
 
 
@@ -42,3 +45,21 @@ def random_inception(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "random.pth"
     write_random_weights(path)
     return path
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """An empty Ray cluster on the loopback address."""
+    from ray_servers import ray_cluster
+
+    with ray_cluster() as started:
+        yield started
+
+
+@pytest.fixture
+def joined(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """A Ray cluster whose token, and the rest of its variables, this process has, too."""
+    for name, value in cluster.environment.items():
+        if name.startswith("RAY_"):
+            monkeypatch.setenv(name, value)
+    return cluster

@@ -1,4 +1,4 @@
-"""The Ray executor on real clusters: nodes that die, nodes that may not work, and what is left behind."""
+"""The Ray executor on real clusters: nodes that die, commands that are ended, and what is left behind."""
 
 from __future__ import annotations
 
@@ -6,83 +6,21 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import torch
-from ray_servers import Cluster, ray_cluster
-from services import require_program
+from ray_grid import ONE, PATIENCE_S, SLOW, as_options, command_on_ray, trains, until
+from ray_servers import Cluster
 
-from experiments import TINY, final_tensors, run_directories, run_here, statuses, views, write_file
-from harness.errors import HarnessError
+from experiments import TINY, final_tensors, run_directories, run_here, statuses, write_file
 from harness.execution.events import Event
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
-
-ONE = TINY[: TINY.index("[[grid]]")]
-SLOW = ("training.steps=4000", "training.checkpoint_every=500", "training.log_every=50", "evaluation=[]")
-PATIENCE_S = 240.0
-
-
-def _until(happens: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := happens()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
-    return found
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with ray_cluster() as started:
-        yield started
-
-
-@pytest.fixture
-def joined(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """A cluster whose token, and the rest of its variables, this process has, too."""
-    for name, value in cluster.environment.items():
-        if name.startswith("RAY_"):
-            monkeypatch.setenv(name, value)
-    return cluster
-
-
-def _command(
-    path: Path, *arguments: str, environment: dict[str, str] | None = None, reports: bool = False
-) -> subprocess.Popen[str]:
-    """`harness run` with the Ray executor as a user starts it, in a process group of its own."""
-    command = [sys.executable, "-m", "harness", "run", str(path), "--executor", "ray", "--threads", "1"]
-    command += ["--tracking-uri", "none", *arguments, *(() if reports else ("--no-report",))]
-    return subprocess.Popen(
-        command,
-        cwd=path.parent,
-        env={**(environment or os.environ), "NO_COLOR": "1", "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _sets(*sets: str) -> list[str]:
-    return [part for one in sets for part in ("--set", one)]
-
-
-def _trains(path: Path, *sets: str) -> list[int]:
-    """Processes in which runs have come to records."""
-    found = []
-    for view in views(path, *sets).values():
-        open_attempt = view.status.attempts and view.status.attempts[-1].outcome is None
-        if open_attempt and view.directory and view.directory.metrics.exists():
-            found.append(view.status.attempts[-1].machine["pid"])
-    return found
 
 
 def test_a_node_dies_in_the_middle_of_a_grid_and_the_weights_are_those_of_one_machine(
@@ -101,7 +39,7 @@ def test_a_node_dies_in_the_middle_of_a_grid_and_the_weights_are_those_of_one_ma
     def kill_second() -> None:
         while not killed and not ended.is_set():
             pids = {process.pid for process in second.processes()}
-            working = [pid for pid in _trains(path, *sets) if pid in pids]
+            working = [pid for pid in trains(path, *sets) if pid in pids]
             if working:
                 killed.extend(working)
                 second.kill()
@@ -154,9 +92,9 @@ def _listening(processes: list[psutil.Process]) -> set[str]:
 
 def test_ctrl_c_leaves_nothing_of_its_own_cluster_and_the_same_command_finishes(tmp_path: Path) -> None:
     path = write_file(tmp_path, ONE)
-    command = _command(path, *_sets(*SLOW))
+    command = command_on_ray(path, *as_options(*SLOW))
     try:
-        _until(lambda: _trains(path, *SLOW) or command.poll() is not None, "nothing trains")
+        until(lambda: trains(path, *SLOW) or command.poll() is not None, "nothing trains")
         family = [psutil.Process(command.pid), *psutil.Process(command.pid).children(recursive=True)]
         assert _listening(family) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"} and _listening(family)
         os.killpg(command.pid, signal.SIGINT)
@@ -169,7 +107,7 @@ def test_ctrl_c_leaves_nothing_of_its_own_cluster_and_the_same_command_finishes(
     status = statuses(path, *SLOW)["baseline seed 0"]
     assert status.state == "interrupted" and status.step > 0
     assert status.attempts[-1].outcome == "interrupted"
-    again = _command(path, *_sets("training.steps=600", *SLOW[1:]))
+    again = command_on_ray(path, *as_options("training.steps=600", *SLOW[1:]))
     again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0
 
@@ -177,16 +115,18 @@ def test_ctrl_c_leaves_nothing_of_its_own_cluster_and_the_same_command_finishes(
 def test_ctrl_c_leaves_a_foreign_cluster_clean(tmp_path: Path, cluster: Cluster) -> None:
     path = write_file(tmp_path)
     cluster.start(1, name="head")
-    command = _command(path, "--ray-address", cluster.address, *_sets(*SLOW), environment=dict(cluster.environment))
+    command = command_on_ray(
+        path, "--ray-address", cluster.address, *as_options(*SLOW), environment=dict(cluster.environment)
+    )
     try:
-        _until(lambda: _trains(path, *SLOW) or command.poll() is not None, "nothing trains")
+        until(lambda: trains(path, *SLOW) or command.poll() is not None, "nothing trains")
         assert cluster.processes("ray::work") and cluster.processes("ray::Board")
         os.killpg(command.pid, signal.SIGINT)
         _, told = command.communicate(timeout=120)
     finally:
         command.kill()
     assert command.returncode == 130, told
-    _until(lambda: not cluster.processes("ray::work") and not cluster.processes("ray::Board"), "something is left")
+    until(lambda: not cluster.processes("ray::work") and not cluster.processes("ray::Board"), "something is left")
     found = statuses(path, *SLOW)
     assert sorted(status.state for status in found.values()) == ["interrupted", "pending"]
     assert not list((tmp_path / "runs" / "tiny" / "cache").glob("*.mark"))
@@ -194,9 +134,9 @@ def test_ctrl_c_leaves_a_foreign_cluster_clean(tmp_path: Path, cluster: Cluster)
 
 def test_a_killed_command_saves_states_and_leaves_nothing(tmp_path: Path) -> None:
     path = write_file(tmp_path, ONE)
-    command = _command(path, *_sets(*SLOW))
+    command = command_on_ray(path, *as_options(*SLOW))
     try:
-        _until(lambda: _trains(path, *SLOW) or command.poll() is not None, "nothing trains")
+        until(lambda: trains(path, *SLOW) or command.poll() is not None, "nothing trains")
         family = psutil.Process(command.pid).children(recursive=True)
     finally:
         command.kill()
@@ -206,61 +146,34 @@ def test_a_killed_command_saves_states_and_leaves_nothing(tmp_path: Path) -> Non
     assert statuses(path, *SLOW)["baseline seed 0"].attempts[-1].outcome == "interrupted"
 
 
-def test_a_node_that_does_not_see_the_runs_is_named(tmp_path: Path, joined: Cluster) -> None:
-    unshare = require_program("unshare")
-    hidden = tmp_path / "runs"
-    hidden.mkdir()
-    probe = [str(unshare), "--mount", "--propagation", "private", "sh", "-c"]
-    hide = f"mount -t tmpfs none {hidden}"
-    if subprocess.run([*probe, hide], check=False, capture_output=True).returncode:
-        pytest.skip("this user cannot mount")
-    joined.start(1, name="head")
-    joined.start(1, name="blind", prefix=[*probe, f'{hide} && exec "$@"', "sh"])
+def test_usr1_has_tasks_save_their_states_and_go_on(tmp_path: Path, cluster: Cluster) -> None:
+    sets = ("training.steps=100000", "training.checkpoint_every=100000", "evaluation=[]")
     path = write_file(tmp_path, ONE)
-    with pytest.raises(HarnessError, match="not seen by node blind") as refused:
-        run_here(path, executor="ray", ray_address=joined.address)
-    assert str(hidden / "tiny") in str(refused.value) and "--runs-dir" in str(refused.value)
-    assert not run_directories(path)
-
-
-def test_a_node_with_another_version_is_refused_and_both_versions_are_named(tmp_path: Path, joined: Cluster) -> None:
-    import harness
-
-    other = tmp_path / "other"
-    shutil.copytree(Path(harness.__file__).parent, other / "harness", ignore=shutil.ignore_patterns("__pycache__"))
-    source = other / "harness" / "__init__.py"
-    text = source.read_text(encoding="utf-8")
-    assert harness.__version__ in text
-    source.write_text(text.replace(harness.__version__, "0.0.7"), encoding="utf-8")
-    joined.start(1, name="head")
-    joined.start(1, name="old", PYTHONPATH=str(other))
-    path = write_file(tmp_path, ONE)
-    with pytest.raises(HarnessError) as refused:
-        run_here(path, executor="ray", ray_address=joined.address)
-    assert "node old" in str(refused.value)
-    assert f"has harness 0.0.7 (here {harness.__version__})" in str(refused.value)
-
-
-def test_what_no_node_has_is_said_at_once_and_so_is_a_wrong_token(
-    tmp_path: Path, joined: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    joined.start(1, name="head")
-    path = write_file(tmp_path, ONE)
-    with pytest.raises(HarnessError, match=r"reserves \(64 CPU\); there are node head .*: 1 CPU"):
-        run_here(path, "resources.cpus=64", executor="ray", ray_address=joined.address)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "beef" * 16)
-    with pytest.raises(HarnessError, match="refuses this token") as refused:
-        run_here(path, executor="ray", ray_address=joined.address)
-    assert "RAY_AUTH_TOKEN_PATH" in str(refused.value)
+    cluster.start(1, name="head")
+    arguments = ("--ray-address", cluster.address, *as_options(*sets))
+    command = command_on_ray(path, *arguments, environment=dict(cluster.environment))
+    try:
+        (pid,) = until(lambda: trains(path, *sets) or command.poll() is not None, "nothing trains")
+        command.send_signal(signal.SIGUSR1)
+        first = until(lambda: statuses(path, *sets)["baseline seed 0"].step, "no state was saved")
+        command.send_signal(signal.SIGUSR1)
+        until(lambda: statuses(path, *sets)["baseline seed 0"].step > first, "no second state was saved")
+        assert trains(path, *sets) == [pid], "it goes on in the same process"
+        os.killpg(command.pid, signal.SIGINT)
+        _, told = command.communicate(timeout=120)
+    finally:
+        command.kill()
+    assert command.returncode == 130, told
+    assert told.count("asked to save: baseline seed 0") == 2
 
 
 def test_the_death_of_the_head_ends_the_command_with_words(tmp_path: Path, cluster: Cluster) -> None:
     path = write_file(tmp_path, ONE)
     head = cluster.start(1, name="head")
-    arguments = ("--ray-address", cluster.address, *_sets(*SLOW))
-    command = _command(path, *arguments, environment=dict(cluster.environment), reports=True)
+    arguments = ("--ray-address", cluster.address, *as_options(*SLOW))
+    command = command_on_ray(path, *arguments, environment=dict(cluster.environment), reports=True)
     try:
-        _until(lambda: _trains(path, *SLOW) or command.poll() is not None, "nothing trains")
+        until(lambda: trains(path, *SLOW) or command.poll() is not None, "nothing trains")
         head.kill()
         _, told = command.communicate(timeout=PATIENCE_S)
     finally:
@@ -279,7 +192,7 @@ def test_a_task_that_hangs_is_ended_and_its_run_goes_on(tmp_path: Path) -> None:
 
     def hang_once() -> None:
         while not ended.is_set() and not hung:
-            for pid in _trains(path, *SLOW):
+            for pid in trains(path, *SLOW):
                 os.kill(pid, signal.SIGSTOP)
                 hung.append(pid)
             time.sleep(0.1)

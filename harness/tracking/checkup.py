@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from urllib.parse import quote
 from harness.errors import TrackingAddressError
 from harness.store.checkup import Finding
 from harness.store.file_systems import existing, mount_of
+from harness.tracking.schema_age import schema_age
 from harness.tracking.server_checkup import check_server
 from harness.tracking.stores import StoreAddress, resolve_address
 
@@ -28,7 +28,6 @@ _DRIVERS = {
     "mysql+pymysql": ("pymysql", "pymysql"),
 }
 """The module and the package of a database's driver, by the beginning of the address."""
-_REVISION = re.compile(r"^(down_)?revision(?:\s*:[^=]*)?\s*=\s*[\"'](\w+)[\"']", re.MULTILINE)
 
 
 def check_tracking(tracking_uri: str | None, runs_dir: Path) -> Iterator[Finding]:
@@ -110,44 +109,35 @@ def _broken_sqlite(address: StoreAddress, error: sqlite3.Error) -> Finding:
 
 def _schema(address: StoreAddress, revision: str | None) -> Iterator[Finding]:
     """The database's age against the one that the installed MLflow works with."""
-    known, newest = _revisions()
     if revision is None:
         yield _ok(f"{address.shown}: no tables of MLflow yet, the first run makes them")
-    elif not newest or revision == newest:
-        yield _ok(address.shown)
-    elif revision in known:
-        yield Finding(
-            "tracking",
-            "problem",
-            f"{address.shown} was made by an older MLflow (schema {revision}, here {newest})",
-            f"After a copy of it: `mlflow db upgrade '{address.shown}'`; or move it away: `harness sync FILE` makes "
-            "it anew.",
-        )
-    else:
-        yield Finding(
-            "tracking",
-            "problem",
-            f"{address.shown} was made by a newer MLflow (schema {revision} is unknown here)",
-            "`pip install --upgrade mlflow`, or name another store with --tracking-uri.",
-        )
-
-
-def _revisions() -> tuple[frozenset[str], str]:
-    """All schema revisions that the installed MLflow knows, and the newest; an empty one where that cannot be told.
-
-    Read from its migrations' text: importing them would import mlflow.
-    """
-    spec = find_spec("mlflow")
-    if spec is None or not spec.submodule_search_locations:
-        return frozenset(), ""
-    folder = Path(spec.submodule_search_locations[0]) / "store" / "db_migrations" / "versions"
-    known: set[str] = set()
-    followed: set[str] = set()
-    for file in folder.glob("*.py"):
-        for match in _REVISION.finditer(file.read_text(encoding="utf-8")):
-            (followed if match[1] else known).add(match[2])
-    newest = known - followed
-    return frozenset(known), newest.pop() if len(newest) == 1 else ""
+        return
+    age, newest = schema_age([revision])
+    match age:
+        case "current":
+            yield _ok(address.shown)
+        case "older":
+            yield Finding(
+                "tracking",
+                "problem",
+                f"{address.shown} was made by an older MLflow (schema {revision}, here {newest})",
+                f"After a copy of it: `mlflow db upgrade '{address.shown}'`; or move it away: `harness sync FILE` "
+                "makes it anew.",
+            )
+        case "unknown":
+            yield Finding(
+                "tracking",
+                "note",
+                f"{address.shown}: whether its schema {revision} fits the MLflow here cannot be told",
+                "Let `mlflow server` write into it, and name that with --tracking-uri.",
+            )
+        case "newer":
+            yield Finding(
+                "tracking",
+                "problem",
+                f"{address.shown} was made by a newer MLflow (schema {revision} is unknown here)",
+                "`pip install --upgrade mlflow`, or name another store with --tracking-uri.",
+            )
 
 
 def _sql_server(address: StoreAddress, place: tuple[str, int]) -> Iterator[Finding]:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import TrackingError
 from harness.tracking.refusals import REMEDY, UPGRADE_SERVER, explained, login_refused, missing_package, unreachable
+from harness.tracking.schema_age import schema_age
 from harness.tracking.stores import StoreAddress
 
 if TYPE_CHECKING:
@@ -105,16 +105,17 @@ def probe_sqlite(address: StoreAddress) -> None:
 
 def _require_current_schema(found: Sequence[str], address: StoreAddress) -> None:
     """TrackingError where another version of MLflow made the tables; MLflow itself may change them in silence."""
-    here = find_spec("mlflow")
-    if not found or here is None or here.origin is None:
-        return  # nothing to compare; who needs mlflow says that it is missing
-    from alembic.script import ScriptDirectory
-
+    age, _ = schema_age(found)
+    if not found or age == "current" or find_spec("mlflow") is None:
+        return  # who needs mlflow says that it is missing
     ours = version("mlflow")
-    script = ScriptDirectory(str(Path(here.origin).parent / "store" / "db_migrations"))
-    if set(found) == set(script.get_heads()):
-        return
-    if not set(found) <= {revision.revision for revision in script.walk_revisions()}:
+    if age == "unknown":
+        raise TrackingError(
+            f"whether MLflow {ours}, the one here, would change the tables of this database cannot be told",
+            where=address.shown,
+            remedy="Let `mlflow server` write into it, and name that with --tracking-uri.",
+        )
+    if age == "newer":
         raise TrackingError(
             f"a newer MLflow than {ours}, the one here, made the tables of this database "
             f"(its schema is {', '.join(found)})",
