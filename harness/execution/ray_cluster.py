@@ -6,7 +6,6 @@ Each run is one task. A small actor beside this process hears how far tasks are 
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,7 +55,10 @@ def work(ticket: int, assignment: Assignment, errand: Errand, board: Any) -> Wor
             return None
         return wishes
 
-    return work_in_task(f"node {socket.gethostname()} ({node[:8]})", assignment, errand, tell)
+    def name() -> str:
+        return next(ray_nodes.node_name(one) for one in _nodes() if one["NodeID"] == node)
+
+    return work_in_task(name, assignment, errand, tell)
 
 
 def serve(connection: Connection, errand: Errand) -> None:

@@ -33,13 +33,17 @@ Tell = Callable[[int], Wishes | None]
 """Says how far the work got, and returns what is wished; None where nobody answered."""
 
 
-def work_in_task(node: str, assignment: Assignment, errand: Errand, tell: Tell) -> WorkResult | HarnessError:
-    """Works on one run, as worker.work_on; a HarnessError where this node may not work.
+def work_in_task(
+    name: Callable[[], str], assignment: Assignment, errand: Errand, tell: Tell
+) -> WorkResult | HarnessError:
+    """Works on one run, as worker.work_on; a HarnessError where this node, `name` for people, may not work.
 
     A node may have joined since all were looked at, or lost its storage.
     """
-    problem = refusal([node_facts(node, node_probe()(*probe_arguments(errand)))], errand)
-    if problem:
+    facts = node_facts("", node_probe()(*probe_arguments(errand)))
+    if refusal([facts], errand):
+        facts = replace(facts, node=name())  # which takes a question to the cluster
+    if problem := refusal([facts], errand):
         return problem
     with suppress(OSError):  # what the file names relative to it is then not found, and told
         os.chdir(errand.folder)
