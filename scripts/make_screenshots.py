@@ -27,6 +27,11 @@ DOCS = ROOT / "docs"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 PORT = 5077
 PATIENCE_S = 180.0
+NO_ASSISTANT = """
+localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
+localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
+"""
+"""MLflow opens a panel to ask a language model in, once for each browser."""
 LATE_S = 20.0
 """After what can be waited for, MLflow still loads curves and pictures, and says of none when it has them all."""
 
@@ -41,9 +46,9 @@ hidden_dim = 8
 batch_size = 32
 
 [training]
-steps = 1200
-log_every = 30
-checkpoint_every = 300
+steps = 6000
+log_every = 150
+checkpoint_every = 1500
 
 [[evaluation]]
 samples = 300
@@ -94,6 +99,9 @@ def _take(folder: Path, program: Path) -> None:
     served = json.loads(_harness(folder, "ui", "ablation.toml", "--port", str(PORT), "--json"))
     root = f"http://127.0.0.1:{PORT}"
     with _serving(served["command"], folder), chromium(program, 1500, 1050) as page:
+        page.open(root)
+        page.wait_for_text("MLflow", timeout_s=PATIENCE_S)
+        page.evaluate(NO_ASSISTANT)
         page.open(root + served["page"])
         page.wait_for_text("Parallel Coordinates", "12 matching runs", timeout_s=PATIENCE_S)
         page.wait_for("document.querySelectorAll('.parcoords').length > 0", PATIENCE_S)
@@ -104,8 +112,8 @@ def _take(folder: Path, program: Path) -> None:
         page.evaluate(f"{shown}[0].scrollIntoView({{block: 'center'}})")
         time.sleep(LATE_S)
         _keep(page.screenshot, "mlflow-samples.png")
-        run = page.evaluate("document.querySelector('a[href*=\"/runs/\"]').href")
-        page.open(f"{run.split('?')[0]}/system-metrics")
+        run = page.evaluate("[...document.querySelectorAll('a[href*=\"/runs/\"]')].at(-1).href")
+        page.open(f"{run}/system-metrics")
         page.wait_for_text("process_memory_megabytes", timeout_s=PATIENCE_S)
         time.sleep(LATE_S)
         _keep(page.screenshot, "mlflow-system.png")
@@ -135,10 +143,11 @@ def _answers() -> bool:
 
 
 def _keep(screenshot: Callable[[Path], None], name: str) -> None:
-    """With 256 colors, which a page has no more of: a third of the size."""
+    """With 256 colors, a quarter of the size; dots in the place of further ones would show more."""
     screenshot(DOCS / name)
     with Image.open(DOCS / name) as picture:
-        picture.convert("RGB").quantize(256).save(DOCS / name, optimize=True)
+        fewer = picture.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    fewer.save(DOCS / name, optimize=True)
     print(f"written: docs/{name}")
 
 
