@@ -122,6 +122,8 @@ def _take(folder: Path, program: Path) -> None:
 @contextmanager
 def _serving(command: list[str], folder: Path) -> Iterator[None]:
     """A block in which MLflow's page answers."""
+    if _answers():
+        raise RuntimeError(f"something answers on port {PORT} already")
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
         try:

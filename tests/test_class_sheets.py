@@ -11,7 +11,7 @@ from report_data import Story, measured_plan
 from report_tables import content_of
 from test_figures import labels
 
-from harness.report.chosen_cells import small_paneled
+from harness.report.chosen_cells import small_panels, with_styles
 from harness.report.class_panels import class_panels
 from harness.report.figures.class_sheets import LONGEST, MOST_BARS, ClassPanel, class_sheets
 from harness.report.figures.samples import SamplePanel
@@ -63,6 +63,6 @@ def test_of_many_classes_those_of_most_images_have_bars() -> None:
 def test_images_are_cut_from_the_sheet_where_it_says_its_counts(tmp_path: Path) -> None:
     """The sheets of made-up runs count three images of one class, and their names are short."""
     content = content_of(measured_plan(grid=[], seeds=[0]), tmp_path, {"baseline": Story()})
-    (panel,) = class_panels(content, picture_sheets(content, small_paneled(content), "classes"))
+    (panel,) = class_panels(content, picture_sheets(content, with_styles(content, small_panels(content)), "classes"))
     assert panel.counts == {"0": 3} and panel.real == pytest.approx(REAL)
     assert panel.sample.picture is not None and panel.sample.picture.shape == (420, 12 + 8 * (48 + 6))

@@ -203,18 +203,22 @@ def test_what_was_done_before_the_last_gpu_went_is_reported(grid: Grid, smi: Fak
     assert "4 runs: 2 complete, 1 failed, 1 pending" in done.stderr, done.stderr
     assert "error: GPU-1: no GPU is left: GPU 1 (Fake GPU) is gone" in done.stderr.splitlines()
     assert "elsewhere" not in done.stderr
+    assert "stopped by an error" in (path.parent / "reports" / "tiny" / "live.html").read_text(encoding="utf-8")
     report = json.loads((path.parent / "reports" / "tiny" / "report.json").read_text())
     assert sum(run["state"] == "complete" for run in report["runs"]) == 2
 
 
-def test_a_gpu_that_no_run_could_begin_on_leaves_no_report(
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch can use the GPU here")
+def test_gpus_that_no_run_could_begin_on_leave_no_report(
     grid: Grid, smi: FakeSmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    smi.rows()
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    """Runs are handed out to them, and none begins."""
+    smi.rows((0, 0))
     path = grid()
+    monkeypatch.setattr(runner, "device_of", lambda *_: "cuda")
     done = CliRunner().invoke(app, ["run", path.name, "--executor", "local", "--tracking-uri", "none"])
-    assert isinstance(done.exception, DeviceError)
+    assert isinstance(done.exception, DeviceError) and "no GPU is left" in str(done.exception)
+    assert "started   baseline seed 0" in done.stderr
     assert not (path.parent / "reports" / "tiny" / "report.md").exists()
 
 

@@ -158,14 +158,14 @@ def test_the_figure_against_the_step_says_where_the_floor_is(tmp_path: Path) -> 
 
     def captioned(floor: float) -> str:
         of_column = replace(content.floors[fid.title], values=(floor,))
-        return against_step_caption(replace(content, floors={fid.title: of_column}), fid, content.cells)
+        return against_step_caption(replace(content, floors={fid.title: of_column}), fid)
 
     assert captioned(min(values) - 2.9 * width).endswith(
         "The dotted line is the floor: real images against real images."
     )
     far = min(values) - 3.1 * width
     assert captioned(far).endswith(f"is the floor: real images against real images, {number(far)}.")
-    assert "floor" not in against_step_caption(replace(content, floors={}), fid, content.cells)
+    assert "floor" not in against_step_caption(replace(content, floors={}), fid)
 
 
 def test_captions_of_pooled_metrics_speak_of_no_single_repeats(tmp_path: Path) -> None:

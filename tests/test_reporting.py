@@ -16,6 +16,7 @@ from run_files import read_only_view
 from harness.cli import reporting
 from harness.cli.reporting import current_report, report_is_current, write_report
 from harness.design.expansion import Plan
+from harness.errors import StoreError
 from harness.report import render
 from harness.report.form import ReportForm
 from harness.store import atomic
@@ -231,3 +232,12 @@ def test_a_damaged_copy_of_the_experiment_file_is_none(plan: Plan, tmp_path: Pat
     before.directory.file_copy.write_bytes(b'name = "sm\xe1ll"\n')
     text = write_report(before.plan, before.directory, tmp_path / "report").read_text(encoding="utf-8")
     assert "No run has kept a copy of the experiment file yet." in text
+
+
+def test_runs_that_cannot_be_read_leave_no_folder_of_a_report(plan: Plan, tmp_path: Path) -> None:
+    place = directory(tmp_path)
+    found = atomic.read_json(place.manifest)
+    atomic.write_json(place.manifest, {**found, "format": 999})
+    with pytest.raises(StoreError, match="version"):
+        write_report(plan, place, tmp_path / "reports" / "small")
+    assert not (tmp_path / "reports").exists()

@@ -220,9 +220,8 @@ def test_many_cells_have_panels_of_the_first_and_rows_of_all(tmp_path: Path, mon
     evidence = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
     assert [len(picture["sources"]) for picture in evidence["pictures"]] == [3, 3]
     for name in ("probabilities", "diagnosis"):
-        assert "Of 5 cells, 3 are shown: the baseline and the first others. Tables have all cells." in section(
-            text, name
-        )
+        told = "Of 5 cells, 3 are shown: the baseline and the first others, those with results before the rest. "
+        assert told + "Tables have all cells." in section(text, name)
     assert len(rows_of(section(text, "diagnosis"), "Cell")) == 5
 
 

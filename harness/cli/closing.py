@@ -21,12 +21,10 @@ from harness.tracking.report_files import NOTES
 
 @dataclass(frozen=True)
 class Worked:
-    """What became of the work. code: of the command; failed: why runs failed in this call, by key; lost: why it ended
-    before its end, as where the last GPU or the cluster went away."""
+    """What became of the work. code: of the command; failed: why runs failed in this call, by key."""
 
     code: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
-    lost: HarnessError | None = None
 
 
 @dataclass(frozen=True)
@@ -41,17 +39,14 @@ class Reported:
 
 @dataclass(frozen=True)
 class Ending:
-    """code: of the work; error: of the report, told once everything else is; lost: as of `Worked`."""
+    """code: of the work; error: of the report, told once everything else is."""
 
     code: int
     error: Exception | None = None
-    lost: HarnessError | None = None
 
     def leave(self) -> NoReturn:
         """Ends the command; a failure of the work outranks one of the report."""
         error = of_system(self.error) if isinstance(self.error, OSError) else self.error
-        if self.lost is not None:
-            fail(self.lost)
         if error is None:
             raise typer.Exit(self.code)
         if not isinstance(error, HarnessError):

@@ -59,6 +59,7 @@ class LiveScreen:
         self._thread = threading.Thread(target=self._keep, daemon=True)
         self._failed = False
         self._lacks_report = False
+        self._lost_work = False
 
     def __enter__(self) -> Self:
         """Writes the page and tells its path, as the first that this command says."""
@@ -79,14 +80,19 @@ class LiveScreen:
         self._due.set()
         self._thread.join(timeout=MOST_APART_S)
         if not self._thread.is_alive():  # else a disk hangs, and the page stays as it is
-            stopped = "stopped by an error" if isinstance(error, Exception) else STOPPED
-            is_stopped = error is not None or self._is_stopped()
+            by_error = isinstance(error, Exception) or (self._lost_work and error is None)
+            stopped = "stopped by an error" if by_error else STOPPED
+            is_stopped = by_error or error is not None or self._is_stopped()
             done = f"{DONE}; its report could not be written" if self._lacks_report else DONE
             self._write(self._path, is_running=False, ended=stopped if is_stopped else done)
 
     def lose_report(self) -> None:
         """The report could not be written: the last page says so, and links to none of an earlier time."""
         self._lacks_report = True
+
+    def lose_work(self) -> None:
+        """The work ended with an error before its end, though the command goes on to report."""
+        self._lost_work = True
 
     def observe(self, event: Event) -> None:
         """Has the page written soon, where the event changes more of it than a number of steps."""

@@ -14,6 +14,7 @@ from harness.report.language import language_named
 from harness.report.made_with import made_with
 from harness.store import atomic
 from harness.store.locks import WAIT_FOR_EVER, held
+from harness.store.manifest import read_experiment_manifest
 from harness.store.pictures import PICTURE_KINDS
 from harness.store.presence import require_experiment_folder
 from harness.store.real_images import asked_real_images
@@ -63,6 +64,9 @@ def write_report(plan: Plan, directory: ExperimentDirectory, output: Path, form:
     from harness.report.figures.garbage import seldom_collected
     from harness.report.render import render_report
 
+    with suppress(DamagedFileError):
+        read_experiment_manifest(directory)  # what cannot be read at all is told before anything is made
+    directory.runs()
     atomic.make_folder(output)
     with held(output / LOCK, timeout_s=WAIT_FOR_EVER), seldom_collected():
         snapshot = read_snapshot(plan, directory.root.parent, directory.looks)

@@ -55,7 +55,7 @@ from harness.cli.options import (
 )
 from harness.cli.tracker import Tracker
 from harness.design.experiment_file import ExperimentFile
-from harness.errors import ClusterError, DeviceError
+from harness.errors import HarnessError
 from harness.execution.events import Event
 from harness.execution.interruption import Interruption
 from harness.execution.options import RunOptions, lacks_real_images, open_runs
@@ -194,7 +194,7 @@ def _work(
         say(closing_text(view, options, worked.failed, time.monotonic() - started))
     elif not is_work and (reported.error or (reported.was_current and tracked == "current")):
         say(idle_text(options, None if reported.error else output))
-    return Ending(worked.code, reported.error, worked.lost)
+    return Ending(worked.code, reported.error)
 
 
 def _with_protocols(file: ExperimentFile, view: ExperimentView, options: RunOptions) -> ExperimentView:
@@ -224,8 +224,10 @@ def _execute(
     from harness.cli.display import display
     from harness.execution.runner import run_experiment
 
-    looks = Looks()
-    began = False
+    looks, began = Looks(), False
+    lost: HarnessError | None = None
+    keys = {run.name: run.key for run in file.plan.runs}
+    failed: dict[str, str] = {}
 
     def read() -> ExperimentView:
         return view_of(file, options.runs_dir, looks)
@@ -234,16 +236,23 @@ def _execute(
 
         def observe(event: Event) -> None:
             nonlocal began
-            began = began or event.kind == "started"
+            began = began or event.kind in ("progress", "measured", "finished")
+            if event.kind == "finished" and event.outcome == "failed":
+                failed[keys[event.run]] = event.text
             screen.observe(event)
             live.observe(event)
 
         try:
             summary = run_experiment(file, options, observe, interruption, interruption.at_once, interruption.save)
-        except (DeviceError, ClusterError) as error:
-            if not began:
+        except HarnessError as error:
+            if interruption() or not began:
                 raise
-            return Worked(1, lost=error)
+            lost = error
+            observe(Event("note", text=f"{error.what}; what is done is reported"))
+    if lost is not None:
+        live.lose_work()
+        fail(lost)
+        return Worked(1, failed)
     if interruption():
         say("stopped; the newest states count. The same command goes on from there.")
         return Worked(interruption.exit_code)

@@ -46,7 +46,7 @@ class ReportSettings(Model):
     sections: Annotated[tuple[SectionName, ...], Field(min_length=1)] | None = Field(
         None, description="sections of the report, in this order; default: all that have something to show"
     )
-    panels: Annotated[int, Field(strict=True, ge=2, le=10_000)] = Field(
+    panels: Annotated[int, Field(strict=True, ge=3, le=10_000)] = Field(
         120, description="cells with panels of their own in pictures of losses and images; tables have all cells"
     )
     side_by_side: tuple[tuple[Name, Name], ...] = Field(

@@ -56,7 +56,7 @@ def work(ticket: int, assignment: Assignment, errand: Errand, board: Any) -> Wor
         return wishes
 
     def name() -> str:
-        return next(ray_nodes.node_name(one) for one in _nodes() if one["NodeID"] == node)
+        return next((ray_nodes.node_name(one) for one in _nodes() if one["NodeID"] == node), f"node {node[:8]}")
 
     return work_in_task(name, assignment, errand, tell)
 

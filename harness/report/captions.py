@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.report.columns import Column, joined_title
-from harness.report.content import Content, ReportCell
+from harness.report.content import Content
 from harness.report.figures.fid import MOST_LINES, is_in_view
 from harness.report.language import Language
 from harness.report.markdown import escape, number
 
 
-def against_step_caption(content: Content, column: Column, cells: Sequence[ReportCell]) -> str:
-    """What the figure of a protocol's first metric against the step shows, of the cells that are in it."""
+def against_step_caption(content: Content, column: Column) -> str:
+    """What the figure of a protocol's first metric against the step shows."""
     say = content.language.say
     point = (
         say("Each point is a checkpoint: the mean over seeds of each seed's value of all its repeats' images together.")
@@ -20,7 +20,7 @@ def against_step_caption(content: Content, column: Column, cells: Sequence[Repor
         else say("Each point is a checkpoint: the mean over seeds of each seed's mean over repeats.")
     )
     band = say("The band reaches from the lowest to the highest seed; where only one seed was measured there is none.")
-    return content.language.paragraph(point, band, _direction(content, column), _floor_line(content, column, cells))
+    return content.language.paragraph(point, band, _direction(content, column), _floor_line(content, column))
 
 
 def _direction(content: Content, column: Column) -> str:
@@ -34,13 +34,13 @@ def _direction(content: Content, column: Column) -> str:
             return ""
 
 
-def _floor_line(content: Content, column: Column, cells: Sequence[ReportCell]) -> str:
+def _floor_line(content: Content, column: Column) -> str:
     """What the dotted line is, or the floor's value where no line can show it; empty where there is no floor."""
     floor, say = content.floors.get(column.title), content.language.say
     if floor is None:
         return ""
     value, n = number(floor.mean), floor.samples
-    match is_in_view(floor.mean, values_shown(content, column, cells)), column.measures.pooled:
+    match is_in_view(floor.mean, values_shown(content, column)), column.measures.pooled:
         case True, False:
             return say("The dotted line is the floor: real images against real images.")
         case True, True:
@@ -60,9 +60,9 @@ def _floor_line(content: Content, column: Column, cells: Sequence[ReportCell]) -
             )
 
 
-def values_shown(content: Content, column: Column, cells: Sequence[ReportCell]) -> list[float]:
-    """Every value that the figure against the step has to show of these cells: seeds' means."""
-    return [mean for cell in cells for found in content.of_cell(cell, column) for mean in found.seed_means]
+def values_shown(content: Content, column: Column) -> list[float]:
+    """Every value that the figure against the step has to show: seeds' means."""
+    return [mean for found in content.measured[column.title] for mean in found.seed_means]
 
 
 def at_last_caption(column: Column, language: Language) -> str:

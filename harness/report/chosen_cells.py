@@ -2,96 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.report.columns import Column
 from harness.report.content import Content, ReportCell
 from harness.report.figures.style import CellStyle
 from harness.report.markdown import escape
 from harness.report.pictures import styles_of
-from harness.report.quality import leading_column, quality
+from harness.report.quality import leading_column
 
 MOST_LARGE = 24
 """Cells with panels that take a third of a page."""
 
 
-def small_paneled(content: Content) -> list[tuple[ReportCell, CellStyle]]:
-    """The cells that figures of many small panels show, with their looks: all, or as many as `[report] panels` says.
+@dataclass(frozen=True)
+class Choice:
+    """cells: in order; text: which of more they are, empty where they are all."""
 
-    Of more, the baseline and the best and the worst others, in order; the first others where fewer are measured, or no
-    end of the first metric is the better one.
+    cells: tuple[ReportCell, ...]
+    text: str = ""
+
+
+def small_panels(content: Content, column: Column | None = None) -> Choice:
+    """The cells that a figure of many small panels shows, `[report] panels` at most.
+
+    Of more, the baseline and the best and the worst others; where fewer are measured, those that have results before
+    those that have none. column: whose cells and values count; default: all cells, and the first column.
     """
+    cells = content.cells if column is None else content.cells_in(column)
+    choice = _choice(content, cells, column or leading_column(content), _most_small(content))
+    more = content.language.say("`panels` in `[report]` shows more.")
+    return Choice(choice.cells, content.language.paragraph(choice.text, more) if choice.text else "")
+
+
+def large_panels(content: Content, cells: Sequence[ReportCell] | None = None) -> Choice:
+    """Likewise of `cells`, by default all, those that figures of large panels show, MOST_LARGE at most."""
+    among = content.cells if cells is None else cells
+    return _choice(content, among, leading_column(content), min(MOST_LARGE, _most_small(content)))
+
+
+def with_styles(content: Content, choice: Choice) -> list[tuple[ReportCell, CellStyle]]:
+    """The chosen cells with their looks, which are the same in every figure."""
     styles = styles_of(content)
-    return [(cell, styles[cell.number - 1]) for cell in _chosen(content, _most_small(content))]
-
-
-def small_paneled_text(content: Content) -> str:
-    """Which cells those are; empty where all."""
-    text = _text(content, _most_small(content))
-    return content.language.paragraph(text, content.language.say("`panels` in `[report]` shows more.")) if text else ""
-
-
-def large_paneled(content: Content) -> list[ReportCell]:
-    """Likewise the cells that figures of large panels show, MOST_LARGE at most."""
-    return _chosen(content, min(MOST_LARGE, _most_small(content)))
-
-
-def large_paneled_text(content: Content) -> str:
-    """Which cells those are; empty where all."""
-    return _text(content, min(MOST_LARGE, _most_small(content)))
+    return [(cell, styles[cell.number - 1]) for cell in choice.cells]
 
 
 def _most_small(content: Content) -> int:
     return content.view.plan.experiment.report.panels
 
 
-def _chosen(content: Content, most: int) -> list[ReportCell]:
-    if len(content.cells) <= most:
-        return list(content.cells)
-    baseline = [cell for cell in content.cells if cell.cell.is_baseline]
-    others = [cell for cell in content.cells if not cell.cell.is_baseline]
+def _choice(content: Content, cells: Sequence[ReportCell], column: Column | None, most: int) -> Choice:
+    if len(cells) <= most:
+        return Choice(tuple(cells))
+    baseline = [cell for cell in cells if cell.cell.is_baseline]
+    others = [cell for cell in cells if not cell.cell.is_baseline]
     room = most - len(baseline)
-    ranked = _ranked(content, others)
-    extremes = [*ranked[: room - room // 2], *ranked[len(ranked) - room // 2 :]]
-    chosen = extremes if len(ranked) >= room else others[:room]
-    return sorted((*baseline, *chosen), key=lambda cell: cell.number)
-
-
-def _text(content: Content, most: int) -> str:
-    n, say = len(content.cells), content.language.say
-    if n <= most:
-        return ""
-    others = [cell for cell in content.cells if not cell.cell.is_baseline]
-    has_baseline = len(others) < n
-    column = leading_column(content)
-    if column is None or len(_ranked(content, others)) < most - has_baseline:
-        shown = (
-            say("Of {n} cells, {most} are shown: the baseline and the first others.", n=n, most=most)
-            if has_baseline
-            else say("Of {n} cells, the first {most} are shown.", n=n, most=most)
-        )
+    ranked = _ranked(content, others, column)
+    if column is None or len(ranked) < room:
+        chosen = sorted(others, key=_lacks_results)[:room]
+        text = _first_text(content, len(cells), most, has_baseline=bool(baseline))
     else:
+        chosen = [*ranked[: room - room // 2], *ranked[len(ranked) - room // 2 :]]
         metric = escape(column.title_in(content.language))
-        shown = (
-            say(
-                "Of {n} cells, {most} are shown: the baseline, and those with the best and with the worst {metric}.",
-                n=n,
-                most=most,
-                metric=metric,
-            )
-            if has_baseline
-            else say(
-                "Of {n} cells, {most} are shown: those with the best and with the worst {metric}.",
-                n=n,
-                most=most,
-                metric=metric,
-            )
+        text = _extremes_text(content, len(cells), most, metric, has_baseline=bool(baseline))
+    shown = sorted((*baseline, *chosen), key=lambda cell: cell.number)
+    return Choice(tuple(shown), content.language.paragraph(text, content.language.say("Tables have all cells.")))
+
+
+def _first_text(content: Content, n: int, most: int, *, has_baseline: bool) -> str:
+    say = content.language.say
+    if has_baseline:
+        return say(
+            "Of {n} cells, {most} are shown: the baseline and the first others, those with results before the rest.",
+            n=n,
+            most=most,
         )
-    return content.language.paragraph(shown, say("Tables have all cells."))
+    return say("Of {n} cells, the first {most} are shown, those with results before the rest.", n=n, most=most)
 
 
-def _ranked(content: Content, cells: list[ReportCell]) -> list[ReportCell]:
-    """Those of `cells` that are measured, the best first; none where no end of the metric is the better one."""
-    column = leading_column(content)
+def _extremes_text(content: Content, n: int, most: int, metric: str, *, has_baseline: bool) -> str:
+    say = content.language.say
+    if has_baseline:
+        return say(
+            "Of {n} cells, {most} are shown: the baseline, and those with the best and with the worst {metric}, among "
+            "the worst those that diverged unmeasured.",
+            n=n,
+            most=most,
+            metric=metric,
+        )
+    return say(
+        "Of {n} cells, {most} are shown: those with the best and with the worst {metric}, among the worst those that "
+        "diverged unmeasured.",
+        n=n,
+        most=most,
+        metric=metric,
+    )
+
+
+def _lacks_results(cell: ReportCell) -> bool:
+    return not any(run.metrics for run in cell.runs)
+
+
+def _ranked(content: Content, cells: Sequence[ReportCell], column: Column | None) -> list[ReportCell]:
+    """Those of `cells` that are measured, the best first, and at the end those that diverged before they were; none
+    where no end of the metric is the better one."""
     if column is None or column.measures.better == "neither":
         return []
     sign = 1 if column.measures.better == "lower" else -1
-    found = [(sign * value, cell.number, cell) for cell in cells if (value := quality(content, cell)) is not None]
-    return [cell for _, _, cell in sorted(found, key=lambda one: one[:2])]
+    measured, diverged = [], []
+    for cell in cells:
+        if (found := content.summary(cell, column)) is not None:
+            measured.append((sign * found.last.mean, cell.number, cell))
+        elif any(run.view.status.state == "diverged" for run in cell.runs):
+            diverged.append(cell)
+    return [*(cell for _, _, cell in sorted(measured, key=lambda one: one[:2])), *diverged]

@@ -85,12 +85,13 @@ def panels_against_step(content: Content, album: Album, columns: Sequence[Column
     return album.add(name, title, figures, sources)
 
 
-def column_against_step(content: Content, album: Album, column: Column, cells: Sequence[ReportCell]) -> list[Picture]:
-    """One metric against the step, a curve for each of the cells."""
+def column_against_step(content: Content, album: Album, column: Column, shown: Sequence[ReportCell]) -> list[Picture]:
+    """One metric against the step, a curve per cell; shown: the cells that have panels of their own where each has."""
     styles = styles_of(content)
-    curves = [
-        CellCurve(cell.label, cell.mark, styles[cell.number - 1], content.of_cell(cell, column)) for cell in cells
-    ]
+    curves = {
+        cell.number: CellCurve(cell.label, cell.mark, styles[cell.number - 1], content.of_cell(cell, column))
+        for cell in content.cells_in(column)
+    }
     by_page = [
         [
             checkpoint(run, step) | {"protocol_sha256": fingerprint_of(column)}
@@ -98,11 +99,17 @@ def column_against_step(content: Content, album: Album, column: Column, cells: S
             for run in cell.runs
             for step in content.run_values(run, column)
         ]
-        for of_page in pages(cells)
+        for of_page in pages(shown)
     ]
     floor = content.floors.get(column.title)
     in_figures = content.figure_language
-    figures = against_step(curves, column.title_in(in_figures), floor.mean if floor else None, in_figures)
+    figures = against_step(
+        list(curves.values()),
+        column.title_in(in_figures),
+        floor.mean if floor else None,
+        in_figures,
+        [curves[cell.number] for cell in shown],
+    )
     title = content.language.say("{column} against the step", column=column.title_in(content.language))
     return album.add_pages(f"{slug(column)}-against-step", title, figures, by_page)
 

@@ -74,12 +74,16 @@ class LastValues:
 
 @figure_style()
 def against_step(
-    cells: Sequence[CellCurve], title: str, floor: float | None = None, language: Language = ENGLISH
+    cells: Sequence[CellCurve],
+    title: str,
+    floor: float | None = None,
+    language: Language = ENGLISH,
+    shown: Sequence[CellCurve] | None = None,
 ) -> list[Figure]:
     """`title` against the step: mean over seeds, the band from the lowest to the highest seed.
 
-    Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page. floor: real
-    images against real images, a dotted line where it is in view.
+    Up to eight cells share one panel; more get one each, with the others pale behind it, 12 to a page. shown: those
+    that get one, by default all. floor: real images against real images, a dotted line where it is in view.
     """
     values = [mean for cell in cells for point in cell.points for mean in point.seed_means]
     factor = span(values)
@@ -87,7 +91,7 @@ def against_step(
     if len(cells) <= MOST_LINES:
         return [_one_panel(cells, _axis_label(title, factor, language), factor, line, language)]
     label = _axis_label(title, factor, language)
-    return [_many_panels(page, cells, label, line, language) for page in pages(cells)]
+    return [_many_panels(page, cells, label, line, language) for page in pages(cells if shown is None else shown)]
 
 
 def is_in_view(floor: float, values: Sequence[float]) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from harness.report import captions
 from harness.report.album import Album, Picture
-from harness.report.chosen_cells import small_paneled, small_paneled_text
+from harness.report.chosen_cells import Choice, small_panels
 from harness.report.columns import Column, joined_title
-from harness.report.content import Content, ReportCell
+from harness.report.content import Content
+from harness.report.figures.fid import MOST_LINES
 from harness.report.markdown import escape
 from harness.report.pictures import IN_PANELS, column_against_step, column_at_last, panels_against_step
 from harness.report.step_tables import step_table, steps_shown
@@ -42,25 +43,25 @@ def body(content: Content, album: Album) -> str:
 def _part(content: Content, album: Album, columns: list[Column]) -> CurvesPart:
     first, others = columns[0], columns[1:]
     in_panels = [column for column in others if column.metric in IN_PANELS]
-    shown = _shown(content, first)
+    choice = _shown(content, first)
     is_measured = bool(content.measured[first.title])
     return CurvesPart(
         title=escape(first.title_in(content.language)),
         unfinished=unfinished_text(content, first),
         steps=step_table(content, first),
         has_all_steps=not steps_shown(content, first)[1],
-        against_step_caption=captions.against_step_caption(content, first, shown),
+        against_step_caption=captions.against_step_caption(content, first),
         at_last_caption=captions.at_last_caption(first, content.language),
-        against_step=column_against_step(content, album, first, shown) if is_measured else [],
+        against_step=column_against_step(content, album, first, choice.cells) if is_measured else [],
         at_last=column_at_last(content, album, first) if is_measured else [],
-        choice=small_paneled_text(content),
+        choice=choice.text,
         panels=panels_against_step(content, album, others),
         panel_titles=escape(joined_title(in_panels, content.language)) if in_panels else "",
         without_panels=captions.without_panels(content, in_panels),
     )
 
 
-def _shown(content: Content, column: Column) -> list[ReportCell]:
-    """The cells with panels of their own that the column holds."""
-    held = {cell.number for cell in content.cells_in(column)}
-    return [cell for cell, _ in small_paneled(content) if cell.number in held]
+def _shown(content: Content, column: Column) -> Choice:
+    """The cells with panels of their own; all where they share one."""
+    cells = content.cells_in(column)
+    return Choice(tuple(cells)) if len(cells) <= MOST_LINES else small_panels(content, column)

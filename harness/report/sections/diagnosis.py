@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.analysis.curves import LAST_STEPS, Array, moving_average
 from harness.report import diagnoses, diagnosis_words
 from harness.report.album import Album
-from harness.report.chosen_cells import large_paneled, large_paneled_text
+from harness.report.chosen_cells import large_panels
 from harness.report.content import Content, scale_of
 from harness.report.diagnoses import Diagnosis
 from harness.report.figures.dynamics import CELLS_PER_PAGE, SixPanels, six_panels
@@ -48,7 +48,7 @@ def body(content: Content, album: Album) -> str:
 
 
 def _shown(content: Content) -> list[Diagnosis]:
-    chosen = {cell.number for cell in large_paneled(content)}
+    chosen = {cell.number for cell in large_panels(content).cells}
     return [one for one in content.diagnoses if one.cell.number in chosen]
 
 
@@ -62,7 +62,7 @@ def _shown_text(content: Content) -> str:
             "what the rules say of the last {steps} steps of this seed (✗ a symptom, ✓ none, ? not known).",
             steps=LAST_STEPS,
         ),
-        large_paneled_text(content),
+        large_panels(content).text,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.report import training_prose
 from harness.report.album import Album
-from harness.report.chosen_cells import small_paneled, small_paneled_text
+from harness.report.chosen_cells import small_panels
 from harness.report.content import Content, ReportCell
 from harness.report.crossings import covered_text, crossings_table, has_comparable_losses
 from harness.report.figures.style import pages
@@ -14,10 +14,10 @@ from harness.report.templating import rendered
 
 
 def body(content: Content, album: Album) -> str:
-    language, shown = content.language, [cell for cell, _ in small_paneled(content)]
-    records = [recorded_by_seeds(page) for page in pages(shown)]
+    language, choice = content.language, small_panels(content)
+    records = [recorded_by_seeds(page) for page in pages(choice.cells)]
     panels = training_panels(content)
-    of_shown = [panels[cell.number - 1] for cell in shown]
+    of_shown = [panels[cell.number - 1] for cell in choice.cells]
     figures = loss_crossings(of_shown, content.figure_language) if any(records) else []
     overlaid, left_out = _overlaid(content)
     over = [panels[cell.number - 1] for cell in overlaid]
@@ -25,7 +25,7 @@ def body(content: Content, album: Album) -> str:
         "sections/loss-crossings.md.jinja",
         language,
         losses=album.add_pages("losses", language.say("Losses of G and D"), figures, records),
-        choice=small_paneled_text(content),
+        choice=choice.text,
         losses_shown=training_prose.losses_shown(content),
         uncounted_losses=training_prose.uncounted_losses(content),
         overlay=album.add(

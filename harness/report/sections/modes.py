@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.report import prose
 from harness.report.album import Album
-from harness.report.chosen_cells import small_paneled, small_paneled_text
+from harness.report.chosen_cells import small_panels, with_styles
 from harness.report.class_panels import class_panels
 from harness.report.content import Content
 from harness.report.figures.class_sheets import class_sheets
@@ -17,7 +17,8 @@ from harness.report.templating import rendered
 
 def body(content: Content, album: Album) -> str:
     say = content.language.say
-    sheets = picture_sheets(content, small_paneled(content), "classes")
+    choice = small_panels(content)
+    sheets = picture_sheets(content, with_styles(content, choice), "classes")
     shown = shown_classes(content)
     figures = (
         class_sheets(class_panels(content, sheets), shown.extractor, content.figure_language)
@@ -32,7 +33,7 @@ def body(content: Content, album: Album) -> str:
         modes=mode_parts(content),
         mode_rules=rules(content.language),
         pictures=pictures,
-        choice=small_paneled_text(content),
+        choice=choice.text,
         classes_shown=prose.classes_shown(content, pictures),
         missing_classes=[escape(reason) for reason in sheets.missing],
     )

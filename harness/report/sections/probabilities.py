@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.report import answers_prose, training_prose
 from harness.report.album import Album, Picture
-from harness.report.chosen_cells import large_paneled, large_paneled_text
+from harness.report.chosen_cells import MOST_LARGE, large_panels
 from harness.report.content import Content
 from harness.report.figures.answers import answer_curves
 from harness.report.figures.style import pages
@@ -23,12 +23,13 @@ class Page:
 
 
 def body(content: Content, album: Album) -> str:
-    chosen, language = large_paneled(content), content.language
-    everyone = training_panels(content)
-    panels = [everyone[cell.number - 1] for cell in chosen]
+    language, everyone = content.language, training_panels(content)
+    with_answers = [cell for cell in content.cells if everyone[cell.number - 1].curves]
+    choice = large_panels(content, with_answers if len(content.cells) > MOST_LARGE else None)
+    panels = [everyone[cell.number - 1] for cell in choice.cells]
     figures = answer_curves(panels, content.figure_language) if any(panel.curves for panel in panels) else []
     title = language.say("D(x) and D(G(z))")
-    cells = pages(chosen)
+    cells = pages(choice.cells)
     pictures = album.add_pages("probabilities", title, figures, [recorded_by_seeds(page) for page in cells])
     return rendered(
         "sections/probabilities.md.jinja",
@@ -38,7 +39,7 @@ def body(content: Content, album: Album) -> str:
             for picture, of_page in zip(pictures, cells, strict=False)  # no pictures where there is nothing to draw
         ],
         shared_settings=training_prose.shared_settings(content),
-        choice=large_paneled_text(content),
+        choice=choice.text,
         summary=answers_prose.answers_summary(content),
         answers_shown=answers_prose.answers_shown(content),
         without_probabilities=answers_prose.without_probabilities(content),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.report.album import Album
-from harness.report.chosen_cells import small_paneled, small_paneled_text
+from harness.report.chosen_cells import small_panels, with_styles
 from harness.report.content import Content
 from harness.report.epochs import epochs_text
 from harness.report.figures.strips import strip_pages
@@ -14,9 +14,9 @@ from harness.report.templating import rendered
 
 def body(content: Content, album: Album) -> str:
     say = content.language.say
-    strips = Strips()
+    strips, choice = Strips(), small_panels(content)
     thinned = False
-    for cell, style in small_paneled(content):
+    for cell, style in with_styles(content, choice):
         run = with_a_checkpoint(cell)
         steps = evenly(list(run.checkpoints))
         thinned = thinned or len(steps) < len(run.checkpoints)
@@ -28,7 +28,7 @@ def body(content: Content, album: Album) -> str:
         content.language,
         pictures=album.add("progress", say("Progress strips"), figures, strips.sources),
         count=shown_images(content),
-        choice=small_paneled_text(content),
+        choice=choice.text,
         epochs=epochs_text(content),
         most=MOST_CHECKPOINTS if thinned else None,
         missing=[escape(reason) for reason in strips.missing],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.report.album import Album
-from harness.report.chosen_cells import small_paneled, small_paneled_text
+from harness.report.chosen_cells import small_panels, with_styles
 from harness.report.content import Content
 from harness.report.figures.samples import sample_grids
 from harness.report.markdown import escape
@@ -14,7 +14,8 @@ from harness.report.templating import rendered
 
 def body(content: Content, album: Album) -> str:
     say = content.language.say
-    sheets = sample_sheets(content, small_paneled(content))
+    choice = small_panels(content)
+    sheets = sample_sheets(content, with_styles(content, choice))
     real, of_real, without_real = real_panels(content)
     shown = [*real, *sheets.panels]
     figures = sample_grids(shown, content.figure_language) if sheets.sources else []
@@ -26,7 +27,7 @@ def body(content: Content, album: Album) -> str:
         pictures=album.add("samples", say("Sample grids"), figures, [*of_real, *sheets.sources]),
         count=content.view.plan.experiment.report.samples,
         has_real=bool(real),
-        choice=small_paneled_text(content),
+        choice=choice.text,
         shared=shared_settings(content, sheets),
         differing=differing_settings(content, sheets),
         missing_samples=[escape(reason) for reason in missing],
