@@ -28,9 +28,11 @@ if __name__ == "__main__":
     before = dict(os.environ)
     start_loading(3)
     same = all(os.environ.get(name) == before.get(name) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
-    with multiprocessing.get_context("forkserver").Pool(1) as pool:
-        threads = asked(pool, "__import__('os').environ['OMP_NUM_THREADS']")
-        loaded = asked(pool, "'torch._inductor.config' in __import__('sys').modules")
+    pool = multiprocessing.get_context("forkserver").Pool(1)
+    threads = asked(pool, "__import__('os').environ['OMP_NUM_THREADS']")
+    loaded = asked(pool, "'torch._inductor.config' in __import__('sys').modules")
+    pool.close()  # to terminate it would take a SIGTERM, which the fork server's children do not hear
+    pool.join()
     print(same, threads, loaded, "torch" in sys.modules)
 """
 
