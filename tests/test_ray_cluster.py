@@ -173,7 +173,7 @@ def test_the_death_of_the_head_ends_the_command_with_words(tmp_path: Path, clust
     arguments = ("--ray-address", cluster.address, *as_options(*SLOW))
     command = command_on_ray(path, *arguments, environment=dict(cluster.environment), reports=True)
     try:
-        until(lambda: trains(path, *SLOW) or command.poll() is not None, "nothing trains")
+        until(lambda: statuses(path, *SLOW)["baseline seed 0"].step or command.poll() is not None, "nothing is saved")
         head.kill()
         _, told = command.communicate(timeout=PATIENCE_S)
     finally:
