@@ -202,6 +202,7 @@ def test_what_was_done_before_the_last_gpu_went_is_reported(grid: Grid, smi: Fak
     assert done.exit_code == 1
     assert "4 runs: 2 complete, 1 failed, 1 pending" in done.stderr, done.stderr
     assert "error: GPU-1: no GPU is left: GPU 1 (Fake GPU) is gone" in done.stderr.splitlines()
+    assert "no GPU is left: GPU 1 (Fake GPU) is gone; what is done is kept" in done.stderr.splitlines()
     assert "elsewhere" not in done.stderr
     assert "stopped by an error" in (path.parent / "reports" / "tiny" / "live.html").read_text(encoding="utf-8")
     report = json.loads((path.parent / "reports" / "tiny" / "report.json").read_text())

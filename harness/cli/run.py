@@ -245,10 +245,10 @@ def _execute(
         try:
             summary = run_experiment(file, options, observe, interruption, interruption.at_once, interruption.save)
         except HarnessError as error:
-            if interruption() or not began:
+            if interruption() or not began or options.submit:
                 raise
             lost = error
-            observe(Event("note", text=f"{error.what}; what is done is reported"))
+            observe(Event("note", text=f"{error.what}; what is done is kept"))
     if lost is not None:
         live.lose_work()
         fail(lost)
